@@ -1,0 +1,52 @@
+# `make demo` shows the main job; `make test` proves it. Both install what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OPA_VERSION := v1.22.2
+OPA := .tools/bin/opa
+
+.PHONY: demo test lint peers bench policy clean
+
+demo: $(VENV)/.installed
+	@$(BIN)/oms-gate demo
+
+test: $(VENV)/.installed-test peers
+	@$(BIN)/pytest
+
+lint: $(VENV)/.installed-test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# The real servers and tools that tests run against.
+peers: $(OPA)
+
+bench: $(VENV)/.installed-test
+	@$(BIN)/python -m benchmarks
+
+# Compile the policy after changing it; a test compares.
+policy: $(OPA)
+	$(OPA) fmt -w policies
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	(cd policies && "$(CURDIR)/$(OPA)" build -t wasm -e oms_gate/admission/decision -o "$$folder/bundle.tar.gz" admission.rego); \
+	tar -xzOf "$$folder/bundle.tar.gz" /policy.wasm > policies/admission.wasm
+
+$(VENV)/.installed: pyproject.toml
+	@echo "Installing oms-gate into $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml $(VENV)/.installed
+	@echo "Installing what tests need into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@touch $@
+
+$(OPA):
+	@echo "Building opa $(OPA_VERSION) into .tools/bin (a minute or two, once) ..."
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.24 or newer, or put opa $(OPA_VERSION) at $(OPA)"; exit 1; }
+	@mkdir -p .tools/bin
+	@GOBIN="$(CURDIR)/.tools/bin" go install github.com/open-policy-agent/opa@$(OPA_VERSION)
+
+clean:
+	rm -rf $(VENV) .tools build dist

@@ -1,0 +1,29 @@
+"""The command line: it parses, calls the library, and prints."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point of ``oms-gate``. Exits 0 admitted, 1 denied, 2 usage, 3 could not decide."""
+    from oms_gate.cli.app import app
+
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 - no failure may look like an admission or denial
+        sys.exit(_explain(error))
+
+
+def _explain(error: Exception) -> int:
+    """Say what went wrong in one sentence; the exit status that it stands for."""
+    from oms_gate.errors import ConfigError, OmsGateError, StepError, UsageError
+
+    known = isinstance(error, OmsGateError)
+    what = f"{error}" if known else f"it failed ({type(error).__name__}: {error})"
+    print(f"oms-gate: {what}", file=sys.stderr)  # noqa: T201
+    if isinstance(error, (UsageError, ConfigError)):
+        return 2
+    if isinstance(error, StepError) and not error.reason.code.undecided:
+        return 1
+    return 3

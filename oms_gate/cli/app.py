@@ -1,0 +1,191 @@
+"""The commands and their options. What a command does is imported when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="oms-gate",
+    help="The admission gate for AI models: who signed it, may they, is it what they signed?\n\n"
+    "Exit status: 0 admitted, 1 denied, 2 usage or configuration, 3 could not decide.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(
+    help="Check a gate.yaml, or print what an OPA server needs of it.", no_args_is_help=True
+)
+app.add_typer(config_app, name="config")
+
+_REFERENCE = typer.Argument(
+    metavar="REF",
+    help="hf://org/name[@revision][/folder], s3://bucket/prefix, a folder, a file, "
+    "or any fsspec URL.",
+    show_default=False,
+)
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; see the exit status.")]
+_Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="OMS_GATE_CONFIG",
+        help="The gate.yaml with trust roots and publishers. None is looked for by itself.",
+        show_default=False,
+    ),
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from oms_gate import __version__
+
+        typer.echo(f"oms-gate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def verify(
+    reference: Annotated[str, _REFERENCE],
+    config: _Config = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="A folder of .rego files, or the URL of an OPA server."),
+    ] = None,
+    identity: Annotated[
+        str | None, typer.Option(help="Who must have signed: an email, URI or subject, exactly.")
+    ] = None,
+    issuer: Annotated[
+        str | None, typer.Option(help="Sigstore: the OIDC issuer that vouched for --identity.")
+    ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option(help="The public key of the signer, PEM.")
+    ] = None,
+    certificate_root: Annotated[
+        Path | None, typer.Option(help="The root that certifies the signer, PEM.")
+    ] = None,
+    trusted_root: Annotated[
+        Path | None, typer.Option(help="trusted_root.json of a private Sigstore.")
+    ] = None,
+    signature: Annotated[
+        str | None,
+        typer.Option(help="The bundle's name beside the model, or its URL or path elsewhere."),
+    ] = None,
+    assurance: Annotated[
+        str | None,
+        typer.Option(help="How far to check: 'bytes', 'declared' or 'signature'."),
+    ] = None,
+    report_all: Annotated[
+        bool, typer.Option("--report-all", help="Go on after a denial and report everything.")
+    ] = False,
+    json: _Json = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Check a model where it lies: signature, signer, policy and every signed byte.
+
+    Examples:
+
+        oms-gate verify hf://ibm-granite/granite-4.1-3b --config gate.yaml
+
+        oms-gate verify s3://models/llama/ --public-key signer.pub --json
+
+        oms-gate verify ./model --identity you@example.com --issuer https://accounts.example.com
+    """
+    from oms_gate.cli.verify import SignerOptions, run
+
+    signer = SignerOptions(identity, issuer, public_key, certificate_root, trusted_root)
+    raise typer.Exit(
+        run(
+            reference,
+            config=config,
+            signer=signer,
+            policy=policy,
+            signature=signature,
+            assurance=assurance,
+            report_all=report_all,
+            json=json,
+            quiet=quiet,
+        )
+    )
+
+
+@app.command()
+def inspect(
+    bundle: Annotated[
+        str,
+        typer.Argument(
+            metavar="BUNDLE", help="A signature file: a path or a URL.", show_default=False
+        ),
+    ],
+    json: _Json = False,
+) -> None:
+    """Print who a bundle says signed what. Nothing of it is verified.
+
+    Example:
+
+        oms-gate inspect hf://ibm-granite/granite-4.1-3b/model.sig
+    """
+    from oms_gate.cli.inspect import run
+
+    raise typer.Exit(run(bundle, json=json))
+
+
+@app.command()
+def demo(
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Make the models in this new folder, and leave them there."),
+    ] = None,
+) -> None:
+    """Sign a small model, then try to get five bad ones past the gate.
+
+    It needs no server and no network, and leaves nothing behind.
+    """
+    from oms_gate.cli.demo import run
+
+    raise typer.Exit(run(keep))
+
+
+@config_app.command("check")
+def config_check(
+    path: Annotated[Path, typer.Argument(metavar="GATE_YAML", show_default=False)],
+) -> None:
+    """Check a configuration with all that it names: keys, roots, policy.
+
+    Example:
+
+        oms-gate config check gate.yaml
+    """
+    from oms_gate.cli.config import check
+
+    raise typer.Exit(check(path))
+
+
+@config_app.command("data")
+def config_data(
+    path: Annotated[Path, typer.Argument(metavar="GATE_YAML", show_default=False)],
+) -> None:
+    """Print the publishers as the data document of an OPA server.
+
+    Example:
+
+        oms-gate config data gate.yaml > data.json && opa run --server policies/ data.json
+    """
+    from oms_gate.cli.config import data
+
+    raise typer.Exit(data(path))

@@ -1,0 +1,266 @@
+"""The gate's configuration: ``gate.yaml``, strict.
+
+An unknown key, a wrong type or an unreadable file is an error that says where: nobody should
+believe that a misspelt rule protects them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from oms_gate.errors import ConfigError, UsageError
+from oms_gate.limits import MIB, Limits
+from oms_gate.policy.publishers import Publisher, data_document
+from oms_gate.stores import StoreSettings
+from oms_gate.strict_yaml import Document, parse_yaml
+from oms_gate.verdict import Assurance
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from oms_gate.oms.trust import Trust
+    from oms_gate.policy.engine import Engine
+
+_FILE_BYTES = 4 * MIB
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrustSettings(_Section):
+    """Trust roots by the names that publisher rules use; each value is a file's path."""
+
+    keys: Mapping[str, Path] = Field(
+        default_factory=dict, description="Public keys, PEM, EC P-256, P-384 or P-521."
+    )
+    certificates: Mapping[str, Path] = Field(
+        default_factory=dict, description="Certificate roots, PEM, one or more in a file."
+    )
+    sigstore: Mapping[str, Path] = Field(
+        default_factory=dict, description="Private Sigstore instances: trusted_root.json."
+    )
+    public_good: bool = Field(
+        default=True, description="Whether to trust the public Sigstore, as root 'public-good'."
+    )
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> TrustSettings:
+        if "public-good" in self.sigstore:
+            raise ValueError("the name 'public-good' is that of the public Sigstore")
+        return self
+
+
+class OpaServer(_Section):
+    """An OPA server that decides; its policy and publishers are its own."""
+
+    url: str = Field(description="Base URL, such as http://localhost:8181.", pattern="^https?://")
+    token_file: Path | None = Field(default=None, description="File with the bearer token.")
+    ca_file: Path | None = Field(default=None, description="CA certificates for https, PEM.")
+    path: str = Field(
+        default="oms_gate/admission/decision", description="Path of the decision below /v1/data."
+    )
+
+
+class PolicySettings(_Section):
+    """What decides. Without either: the policy that comes with the gate."""
+
+    rego: Path | None = Field(
+        default=None, description="A folder of .rego files, compiled with a local opa."
+    )
+    server: OpaServer | None = None
+
+    @model_validator(mode="after")
+    def _one_at_most(self) -> PolicySettings:
+        if self.rego is not None and self.server is not None:
+            raise ValueError("give either 'rego' or 'server', not both")
+        return self
+
+
+class GateConfig(_Section):
+    """The whole of ``gate.yaml``."""
+
+    mode: Literal["enforce", "annotate"] = Field(
+        default="enforce", description="Whether a denied model is stopped, or only marked."
+    )
+    assurance: Assurance = Field(
+        default=Assurance.BYTES, description="How far each check must reach."
+    )
+    signature: str = Field(
+        default="model.sig",
+        min_length=1,
+        description="The bundle's name in the model's folder. A single file has its own name "
+        "with .sig added.",
+    )
+    trust: TrustSettings = TrustSettings()
+    publishers: tuple[Publisher, ...] = ()
+    policy: PolicySettings = PolicySettings()
+    stores: StoreSettings = StoreSettings()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _rules_can_be_used(self) -> GateConfig:
+        if self.policy.server is not None and self.publishers:
+            raise ValueError(
+                "'publishers' have no effect with 'policy: server'; load them into the server "
+                "(oms-gate config data prints them)"
+            )
+        known = {
+            "key": set(self.trust.keys),
+            "certificate": set(self.trust.certificates),
+            "sigstore": {*self.trust.sigstore, *(["public-good"] * self.trust.public_good)},
+        }
+        for publisher in self.publishers:
+            for signer in publisher.signers:
+                root = signer.key if signer.method == "key" else signer.root
+                if root not in known[signer.method]:
+                    raise ValueError(
+                        f"publisher '{publisher.name}' names the {signer.method} trust root "
+                        f"'{root}', which is not under 'trust'"
+                    )
+        return self
+
+
+def load_config(path: Path) -> GateConfig:
+    """Read ``gate.yaml``. Relative paths in it start at its folder.
+
+    Raises:
+        ConfigError: with line and column of each mistake.
+    """
+    document = parse_yaml(str(path), read_file(path, "the configuration"))
+    try:
+        config = GateConfig.model_validate(document.value or {})
+    except ValidationError as error:
+        raise ConfigError(_mistakes(document, error)) from None
+    return _with_absolute_paths(config, path.resolve().parent)
+
+
+def revised(config: GateConfig, **sections: object) -> GateConfig:
+    """The configuration with other sections, such as those that command line options make.
+
+    Raises:
+        UsageError: together they cannot be meant.
+    """
+    try:
+        return GateConfig.model_validate({**dict(config), **sections})
+    except ValidationError as error:
+        messages = [_message(mistake) for mistake in error.errors(include_url=False)]
+        raise UsageError("; ".join(messages)) from None
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """A small file of the operator's.
+
+    Raises:
+        ConfigError: it cannot be read, or is far too large to be what it should be.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{what} {path} cannot be read: {error.strerror}") from error
+    if len(content) > _FILE_BYTES:
+        raise ConfigError(f"{what} {path} is larger than {_FILE_BYTES // MIB} MiB")
+    return content
+
+
+def _mistakes(document: Document, error: ValidationError) -> str:
+    lines = []
+    for mistake in error.errors(include_url=False):
+        where = ".".join(str(key) for key in mistake["loc"])
+        place = document.place(mistake["loc"])
+        lines.append(f"{place}: {where}{': ' * bool(where)}{_message(mistake)}")
+    return "\n".join(lines)
+
+
+def _message(mistake: ErrorDetails) -> str:
+    return mistake["msg"].removeprefix("Value error, ")
+
+
+def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
+    def under(paths: Mapping[str, Path]) -> dict[str, Path]:
+        return {name: base / path for name, path in paths.items()}
+
+    trust, policy = config.trust, config.policy
+    server = policy.server
+    if server is not None:
+        files = {
+            name: base / path
+            for name in ("token_file", "ca_file")
+            if (path := getattr(server, name)) is not None
+        }
+        server = server.model_copy(update=files)
+    return config.model_copy(
+        update={
+            "trust": trust.model_copy(
+                update={
+                    "keys": under(trust.keys),
+                    "certificates": under(trust.certificates),
+                    "sigstore": under(trust.sigstore),
+                }
+            ),
+            "policy": policy.model_copy(
+                update={"rego": policy.rego and base / policy.rego, "server": server}
+            ),
+        }
+    )
+
+
+def load_trust(settings: TrustSettings) -> Trust:
+    """Read every trust root that the configuration names.
+
+    Raises:
+        ConfigError: a file cannot be read, or is not what it should be.
+    """
+    from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, Trust
+
+    sigstore = {
+        name: SigstoreRoot.from_json(name, read_file(path, "the trusted root"))
+        for name, path in settings.sigstore.items()
+    }
+    if settings.public_good:
+        sigstore["public-good"] = SigstoreRoot.public_good()
+    return Trust(
+        keys={
+            name: KeyRoot.from_pem(name, read_file(path, "the public key"))
+            for name, path in settings.keys.items()
+        },
+        certificates={
+            name: CertificateRoot.from_pem(name, read_file(path, "the certificate root"))
+            for name, path in settings.certificates.items()
+        },
+        sigstore=sigstore,
+    )
+
+
+def open_engine(config: GateConfig) -> Engine:
+    """The policy engine that the configuration names.
+
+    Raises:
+        ConfigError: the policy cannot be read or compiled.
+    """
+    if config.policy.server is not None:
+        from oms_gate.policy.server import ServerEngine
+
+        server = config.policy.server
+        token = os.environ.get("OMS_GATE_OPA_TOKEN")
+        if server.token_file is not None:
+            token = read_file(server.token_file, "the OPA token").decode("ascii", "replace").strip()
+        return ServerEngine(
+            server.url,
+            token=token,
+            ca_file=server.ca_file,
+            path=server.path,
+            timeout=config.limits.policy_seconds,
+        )
+    from oms_gate.policy.wasm import WasmEngine
+
+    data = data_document(config.publishers)
+    if config.policy.rego is not None:
+        return WasmEngine.from_rego(config.policy.rego, data, config.limits)
+    return WasmEngine.bundled(data, config.limits)

@@ -1,0 +1,102 @@
+"""Coverage: the signed manifest against what the store lists, before any weight is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from oms_gate.oms.manifest import Manifest, Resource
+from oms_gate.policy.input import IgnoreScope
+from oms_gate.policy.kinds import kind_of
+from oms_gate.stores import Snapshot, StoredFile
+from oms_gate.verdict import Reason, ReasonCode
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the listing and the manifest say of each other.
+
+    signed: the signed resources of each listed file, by its path.
+    missing: signed names that are not listed.
+    unsigned: listed files that are neither signed nor out of the signature's scope.
+    ignored: listed files out of its scope, and whose doing that is: the format's (default), the
+        signer's, or that they are the signature itself or a download client's bookkeeping.
+    declared: signed files whose digest, as the store declares it, is the signed one.
+    contradictions: files of which the listing alone shows that they are not the signed ones.
+    """
+
+    signed: Mapping[str, tuple[Resource, ...]]
+    missing: tuple[str, ...]
+    unsigned: tuple[StoredFile, ...]
+    ignored: tuple[tuple[StoredFile, IgnoreScope], ...]
+    declared: frozenset[str]
+    contradictions: tuple[Reason, ...]
+
+
+def compare(manifest: Manifest, snapshot: Snapshot, signature_path: str | None) -> Comparison:
+    """Compare a signed manifest with a listing.
+
+    signature_path: the bundle's own path in the listing, if it is there.
+    """
+    resources = manifest.files
+    if snapshot.single and set(resources) == {"."}:
+        # The reference implementation's name for a model that is a single file.
+        resources = {next(iter(snapshot.files)): resources["."]}
+    signed, unsigned, ignored = {}, [], []
+    declared, contradictions = set(), []
+    for path, file in snapshot.files.items():
+        if path in resources:
+            signed[path] = resources[path]
+            if (reason := _contradiction(manifest, resources[path], file)) is not None:
+                contradictions.append(reason)
+            elif _comparable(manifest, file):
+                declared.add(path)
+        elif scope := _ignored(manifest, path, signature_path):
+            ignored.append((file, scope))
+        else:
+            unsigned.append(file)
+    return Comparison(
+        signed=signed,
+        missing=tuple(path for path in resources if path not in signed),
+        unsigned=tuple(unsigned),
+        ignored=tuple(ignored),
+        declared=frozenset(declared),
+        contradictions=tuple(contradictions),
+    )
+
+
+def _ignored(manifest: Manifest, path: str, signature_path: str | None) -> IgnoreScope | None:
+    if path == signature_path:
+        return "signature"
+    if kind_of(path) == "cache":
+        return "cache"
+    return manifest.excludes(path)
+
+
+def _comparable(manifest: Manifest, file: StoredFile) -> bool:
+    """Whether the digest that the store declares is of the kind that was signed."""
+    whole_sha256 = (manifest.serialization, manifest.hash_type) == ("files", "sha256")
+    return file.sha256 is not None and whole_sha256
+
+
+def _contradiction(
+    manifest: Manifest, resources: tuple[Resource, ...], file: StoredFile
+) -> Reason | None:
+    size = resources[-1].end
+    if size is not None and size != file.size:
+        found = "an unknown number" if file.size is None else file.size
+        return Reason(
+            code=ReasonCode.FILE_SIZE,
+            message=f"{file.path} was signed with {size} bytes and its store says {found}; sign "
+            "the model again after changing it",
+            path=file.path,
+        )
+    if _comparable(manifest, file) and resources[0].digest != file.sha256:
+        return Reason(
+            code=ReasonCode.FILE_CHANGED,
+            message=f"{file.path} is not the file that was signed: signed sha256 "
+            f"{resources[0].digest}, its store declares {file.sha256}; sign the model again after "
+            "changing it",
+            path=file.path,
+        )
+    return None

@@ -1,0 +1,57 @@
+"""The errors of the gate: a small tree, each with a sentence for people.
+
+Inside the gate an error of a step carries a reason code, and becomes a reason of the verdict.
+"""
+
+from __future__ import annotations
+
+from oms_gate.verdict import Reason, ReasonCode, Verdict
+
+
+class OmsGateError(Exception):
+    """Base of every error raised by this project."""
+
+
+class UsageError(OmsGateError):
+    """A reference or an option that cannot be meant; nothing was checked."""
+
+
+class ConfigError(OmsGateError):
+    """The configuration, a trust file or a policy cannot be used; nothing was checked."""
+
+
+class StepError(OmsGateError):
+    """A step of the flow refused the model, or could not decide."""
+
+    def __init__(self, code: ReasonCode, message: str, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = Reason(code=code, message=message, path=path)
+
+
+class StoreError(StepError):
+    """The store refused, failed, or gave an answer that is not to be believed."""
+
+
+class SignatureError(StepError):
+    """The bundle is not a valid signature by somebody whom the configuration trusts."""
+
+
+class PolicyError(StepError):
+    """The policy engine gave no usable decision."""
+
+
+class MeasureError(StepError):
+    """A file's bytes are not those that were signed, or could not be hashed in time."""
+
+
+class AdmissionDenied(OSError, ValueError):  # noqa: N818 - reads as the event that it is
+    """A model was denied and must not be used.
+
+    Both `OSError` and `ValueError`, so that model libraries pass it on to their user unchanged
+    instead of replacing it with a message of their own.
+    """
+
+    def __init__(self, verdict: Verdict) -> None:
+        reasons = "; ".join(f"{reason.message} [{reason.code}]" for reason in verdict.reasons)
+        super().__init__(f"{verdict.model.url} was denied: {reasons}")
+        self.verdict = verdict

@@ -1,0 +1,377 @@
+"""The gate: one flow from a model reference to a verdict, cheap before dear."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from oms_gate import __version__
+from oms_gate.config import GateConfig, load_config, load_trust, open_engine
+from oms_gate.coverage import Comparison, compare
+from oms_gate.errors import MeasureError, SignatureError, StepError
+from oms_gate.limits import Limits
+from oms_gate.reference import Reference
+from oms_gate.stores import Snapshot, StoreSettings, open_store
+from oms_gate.streaming.measure import Progress, measure
+from oms_gate.verdict import (
+    Assurance,
+    Coverage,
+    FileFact,
+    Model,
+    PolicyUsed,
+    Reason,
+    ReasonCode,
+    Signature,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from oms_gate.oms.trust import Trust
+    from oms_gate.oms.verify import VerifiedSignature
+    from oms_gate.policy.engine import Engine
+
+_LOG = logging.getLogger(__name__)
+
+ProgressCallback = Callable[[Progress], None]
+
+
+class Gate:
+    """Decides whether models may be used. Safe for use by several threads."""
+
+    def __init__(
+        self,
+        *,
+        trust: Trust,
+        policy: Engine,
+        mode: Literal["enforce", "annotate"] = "enforce",
+        assurance: Assurance = Assurance.BYTES,
+        signature: str = "model.sig",
+        stores: StoreSettings | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """A gate with its own trust roots and policy engine.
+
+        signature: the bundle's name in a model's folder, or where it is instead (a URL or path).
+        """
+        self.trust = trust
+        self.policy = policy
+        self.mode = mode
+        self.assurance = assurance
+        self.signature = signature
+        # Named by URL or path, it is not looked for beside the model.
+        self.signature_elsewhere = Reference.parse(signature) if _is_elsewhere(signature) else None
+        self.stores = stores or StoreSettings()
+        self.limits = limits or Limits()
+
+    @classmethod
+    def from_config(cls, config: GateConfig | Path | str) -> Gate:
+        """A gate as ``gate.yaml`` describes it.
+
+        Raises:
+            ConfigError: with the place of each mistake.
+        """
+        if not isinstance(config, GateConfig):
+            config = load_config(Path(config))
+        return cls(
+            trust=load_trust(config.trust),
+            policy=open_engine(config),
+            mode=config.mode,
+            assurance=config.assurance,
+            signature=config.signature,
+            stores=config.stores,
+            limits=config.limits,
+        )
+
+    def check(
+        self,
+        reference: Reference | str,
+        *,
+        report_all: bool = False,
+        on_progress: ProgressCallback | None = None,
+    ) -> Verdict:
+        """Check one model.
+
+        A bad model, store or policy engine is a denial, never an exception.
+
+        report_all: go on after a denial, as far as it makes sense, to report everything.
+
+        Raises:
+            UsageError: `reference` cannot be the name of a model.
+        """
+        if not isinstance(reference, Reference):
+            reference = Reference.parse(reference)
+        check = _Check(self, reference, report_all, on_progress)
+        try:
+            check.run()
+        except StepError as error:
+            check.reasons.append(error.reason)
+        except OSError as error:
+            check.reasons.append(_system_reason(error))
+        except Exception as error:  # noqa: BLE001 - a defect must deny, not crash the caller
+            _LOG.exception("while checking %s", reference)
+            check.reasons.append(
+                Reason(
+                    code=ReasonCode.INTERNAL_ERROR,
+                    message=f"the gate failed ({type(error).__name__}); report this with the log",
+                )
+            )
+        return check.verdict()
+
+    def close(self) -> None:
+        """Release the policy engine."""
+        self.policy.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass
+class _Check:
+    """One run of the flow, and what it found so far."""
+
+    gate: Gate
+    reference: Reference
+    report_all: bool
+    on_progress: ProgressCallback | None
+    started: float = field(default_factory=time.monotonic)
+    checked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    reasons: list[Reason] = field(default_factory=list)
+    warnings: list[Reason] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
+    verified: VerifiedSignature | None = None
+    signature: Signature | None = None
+    coverage: Coverage | None = None
+    assurance: Assurance | None = None
+    policy: PolicyUsed | None = None
+
+    def run(self) -> None:
+        """The flow. A step that cannot go on raises; a denial ends it before the next step."""
+        with self._timed("snapshot"):
+            self.snapshot = self._snapshot(self.reference)
+        with self._timed("signature"):
+            self._verify(self.snapshot)
+        with self._timed("coverage"):
+            comparison = self._compare(self.snapshot)
+        with self._timed("policy"):
+            required = self._decide(self.snapshot, comparison)
+        if self.reasons and not self.report_all:
+            return
+        self.assurance = Assurance.SIGNATURE
+        wanted = max(self.gate.assurance, required or Assurance.SIGNATURE, key=lambda a: a.rank)
+        if wanted is not Assurance.SIGNATURE:
+            with self._timed("measure"):
+                self._measure(self.snapshot, comparison, wanted)
+
+    def verdict(self) -> Verdict:
+        """What this run came to. Only a run that ended without a reason admits."""
+        complete = self.assurance is not None and self.policy is not None
+        if not self.reasons and not complete:
+            raise AssertionError("the flow ended without a decision")
+        self.timings["total"] = round(time.monotonic() - self.started, 6)
+        return Verdict(
+            outcome="denied" if self.reasons else "admitted",
+            mode=self.gate.mode,
+            model=_model(self.reference, self.snapshot),
+            assurance=self.assurance,
+            reasons=tuple(self.reasons),
+            warnings=tuple(self.warnings),
+            signer=self.verified.signer if self.verified else None,
+            signature=self.signature,
+            coverage=self.coverage,
+            annotations=self.annotations,
+            policy=self.policy,
+            timings=self.timings,
+            checked_at=self.checked_at,
+            gate_version=__version__,
+        )
+
+    def _snapshot(self, reference: Reference) -> Snapshot:
+        store = open_store(reference, self.gate.stores, self.gate.limits)
+        return store.snapshot(reference)
+
+    def _verify(self, snapshot: Snapshot) -> None:
+        from oms_gate.oms.verify import verify
+
+        location, bundle = self._bundle(snapshot)
+        verified = verify(bundle, self.gate.trust, at=self.checked_at, limits=self.gate.limits)
+        self.verified = verified
+        self.signature = Signature(
+            location=location,
+            sha256=verified.bundle_sha256,
+            root_digest=verified.manifest.root_digest,
+            serialization=verified.manifest.serialization,
+            hash_type=verified.manifest.hash_type,
+            times=verified.times,
+            log_index=verified.log_index,
+        )
+
+    def _bundle(self, snapshot: Snapshot) -> tuple[str, bytes]:
+        """Where the bundle is, and its bytes."""
+        location = self.gate.signature
+        if self.gate.signature_elsewhere is not None:
+            content = self._sole_file(self.gate.signature_elsewhere)
+        elif snapshot.single:
+            beside = snapshot.reference.with_suffix(".sig")
+            location, content = beside.name, self._sole_file(beside)
+        elif location in snapshot.files:
+            content = snapshot.read(location, self.gate.limits.bundle_bytes)
+        else:
+            raise SignatureError(
+                ReasonCode.SIGNATURE_MISSING,
+                f"the model has no signature: there is no {location} in its folder; its publisher "
+                "must sign it, or name the signature if it is elsewhere",
+            )
+        if content is None:
+            raise SignatureError(
+                ReasonCode.SIGNATURE_TOO_LARGE,
+                f"the signature {location} is larger than {self.gate.limits.bundle_bytes} bytes; "
+                "if it is genuine, raise the limit 'bundle_bytes'",
+            )
+        return location, content
+
+    def _sole_file(self, reference: Reference) -> bytes | None:
+        """A bundle outside the model's folder; None where it is too large."""
+        try:
+            snapshot = self._snapshot(reference)
+        except StepError as error:
+            if error.reason.code is not ReasonCode.STORE_NOT_FOUND:
+                raise
+            raise SignatureError(
+                ReasonCode.SIGNATURE_MISSING,
+                f"the model has no signature: there is no {reference.url}; its publisher must "
+                "sign it, or name the signature if it is elsewhere",
+            ) from error
+        if not snapshot.single:
+            raise SignatureError(
+                ReasonCode.SIGNATURE_MISSING,
+                f"{reference.url} is a folder; name the signature file in it",
+            )
+        return snapshot.read(next(iter(snapshot.files)), self.gate.limits.bundle_bytes)
+
+    def _compare(self, snapshot: Snapshot) -> Comparison:
+        from oms_gate.policy.kinds import kind_of
+
+        assert self.verified is not None
+        signature = self.gate.signature if self.gate.signature in snapshot.files else None
+        comparison = compare(self.verified.manifest, snapshot, signature)
+        self.reasons += comparison.contradictions
+        self.coverage = Coverage(
+            signed=len(comparison.signed),
+            signed_bytes=sum(snapshot.files[path].size or 0 for path in comparison.signed),
+            missing=comparison.missing,
+            unsigned=tuple(
+                FileFact(path=file.path, size=file.size, kind=kind_of(file.path))
+                for file in comparison.unsigned
+            ),
+            ignored=tuple(
+                FileFact(path=file.path, size=file.size, kind=kind_of(file.path))
+                for file, _ in comparison.ignored
+            ),
+            declared=len(comparison.declared),
+        )
+        return comparison
+
+    def _decide(self, snapshot: Snapshot, comparison: Comparison) -> Assurance | None:
+        """Ask the policy; the assurance that it requires, if it does."""
+        from oms_gate.policy.input import CoverageInput, input_document
+
+        assert self.verified is not None
+        assert self.signature is not None
+        document = input_document(
+            model=_model(snapshot.reference, snapshot),
+            signer=self.verified.signer,
+            signature=self.signature,
+            sorted_names=self.verified.manifest.sorted_names,
+            allow_symlinks=self.verified.manifest.allow_symlinks,
+            coverage=CoverageInput(
+                signed=tuple((path, snapshot.files[path].size) for path in comparison.signed),
+                missing=comparison.missing,
+                unsigned=tuple((file.path, file.size) for file in comparison.unsigned),
+                ignored=tuple((file.path, file.size, scope) for file, scope in comparison.ignored),
+            ),
+            assurance=self.gate.assurance,
+            now=self.checked_at,
+        )
+        engine = self.gate.policy
+        decision = engine.decide(document)
+        self.policy = PolicyUsed(engine=engine.kind, revision=engine.revision)
+        self.reasons += decision.deny
+        self.warnings += decision.warn
+        self.annotations.update(decision.annotations)
+        return decision.require
+
+    def _measure(self, snapshot: Snapshot, comparison: Comparison, wanted: Assurance) -> None:
+        """Hash what the wanted assurance needs hashed."""
+        assert self.verified is not None
+        assert self.coverage is not None
+        signed = dict(comparison.signed)
+        if wanted is Assurance.DECLARED:
+            signed = {
+                path: parts for path, parts in signed.items() if path not in comparison.declared
+            }
+            for path in signed:
+                size = snapshot.files[path].size
+                if size is None or size > self.gate.limits.small_file_bytes:
+                    raise MeasureError(
+                        ReasonCode.ASSURANCE_UNAVAILABLE,
+                        f"the store declares no comparable sha256 of {path}, and it is too large "
+                        "to be read for a verdict at 'declared' assurance; ask for 'bytes'",
+                        path=path,
+                    )
+        measured = measure(
+            snapshot,
+            signed,
+            self.verified.manifest.hash_type,
+            self.gate.limits,
+            deadline=self.started + self.gate.limits.total_seconds,
+            report_all=self.report_all,
+            on_progress=self.on_progress,
+        )
+        self.coverage = self.coverage.model_copy(
+            update={"measured": measured.files, "measured_bytes": measured.bytes}
+        )
+        self.reasons += measured.findings
+        if not measured.findings:
+            self.assurance = wanted
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[step] = round(time.monotonic() - start, 6)
+
+
+def _model(reference: Reference, snapshot: Snapshot | None) -> Model:
+    if snapshot is None:
+        return Model(url=reference.url, name=reference.name)
+    pinned = snapshot.reference
+    return Model(url=pinned.url, name=pinned.name, revision=snapshot.revision)
+
+
+def _is_elsewhere(signature: str) -> bool:
+    """Whether a bundle is named by URL or path rather than by its name beside the model."""
+    return "://" in signature or signature.startswith(("/", "./", "../", "~"))
+
+
+def _system_reason(error: OSError) -> Reason:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = "the disk is full" if full else os.strerror(error.errno) if error.errno else str(error)
+    return Reason(
+        code=ReasonCode.SYSTEM_IO,
+        message=f"the gate's own machine failed: {what}; free some space, or see its log",
+    )

@@ -1,0 +1,68 @@
+"""Every bound of the gate, by name and with its unit.
+
+A bound that is reached is a denial, never a truncation: a model that is larger, slower or
+more numerous than its operator allows is refused with the name of the limit to raise.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MIB = 1024 * 1024
+
+
+class Limits(BaseModel):
+    """The bounds of one check; `limits:` in ``gate.yaml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bundle_bytes: int = Field(
+        default=16 * MIB, ge=1024, description="Largest signature bundle that is read, in bytes."
+    )
+    json_depth: int = Field(
+        default=32, ge=8, le=200, description="Deepest nesting of JSON in a bundle, in levels."
+    )
+    resources: int = Field(
+        default=200_000, ge=1, description="Most entries of a signed manifest, as a count."
+    )
+    files: int = Field(
+        default=100_000, ge=1, description="Most files in the listing of one model, as a count."
+    )
+    listing_seconds: float = Field(
+        default=120, gt=0, description="Longest wait for the listing of a model, in seconds."
+    )
+    connections: int = Field(
+        default=8, ge=1, le=64, description="Most files hashed at the same time, as a count."
+    )
+    connect_seconds: float = Field(
+        default=10, gt=0, description="Longest wait for a connection, in seconds."
+    )
+    read_seconds: float = Field(
+        default=30, gt=0, description="Longest silence of a server that is answering, in seconds."
+    )
+    minimum_bytes_per_second: int = Field(
+        default=4096,
+        ge=0,
+        description="Slowest transfer that is waited for, in bytes per second over read_seconds.",
+    )
+    retries: int = Field(
+        default=3, ge=0, le=10, description="Most new attempts after a broken answer, as a count."
+    )
+    redirects: int = Field(
+        default=5, ge=0, le=20, description="Most redirects of one request, as a count."
+    )
+    total_seconds: float = Field(
+        default=6 * 3600, gt=0, description="Longest duration of one check, in seconds."
+    )
+    policy_seconds: float = Field(
+        default=5, gt=0, description="Longest evaluation of the policy, in seconds."
+    )
+    policy_memory_bytes: int = Field(
+        default=256 * MIB, ge=4 * MIB, description="Most memory of the policy, in bytes."
+    )
+    small_file_bytes: int = Field(
+        default=8 * MIB,
+        ge=0,
+        description="Largest file without a declared digest that is read at `declared` assurance, "
+        "in bytes.",
+    )

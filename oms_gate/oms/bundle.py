@@ -1,0 +1,176 @@
+"""The signature file: a Sigstore bundle around a DSSE envelope (OMS v1.0, bundle and envelope).
+
+Reading establishes what the bundle says, in one reading only; nothing in it is verified here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from oms_gate.errors import SignatureError
+from oms_gate.limits import Limits
+from oms_gate.oms.dsse import PAYLOAD_TYPE
+from oms_gate.oms.evidence import LogEntry, check_timestamps, read_log_entry
+from oms_gate.oms.quoting import quoted
+from oms_gate.oms.strict_json import JsonObject, MalformedJson, parse
+from oms_gate.verdict import ReasonCode
+
+Method = Literal["key", "certificate", "sigstore"]
+
+MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+MOST_CERTIFICATES: Final = 16
+"""Most certificates in one bundle, as a count; real chains have two to four."""
+
+_MATERIAL: Final[dict[str, Method]] = {
+    "publicKey": "key",
+    "x509CertificateChain": "certificate",
+    "certificate": "sigstore",
+}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a signature file says.
+
+    payload: the in-toto statement, as signed.
+    signature: DER of the ECDSA signature over the payload's encoding (see `dsse`).
+    key_hint, key_raw: how a key-signed bundle names its key; at least one of the two is there.
+    certificates: DER, the signer's first; empty for keys.
+    log_entry: for Sigstore only.
+    raw, sha256: the file itself and its SHA-256 in hex.
+    """
+
+    method: Method
+    payload: bytes
+    signature: bytes
+    key_hint: str | None
+    key_raw: bytes | None
+    certificates: tuple[bytes, ...]
+    log_entry: LogEntry | None
+    raw: bytes
+    sha256: str
+
+
+def parse_bundle(data: bytes, limits: Limits) -> Bundle:
+    """Read a signature file.
+
+    Raises:
+        SignatureError: ``signature.too-large``, ``bundle.malformed``, or ``bundle.unsupported``
+            for a sound Sigstore bundle of another kind than OMS v1.0 writes.
+    """
+    if len(data) > limits.bundle_bytes:
+        raise SignatureError(
+            ReasonCode.SIGNATURE_TOO_LARGE,
+            f"the signature bundle has {len(data)} bytes, but limits.bundle_bytes allows "
+            f"{limits.bundle_bytes}; raise the limit if the model is that large",
+        )
+    try:
+        return _read(data, JsonObject(parse(data, depth=limits.json_depth), "the bundle"))
+    except MalformedJson as error:
+        raise SignatureError(
+            ReasonCode.BUNDLE_MALFORMED,
+            f"the signature bundle is malformed: {error}; get the publisher's own bundle or have "
+            "the model signed again",
+        ) from error
+
+
+def _read(data: bytes, document: JsonObject) -> Bundle:
+    if (media_type := document.text("mediaType")) != MEDIA_TYPE:
+        raise _unsupported(f"its media type is {quoted(media_type)} and not {MEDIA_TYPE}")
+    document.only("mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature")
+    if "messageSignature" in document and "dsseEnvelope" not in document:
+        raise _unsupported("it signs a bare message and not a model's manifest")
+    document.only("mediaType", "verificationMaterial", "dsseEnvelope")
+
+    payload, signature = _read_envelope(document.object("dsseEnvelope"))
+    material = document.object("verificationMaterial")
+    material.only(*_MATERIAL, "tlogEntries", "timestampVerificationData")
+    methods = [name for name in _MATERIAL if name in material]
+    if len(methods) != 1:
+        raise MalformedJson(
+            "the bundle.verificationMaterial must have exactly one of publicKey, "
+            f"x509CertificateChain and certificate, but has {len(methods)}"
+        )
+    method = _MATERIAL[methods[0]]
+    key_hint, key_raw = _read_key(material) if method == "key" else (None, None)
+    return Bundle(
+        method=method,
+        payload=payload,
+        signature=signature,
+        key_hint=key_hint,
+        key_raw=key_raw,
+        certificates=_read_certificates(material, method),
+        log_entry=_read_evidence(material, method),
+        raw=data,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _read_envelope(envelope: JsonObject) -> tuple[bytes, bytes]:
+    envelope.only("payload", "payloadType", "signatures")
+    if (payload_type := envelope.text("payloadType")) != PAYLOAD_TYPE:
+        raise _unsupported(f"its payload type is {quoted(payload_type)} and not {PAYLOAD_TYPE}")
+    signatures = envelope.objects("signatures")
+    if len(signatures) != 1:
+        envelope.fault(
+            "signatures", f"must hold exactly one signature, but holds {len(signatures)}"
+        )
+    signatures[0].only("sig", "keyid")
+    signatures[0].optional_text("keyid")
+    return envelope.base64("payload"), signatures[0].base64("sig")
+
+
+def _read_key(material: JsonObject) -> tuple[str | None, bytes | None]:
+    key = material.object("publicKey")
+    hint = key.text("hint") if "hint" in key else None
+    raw = key.base64("rawBytes") if "rawBytes" in key else None
+    if hint is None and raw is None:
+        material.fault("publicKey", "names no key: it has neither hint nor rawBytes")
+    return hint, raw
+
+
+def _read_certificates(material: JsonObject, method: Method) -> tuple[bytes, ...]:
+    if method == "key":
+        return ()
+    if method == "sigstore":
+        certificate = material.object("certificate")
+        certificate.only("rawBytes")
+        return (certificate.base64("rawBytes"),)
+    chain = material.object("x509CertificateChain")
+    certificates = chain.objects("certificates")
+    if not 1 <= len(certificates) <= MOST_CERTIFICATES:
+        chain.fault(
+            "certificates",
+            f"must hold 1 to {MOST_CERTIFICATES} certificates, but holds {len(certificates)}",
+        )
+    return tuple(certificate.base64("rawBytes") for certificate in certificates)
+
+
+def _read_evidence(material: JsonObject, method: Method) -> LogEntry | None:
+    entries = material.objects("tlogEntries") if "tlogEntries" in material else []
+    timestamps = (
+        material.object("timestampVerificationData")
+        if "timestampVerificationData" in material
+        else None
+    )
+    if method != "sigstore":
+        # Neither method verifies them, so they are nothing but baggage.
+        return None
+    if not entries:
+        material.fault("tlogEntries", "must hold the entry of a transparency log")
+    if len(entries) > 1:
+        raise _unsupported(f"it has {len(entries)} transparency log entries and not one")
+    if timestamps is not None:
+        check_timestamps(timestamps)
+    return read_log_entry(entries[0])
+
+
+def _unsupported(what: str) -> SignatureError:
+    return SignatureError(
+        ReasonCode.BUNDLE_UNSUPPORTED,
+        f"the signature bundle is of a kind that is not supported: {what}; sign the model with a "
+        "current OpenSSF Model Signing tool",
+    )

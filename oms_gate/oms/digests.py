@@ -1,0 +1,35 @@
+"""The three hash functions that a manifest may use (OMS v1.0, hash algorithms)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, Literal, Protocol, get_args
+
+HashType = Literal["sha256", "blake2b", "blake3"]
+
+HASH_TYPES: Final[tuple[HashType, ...]] = get_args(HashType)
+DIGEST_BYTES: Final[dict[HashType, int]] = {"sha256": 32, "blake2b": 64, "blake3": 32}
+
+
+class Hasher(Protocol):
+    """A hash function at work."""
+
+    def update(self, buffer: bytes | bytearray | memoryview, /) -> object:
+        """Take in more bytes."""
+
+    def digest(self) -> bytes:
+        """The digest of all bytes so far."""
+
+    def hexdigest(self) -> str:
+        """The same in lower-case hex."""
+
+
+def new_hasher(hash_type: HashType) -> Hasher:
+    """A hasher that has seen no bytes yet; its digest has ``DIGEST_BYTES[hash_type]`` bytes."""
+    if hash_type == "sha256":
+        return hashlib.sha256()
+    if hash_type == "blake2b":
+        return hashlib.blake2b()
+    from blake3 import blake3  # a compiled module that only few manifests need
+
+    return blake3()

@@ -1,0 +1,63 @@
+"""The envelope's signature: DSSE v1 with ECDSA (OMS v1.0, envelope; DSSE protocol).
+
+What is signed is not the payload but its pre-authentication encoding. Each curve goes with one
+hash function: P-256 with SHA-256, P-384 with SHA-384, P-521 with SHA-512.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from oms_gate.errors import SignatureError
+from oms_gate.verdict import ReasonCode
+
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+
+_HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
+    "secp256r1": hashes.SHA256(),
+    "secp384r1": hashes.SHA384(),
+    "secp521r1": hashes.SHA512(),
+}
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """The bytes that a DSSE signature signs; lengths are in bytes."""
+    kind = payload_type.encode("utf-8")
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def is_supported(key: object) -> bool:
+    """Whether `key` may sign models: an elliptic curve key on P-256, P-384 or P-521."""
+    return (
+        isinstance(key, ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey)
+        and key.curve.name in _HASHES
+    )
+
+
+def verify(public_key: ec.EllipticCurvePublicKey, payload: bytes, signature: bytes) -> None:
+    """Check the signature of an in-toto payload by a supported key.
+
+    Raises:
+        SignatureError: ``signature.invalid``.
+    """
+    try:
+        public_key.verify(signature, pae(PAYLOAD_TYPE, payload), _algorithm(public_key.curve))
+    except InvalidSignature as error:
+        raise SignatureError(
+            ReasonCode.SIGNATURE_INVALID,
+            "the signature does not belong to the signed statement: the bundle was changed after "
+            "signing, or the key that it names did not make it; get the publisher's own bundle",
+        ) from error
+
+
+def sign(private_key: ec.EllipticCurvePrivateKey, payload: bytes) -> bytes:
+    """The DER signature of an in-toto payload by a supported key."""
+    return private_key.sign(pae(PAYLOAD_TYPE, payload), _algorithm(private_key.curve))
+
+
+def _algorithm(curve: ec.EllipticCurve) -> ec.ECDSA:
+    return ec.ECDSA(_HASHES[curve.name])

@@ -1,0 +1,211 @@
+"""The signed manifest: which files, or byte ranges of files, have which digests.
+
+OMS v1.0, the predicate's ``resources`` and ``serialization``. A manifest that exists is sound:
+every rule is checked when it is built, by who reads a signature and by who makes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Final, Literal
+
+from oms_gate.errors import SignatureError
+from oms_gate.oms import names
+from oms_gate.oms.digests import DIGEST_BYTES, HASH_TYPES, HashType
+from oms_gate.oms.quoting import quoted
+from oms_gate.verdict import ReasonCode
+
+Serialization = Literal["files", "shards"]
+
+DEFAULT_EXCLUSIONS: Final = frozenset({".git", ".gitignore", ".gitattributes", ".github"})
+"""Top-level names that the format never signs unless the signer lists them."""
+
+LARGEST_OFFSET: Final = 2**63 - 1
+"""Largest offset and size, in bytes: what file systems can express."""
+
+_HEX = re.compile(r"[0-9a-f]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One file, or one byte range of a file, and the digest of its bytes.
+
+    path: relative POSIX path; or ``.`` for the only file of a single-file model.
+    digest: lower-case hex.
+    start, end: for shards, bytes from the start of the file, `end` exclusive; else None.
+    """
+
+    path: str
+    digest: str
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What was signed.
+
+    shard_size: bytes; None unless `serialization` is ``shards``.
+    allow_symlinks: whether the signer followed symbolic links.
+    ignore_paths: what the signer left out: relative paths, a folder stands for all below it.
+    resources: in the order in which they were signed.
+
+    Raises:
+        SignatureError: on construction, with ``statement.unsafe-name`` for names that cannot be
+            placed safely below a model folder, else ``statement.malformed``.
+    """
+
+    serialization: Serialization
+    hash_type: HashType
+    shard_size: int | None
+    allow_symlinks: bool
+    ignore_paths: tuple[str, ...]
+    resources: tuple[Resource, ...]
+
+    def __post_init__(self) -> None:
+        if self.hash_type not in HASH_TYPES:
+            raise _malformed(f"it uses the unknown hash type {quoted(self.hash_type)}")
+        if not self.resources:
+            raise _malformed("it lists no files, so it would vouch for nothing")
+        self._check_digests()
+        if self.serialization == "shards":
+            self._check_shards()
+        else:
+            self._check_files()
+        self._check_names()
+
+    @cached_property
+    def files(self) -> Mapping[str, tuple[Resource, ...]]:
+        """Path of each signed file to its resources, in byte order."""
+        files: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            files.setdefault(resource.path, []).append(resource)
+        for parts in files.values():
+            parts.sort(key=_start)
+        return MappingProxyType({path: tuple(parts) for path, parts in files.items()})
+
+    @cached_property
+    def root_digest(self) -> str:
+        """SHA-256 over the raw digests in signed order, in hex, whatever `hash_type` is."""
+        raw = bytes.fromhex("".join(resource.digest for resource in self.resources))
+        return hashlib.sha256(raw).hexdigest()
+
+    @cached_property
+    def sorted_names(self) -> bool:
+        """Whether the resources are in code point order of their paths, then in byte order.
+
+        The specification asks for it and some signers differ; the order changes no meaning.
+        """
+        return all(
+            (left.path, _start(left)) <= (right.path, _start(right))
+            for left, right in pairwise(self.resources)
+        )
+
+    def excludes(self, path: str) -> Literal["default", "signer"] | None:
+        """Who left `path` out of the signing scope: the format, the signer, or nobody.
+
+        Asks about scope only: a signer may list what the format leaves out by default, so look
+        `path` up in `files` first.
+        """
+        if path.partition("/")[0] in DEFAULT_EXCLUSIONS:
+            return "default"
+        return "signer" if self._ignores(path) else None
+
+    def size_of(self, path: str) -> int | None:
+        """The signed size of a file in bytes; None where the manifest does not tell it."""
+        parts = self.files.get(path)
+        return parts[-1].end if parts else None
+
+    @cached_property
+    def _ignored(self) -> frozenset[str]:
+        return frozenset(self.ignore_paths)
+
+    def _ignores(self, path: str) -> bool:
+        return path in self._ignored or any(
+            folder in self._ignored for folder in names.ancestors(path)
+        )
+
+    def _check_digests(self) -> None:
+        length = 2 * DIGEST_BYTES[self.hash_type]
+        for resource in self.resources:
+            if len(resource.digest) != length or not _HEX.fullmatch(resource.digest):
+                raise _malformed(
+                    f"the digest of {quoted(resource.path)} is {quoted(resource.digest)}, which is "
+                    f"not the {length} lower-case hex digits of {self.hash_type}"
+                )
+
+    def _check_files(self) -> None:
+        if self.shard_size is not None:
+            raise _malformed("it has a shard size although it lists whole files")
+        for path, parts in self.files.items():
+            if len(parts) > 1:
+                raise _malformed(f"it lists {quoted(path)} {len(parts)} times")
+            if parts[0].start is not None or parts[0].end is not None:
+                raise _malformed(f"it lists a part of {quoted(path)} among whole files")
+
+    def _check_shards(self) -> None:
+        size = self.shard_size
+        if size is None or not 0 < size <= LARGEST_OFFSET:
+            raise _malformed(f"its shard size must be 1 to {LARGEST_OFFSET} bytes, but is {size}")
+        for path, parts in self.files.items():
+            expected = 0
+            for part in parts:
+                if part.start != expected:
+                    raise _malformed(
+                        f"the shards of {quoted(path)} must follow one another from byte 0 "
+                        f"without gap or overlap, but one begins at {part.start} instead of "
+                        f"{expected}"
+                    )
+                end = part.end or 0
+                if not expected < end <= min(expected + size, LARGEST_OFFSET) or (
+                    part is not parts[-1] and end != expected + size
+                ):
+                    raise _malformed(
+                        f"the shard of {quoted(path)} from byte {part.start} to {part.end} must "
+                        f"have {size} bytes, or 1 to {size} where it is the last"
+                    )
+                expected = end
+
+    def _check_names(self) -> None:
+        if self.files.keys() != {names.SINGLE_FILE}:
+            for path in self.files:
+                if flaw := names.flaw(path):
+                    raise _unsafe(path, f"the signed name {quoted(path)} {flaw}")
+        if pair := names.clash(self.files):
+            raise _unsafe(
+                pair[1],
+                f"the signed names {quoted(pair[0])} and {quoted(pair[1])} cannot lie side by side "
+                "on every file system",
+            )
+        for path in self.ignore_paths:
+            if flaw := names.flaw(path):
+                raise _unsafe(path, f"the ignored path {quoted(path)} {flaw}")
+        if self._ignored:
+            for path in self.files:
+                if self._ignores(path):
+                    raise _malformed(f"it signs {quoted(path)} and ignores it too")
+
+
+def _start(resource: Resource) -> int:
+    return resource.start or 0
+
+
+def _malformed(fault: str) -> SignatureError:
+    return SignatureError(
+        ReasonCode.STATEMENT_MALFORMED,
+        f"the signed manifest cannot be used: {fault}; the publisher must sign the model again",
+    )
+
+
+def _unsafe(path: str, fault: str) -> SignatureError:
+    return SignatureError(
+        ReasonCode.STATEMENT_UNSAFE_NAME,
+        f"{fault}; the publisher must rename the file and sign the model again",
+        path=path[: names.NAME_BYTES],
+    )

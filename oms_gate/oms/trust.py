@@ -1,0 +1,180 @@
+"""What signatures are checked against: the operator's keys, certificates and Sigstore roots.
+
+A trust root comes from the gate's configuration, never from a bundle or from beside a model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import quote
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
+
+from oms_gate.errors import ConfigError
+from oms_gate.oms import dsse
+from oms_gate.oms.quoting import one_line
+from oms_gate.oms.strict_json import JsonObject, parse
+
+if TYPE_CHECKING:
+    from sigstore_models.trustroot.v1 import TrustedRoot
+
+PUBLIC_GOOD: Final = "public-good"
+_PUBLIC_GOOD_REPOSITORY = "https://tuf-repo-cdn.sigstore.dev"
+_SIGSTORE_MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
+_JSON_DEPTH = 16
+
+
+@dataclass(frozen=True)
+class KeyRoot:
+    """A trusted public key: elliptic curve P-256, P-384 or P-521.
+
+    sha256: of the key's DER SubjectPublicKeyInfo, in hex.
+    """
+
+    name: str
+    sha256: str
+    public_key: ec.EllipticCurvePublicKey
+
+    @classmethod
+    def from_pem(cls, name: str, pem: bytes) -> Self:
+        """Read a public key in PEM.
+
+        Raises:
+            ConfigError: it is something else.
+        """
+        if b"PRIVATE KEY-----" in pem:
+            raise ConfigError(
+                f"the trusted key {name!r} is a private key; configure the public one, and keep "
+                "the private one away from the gate"
+            )
+        if pem.count(b"-----BEGIN ") != 1:
+            raise ConfigError(f"the trusted key {name!r} must be exactly one public key in PEM")
+        try:
+            key = load_pem_public_key(pem)
+        except Exception as error:
+            raise ConfigError(
+                f"the trusted key {name!r} is not a public key in PEM: {one_line(error)}"
+            ) from error
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not dsse.is_supported(key):
+            raise ConfigError(
+                f"the trusted key {name!r} must be an elliptic curve key on P-256, P-384 or "
+                "P-521; models are signed with no others"
+            )
+        return cls(name, fingerprint(key), key)
+
+
+@dataclass(frozen=True)
+class CertificateRoot:
+    """One or more trusted certificates: roots, or intermediates or leaves to be pinned.
+
+    sha256: of the DER certificates, one after the other as configured, in hex.
+    """
+
+    name: str
+    sha256: str
+    anchors: tuple[x509.Certificate, ...]
+
+    @classmethod
+    def from_pem(cls, name: str, pem: bytes) -> Self:
+        """Read certificates in PEM, each of which becomes a trust anchor.
+
+        Raises:
+            ConfigError: it is something else.
+        """
+        try:
+            anchors = x509.load_pem_x509_certificates(pem)
+        except Exception as error:
+            raise ConfigError(
+                f"the trusted certificates {name!r} are not certificates in PEM: {one_line(error)}"
+            ) from error
+        digest = hashlib.sha256(b"".join(anchor.public_bytes(Encoding.DER) for anchor in anchors))
+        return cls(name, digest.hexdigest(), tuple(anchors))
+
+
+@dataclass(frozen=True)
+class SigstoreRoot:
+    """A Sigstore instance: its certificate authorities, logs and timestamp authorities.
+
+    sha256: of its ``trusted_root.json``, in hex.
+    """
+
+    name: str
+    sha256: str
+    raw: bytes = field(repr=False)
+
+    @classmethod
+    def from_json(cls, name: str, data: bytes) -> Self:
+        """Read a ``trusted_root.json`` (Sigstore trusted root, version 0.1).
+
+        Raises:
+            ConfigError: it is something else, or an authority or a log is missing.
+        """
+        root = cls(name, hashlib.sha256(data).hexdigest(), data)
+        root.trusted_root  # noqa: B018 - read it now, so that a fault in it shows at start-up
+        return root
+
+    @classmethod
+    def public_good(cls) -> Self:
+        """The public-good instance, as it ships inside the sigstore package.
+
+        Neither network nor cache nor home directory is touched.
+        """
+        path = files("sigstore._store") / quote(_PUBLIC_GOOD_REPOSITORY, safe="")
+        data = (path / "trusted_root.json").read_bytes()
+        return cls(PUBLIC_GOOD, hashlib.sha256(data).hexdigest(), data)
+
+    @cached_property
+    def trusted_root(self) -> TrustedRoot:
+        """The parsed file. The first call imports the Sigstore models.
+
+        Raises:
+            ConfigError: see `from_json`.
+        """
+        from sigstore_models.trustroot.v1 import TrustedRoot
+
+        try:
+            document = JsonObject(parse(self.raw, depth=_JSON_DEPTH), "the file")
+            if (media_type := document.text("mediaType")) != _SIGSTORE_MEDIA_TYPE:
+                document.fault("mediaType", f"must be {_SIGSTORE_MEDIA_TYPE}, not {media_type!r}")
+            for part in ("certificateAuthorities", "ctlogs", "tlogs"):
+                if not document.objects(part):
+                    document.fault(part, "is empty")
+            root = TrustedRoot.from_json(self.raw)
+            for authority in (*root.certificate_authorities, *root.timestamp_authorities):
+                for certificate in authority.cert_chain.certificates:
+                    x509.load_der_x509_certificate(certificate.raw_bytes)
+            for log in (*root.ctlogs, *root.tlogs):
+                load_der_public_key(log.public_key.raw_bytes or b"")
+        except Exception as error:
+            raise ConfigError(
+                f"the Sigstore root {self.name!r} is not a usable trusted_root.json: "
+                f"{one_line(error)}"
+            ) from error
+        return root
+
+
+@dataclass(frozen=True)
+class Trust:
+    """All trust roots of a gate, by the names that the operator gave them."""
+
+    keys: Mapping[str, KeyRoot] = field(default_factory=dict)
+    certificates: Mapping[str, CertificateRoot] = field(default_factory=dict)
+    sigstore: Mapping[str, SigstoreRoot] = field(default_factory=dict)
+
+
+def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
+    """SHA-256 of a key's DER SubjectPublicKeyInfo, in hex."""
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()

@@ -1,0 +1,155 @@
+"""The way in: who signed a bundle, and what. The signature is checked before what it signs is read.
+
+OMS v1.0, verification.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+
+from oms_gate.errors import SignatureError
+from oms_gate.limits import Limits
+from oms_gate.oms import certificate, sigstore
+from oms_gate.oms.bundle import Bundle, Method, parse_bundle
+from oms_gate.oms.certificate import verify_certificate
+from oms_gate.oms.key import verify_key
+from oms_gate.oms.manifest import Manifest
+from oms_gate.oms.quoting import one_line
+from oms_gate.oms.sigstore import verify_sigstore
+from oms_gate.oms.statement import OLD_PREDICATE_TYPE, parse_statement
+from oms_gate.oms.trust import Trust
+from oms_gate.verdict import ReasonCode, SignatureTime, Signer
+
+
+@dataclass(frozen=True)
+class VerifiedSignature:
+    """What a bundle proves.
+
+    subject_name: the signer's word for the model; it binds nothing.
+    times: when the signature is proven to have existed; for Sigstore only.
+    bundle_sha256: of the signature file, in hex.
+    """
+
+    method: Method
+    signer: Signer
+    manifest: Manifest
+    subject_name: str
+    times: tuple[SignatureTime, ...]
+    log_index: int | None
+    bundle_sha256: str
+
+
+@dataclass(frozen=True)
+class UnverifiedBundle:
+    """What a bundle claims. Nothing of it was verified: for people to read, never to decide by.
+
+    claimed_identity: for a key the key's hint; None where the bundle carries the key instead.
+    claimed_chain: subjects of the certificates, the signer's first (RFC 4514).
+    """
+
+    method: Method
+    claimed_identity: str | None
+    claimed_issuer: str | None
+    claimed_chain: tuple[str, ...]
+    claimed_time: datetime | None
+    claimed_log_index: int | None
+    claimed_subject_name: str
+    claimed_manifest: Manifest
+    bundle_sha256: str
+
+
+def verify(bundle: bytes, trust: Trust, *, at: datetime, limits: Limits) -> VerifiedSignature:
+    """Verify a signature file.
+
+    at: the time at which certificates of the certificate method must be valid; aware of its time
+        zone. Sigstore certificates are checked at the time that log or timestamp prove.
+
+    Raises:
+        SignatureError: see `parse_bundle`, `verify_key`, `verify_certificate`, `verify_sigstore`
+            and `parse_statement`, which are called in this order.
+        ValueError: `at` has no time zone.
+    """
+    if at.tzinfo is None:
+        raise ValueError("the time of verification must have a time zone")
+    parsed = parse_bundle(bundle, limits)
+    try:
+        signer, times, log_index = _check_signature(parsed, trust, at)
+    except SignatureError as error:
+        if error.reason.code is ReasonCode.SIGNATURE_INVALID and _is_old(parsed):
+            # Signatures of that format are over other bytes; to say so helps more than "invalid".
+            parse_statement(parsed.payload, limits)
+        raise
+    statement = parse_statement(parsed.payload, limits)
+    return VerifiedSignature(
+        method=parsed.method,
+        signer=signer,
+        manifest=statement.manifest,
+        subject_name=statement.subject_name,
+        times=times,
+        log_index=log_index,
+        bundle_sha256=parsed.sha256,
+    )
+
+
+def inspect(bundle: bytes, limits: Limits) -> UnverifiedBundle:
+    """Say what a signature file claims, without verifying any of it.
+
+    Raises:
+        SignatureError: as `parse_bundle` and `parse_statement`; or ``bundle.malformed`` where a
+            certificate cannot be read.
+    """
+    parsed = parse_bundle(bundle, limits)
+    certificates = certificate.read_certificates(parsed)
+    try:
+        identity, issuer = _claimed_identity(parsed, certificates)
+        chain = tuple(member.subject.rfc4514_string() for member in certificates)
+    except SignatureError:
+        raise
+    except Exception as error:
+        raise SignatureError(
+            ReasonCode.BUNDLE_MALFORMED,
+            f"the signer's certificate cannot be read ({one_line(error)}); get the publisher's own "
+            "bundle",
+        ) from error
+    statement = parse_statement(parsed.payload, limits)
+    return UnverifiedBundle(
+        method=parsed.method,
+        claimed_identity=identity,
+        claimed_issuer=issuer,
+        claimed_chain=chain,
+        claimed_time=parsed.log_entry.integrated_time if parsed.log_entry else None,
+        claimed_log_index=parsed.log_entry.log_index if parsed.log_entry else None,
+        claimed_subject_name=statement.subject_name,
+        claimed_manifest=statement.manifest,
+        bundle_sha256=parsed.sha256,
+    )
+
+
+def _check_signature(
+    bundle: Bundle, trust: Trust, at: datetime
+) -> tuple[Signer, tuple[SignatureTime, ...], int | None]:
+    if bundle.method == "sigstore":
+        signed = verify_sigstore(bundle, trust.sigstore)
+        return signed.signer, signed.times, signed.log_index
+    if bundle.method == "certificate":
+        return verify_certificate(bundle, trust.certificates, at=at), (), None
+    return verify_key(bundle, trust.keys), (), None
+
+
+def _is_old(bundle: Bundle) -> bool:
+    return OLD_PREDICATE_TYPE.encode() in bundle.payload
+
+
+def _claimed_identity(
+    bundle: Bundle, certificates: list[x509.Certificate]
+) -> tuple[str | None, str | None]:
+    if bundle.method == "sigstore":
+        found = sigstore.identity_of(certificates[0])
+        return found.identity, found.issuer
+    if bundle.method == "certificate":
+        identity, _ = certificate.identity_of(certificates[0])
+        return identity, certificates[0].issuer.rfc4514_string()
+    return bundle.key_hint, None

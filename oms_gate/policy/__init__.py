@@ -1,0 +1,6 @@
+"""Policy: what it sees, which engine evaluates it, what it decided.
+
+`oms_gate.policy.input` builds the input document, `oms_gate.policy.publishers` holds the rules
+of the default policy, `oms_gate.policy.wasm` and `oms_gate.policy.server` evaluate, and
+`oms_gate.policy.decision` reads the answer.
+"""

@@ -1,0 +1,236 @@
+"""Policies in process: compiled by OPA to WebAssembly, evaluated within time and memory."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+import zlib
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, Self, cast
+
+import wasmtime
+from opapywasm import UNDEFINED, OpaPoolTimeoutError, OpaWasmError, OpaWasmPolicy, PolicyConfig
+
+from oms_gate.errors import ConfigError, PolicyError
+from oms_gate.limits import MIB, Limits
+from oms_gate.policy.compiler import compile_rego
+from oms_gate.policy.decision import Decision, parse_decision
+from oms_gate.policy.engine import ANSWER_BYTES, DECISION_PATH
+from oms_gate.policy.shipped import shipped
+from oms_gate.verdict import ReasonCode
+
+if TYPE_CHECKING:
+    from opapywasm import JSONInput
+
+_PAGE_BYTES: Final = 65536
+_UNPACKED_BYTES: Final = 64 * MIB
+# What OPA leaves to the host and the host does as OPA does, on the strings of messages.
+_HOST_BUILTINS: Final = frozenset({"sprintf"})
+
+
+class WasmEngine:
+    """A compiled policy and its data.
+
+    An error inside a builtin makes the expression undefined here, as WebAssembly modules of OPA
+    have it; a policy must therefore be positive (``default allow := false``).
+    """
+
+    kind: Literal["wasm"] = "wasm"
+
+    def __init__(
+        self, module: bytes, data: Mapping[str, object], limits: Limits, *, origin: str
+    ) -> None:
+        """An engine for a module that OPA compiled.
+
+        data: the data document, as JSON.
+        origin: what messages call the policy.
+
+        Raises:
+            ConfigError: the module is not a policy with a decision that can be evaluated here.
+        """
+        self._limits = limits
+        document = json.dumps(data, sort_keys=True)
+        config = PolicyConfig(
+            default_entrypoint=DECISION_PATH,
+            borrow_timeout_seconds=limits.policy_seconds,
+            max_input_bytes=limits.policy_memory_bytes,
+            max_data_bytes=limits.policy_memory_bytes,
+            max_result_bytes=ANSWER_BYTES,
+            max_cstring_scan_bytes=ANSWER_BYTES,
+            max_memory_pages=limits.policy_memory_bytes // _PAGE_BYTES,
+            eval_timeout_seconds=limits.policy_seconds,
+        )
+        try:
+            with ExitStack() as undo:
+                self._policy = undo.enter_context(OpaWasmPolicy(module, config))
+                self._policy.set_data(document)
+                _check(self._policy, origin)
+                undo.pop_all()
+        except OpaWasmError as error:
+            raise ConfigError(f"{origin} cannot be used as a policy: {_line(error)}") from error
+        self._revision = "sha256:" + hashlib.sha256(module + document.encode()).hexdigest()
+
+    @classmethod
+    def bundled(cls, data: Mapping[str, object], limits: Limits) -> Self:
+        """The policy that comes with the gate.
+
+        data: the rules (`oms_gate.policy.publishers.data_document`).
+
+        Raises:
+            ConfigError: the installation is damaged.
+        """
+        path = shipped("admission.wasm")
+        return cls(_read(path), data, limits, origin="the gate's own policy")
+
+    @classmethod
+    def from_rego(
+        cls,
+        folder: Path,
+        data: Mapping[str, object],
+        limits: Limits,
+        *,
+        opa: Path | None = None,
+        cache: Path | None = None,
+    ) -> Self:
+        """A policy of the operator's: a folder of ``.rego`` files with its ``data.json``.
+
+        data: added to the folder's own data.
+        opa, cache: see `oms_gate.policy.compiler.compile_rego`.
+
+        Raises:
+            ConfigError: it cannot be read, compiled or used; the message has OPA's words.
+            PolicyError: SYSTEM_IO, there is no room for the compiler's work.
+        """
+        bundle = compile_rego(folder, opa=opa, cache=cache)
+        return cls._from_bundle(bundle, data, limits, f"the policy in {folder}")
+
+    @classmethod
+    def from_bundle(cls, path: Path, data: Mapping[str, object], limits: Limits) -> Self:
+        """A policy that was compiled before (``opa build -t wasm``): a ``bundle.tar.gz``.
+
+        data: added to the bundle's own data.
+
+        Raises:
+            ConfigError: it cannot be read or used.
+        """
+        return cls._from_bundle(_read(path), data, limits, f"the bundle {path}")
+
+    @classmethod
+    def _from_bundle(
+        cls, bundle: bytes, data: Mapping[str, object], limits: Limits, origin: str
+    ) -> Self:
+        module, own = _unpack(bundle, origin)
+        return cls(module, _merged(own, data, origin), limits, origin=origin)
+
+    @property
+    def revision(self) -> str:
+        """SHA-256 of the module and its data."""
+        return self._revision
+
+    def decide(self, document: Mapping[str, object]) -> Decision:
+        """Decide on one input document.
+
+        Raises:
+            PolicyError: as `oms_gate.policy.engine.Engine.decide` says.
+        """
+        seconds = self._limits.policy_seconds
+        try:
+            value = self._policy.evaluate(cast("JSONInput", dict(document)))
+        except OpaPoolTimeoutError as error:
+            raise PolicyError(
+                ReasonCode.POLICY_TIMEOUT,
+                f"the policy engine was busy for {seconds:g} seconds; check fewer models at once",
+            ) from error
+        except (OpaWasmError, RecursionError) as error:
+            if _was_interrupted(error):
+                raise PolicyError(
+                    ReasonCode.POLICY_TIMEOUT,
+                    f"the policy did not decide within {seconds:g} seconds; simplify it or raise "
+                    "the limit 'policy_seconds'",
+                ) from error
+            raise PolicyError(
+                ReasonCode.POLICY_ERROR,
+                f"the policy failed ({_line(error)}); correct it, or raise the limit "
+                "'policy_memory_bytes' if it ran out of memory",
+            ) from error
+        if value is UNDEFINED:
+            raise PolicyError(
+                ReasonCode.POLICY_UNDEFINED,
+                "the policy gave no decision for this model; give its decision rule a default",
+            )
+        return parse_decision(value)
+
+    def close(self) -> None:
+        """Release the engine's memory and its clock."""
+        self._policy.close()
+
+
+def _check(policy: OpaWasmPolicy, origin: str) -> None:
+    if foreign := sorted(policy.builtins.keys() - _HOST_BUILTINS):
+        raise ConfigError(
+            f"{origin} uses {', '.join(foreign)}, which only an OPA server evaluates; use what the "
+            "input document holds (the time is 'now'), or a server"
+        )
+    if DECISION_PATH not in policy.entrypoints:
+        raise ConfigError(f"{origin} was not compiled for {DECISION_PATH}")
+
+
+def _was_interrupted(error: Exception) -> bool:
+    trap = error.__cause__
+    return isinstance(trap, wasmtime.Trap) and trap.trap_code == wasmtime.TrapCode.INTERRUPT
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"the policy {path} cannot be read: {error.strerror}") from error
+
+
+def _unpack(bundle: bytes, origin: str) -> tuple[bytes, dict[str, object]]:
+    """The module and the data of a bundle."""
+    try:
+        with gzip.open(io.BytesIO(bundle)) as stream:
+            unpacked = stream.read(_UNPACKED_BYTES + 1)
+        if len(unpacked) > _UNPACKED_BYTES:
+            raise ConfigError(f"{origin} unpacks to more than {_UNPACKED_BYTES // MIB} MiB")
+        parts: dict[str, bytes] = {}
+        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
+            for member in archive:
+                if (content := archive.extractfile(member)) is not None:
+                    parts[member.name.lstrip("/")] = content.read()
+        data = json.loads(parts.get("data.json", b"{}"))
+        module = parts["policy.wasm"]
+    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"{origin} is not a bundle with a policy.wasm; build it with opa build -t wasm -e "
+            f"{DECISION_PATH}"
+        ) from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{origin} has data that is not an object")
+    return module, data
+
+
+def _merged(own: dict[str, object], data: Mapping[str, object], origin: str) -> dict[str, object]:
+    """A policy's own data with the gate's; neither may stand in for the other."""
+    merged = dict(own)
+    for key, value in data.items():
+        mine = merged.setdefault(key, {})
+        if not isinstance(mine, dict) or not isinstance(value, Mapping):
+            raise ConfigError(f"{origin} has data.{key} that is not an object")
+        if twice := [name for name in mine.keys() & value.keys() if value[name]]:
+            raise ConfigError(
+                f"{origin} has data.{key}.{twice[0]} of its own, and so has gate.yaml; keep them "
+                "in one place"
+            )
+        merged[key] = {**value, **mine}
+    return merged

@@ -1,0 +1,128 @@
+"""Model references: the URL of a folder, a repository or a single file.
+
+``hf://[datasets/|spaces/]org/name[@revision][/folder]`` is written as ``HfFileSystem`` writes it;
+a path without a scheme is local; any other URL is one of an fsspec file system.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from urllib.parse import quote, unquote
+
+from oms_gate.errors import UsageError
+
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
+_HUB_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
+_HUB_KINDS = ("datasets", "spaces")
+# References that HfFileSystem reads without their slashes being quoted.
+_HUB_REFS = re.compile(r"(refs/convert/\w+|refs/pr/\d+)(?:/|$)")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where a model is.
+
+    scheme: ``hf``, ``s3``, ``file`` or another fsspec protocol.
+    location: ``[datasets/]org/name`` on the Hub; elsewhere all that follows ``://``.
+    path: on the Hub, the folder or file inside the repository; elsewhere empty.
+    revision: on the Hub, a branch, tag or commit; None means the default branch.
+    """
+
+    scheme: str
+    location: str
+    path: str = ""
+    revision: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read a reference as a user writes it.
+
+        Raises:
+            UsageError: the text cannot be the name of a model.
+        """
+        if not text or _FORBIDDEN.search(text):
+            raise UsageError(
+                f"{text!r} is not a model reference: it is empty, or holds control characters or "
+                "backslashes"
+            )
+        if "::" in text:
+            raise UsageError(f"{text!r} chains file systems; name the store itself")
+        match = _URL.fullmatch(text)
+        if match is None:
+            return cls("file", os.path.abspath(os.path.expanduser(text)))
+        scheme, rest = match["scheme"], match["rest"]
+        if scheme == "file":
+            return cls("file", os.path.abspath(rest))
+        if "?" in rest or "#" in rest:
+            raise UsageError(f"{text!r} has a query or a fragment; name a folder or a file")
+        if scheme == "hf":
+            return _parse_hub(text, rest)
+        parts = _segments(text, rest)
+        if scheme in ("http", "https") and "@" in parts[0]:
+            raise UsageError(
+                "credentials do not belong into a model reference; they would be shown"
+            )
+        return cls(scheme, "/".join(parts))
+
+    @property
+    def name(self) -> str:
+        """The URL without a revision: what the publisher rules of a policy match."""
+        return f"{self.scheme}://{'/'.join(filter(None, (self.location, self.path)))}"
+
+    @property
+    def url(self) -> str:
+        """The whole reference, as `parse` reads it back."""
+        if self.revision is None:
+            return self.name
+        revision = self.revision
+        if not _HUB_REFS.fullmatch(revision):
+            revision = quote(revision, safe="")
+        pinned = f"{self.location}@{revision}"
+        return f"{self.scheme}://{'/'.join(filter(None, (pinned, self.path)))}"
+
+    def at(self, revision: str) -> Reference:
+        """The same model at an immutable revision."""
+        return replace(self, revision=revision)
+
+    def with_suffix(self, suffix: str) -> Reference:
+        """The file beside a single-file model whose name has `suffix` added."""
+        if self.path:
+            return replace(self, path=self.path + suffix)
+        return replace(self, location=self.location + suffix)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def _segments(text: str, path: str) -> list[str]:
+    parts = path.strip("/").split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise UsageError(f"{text!r} has an empty, '.' or '..' part; write the plain path")
+    return parts
+
+
+def _parse_hub(text: str, rest: str) -> Reference:
+    parts = _segments(text, rest)
+    kind = [parts.pop(0)] if parts[0] in _HUB_KINDS and len(parts) > 1 else []
+    # A repository has an owner, except for the few canonical ones; the revision ends its name.
+    width = 1 if len(parts) == 1 or "@" in parts[0] else 2
+    name, *at = "/".join(parts[:width]).split("@", 1)
+    tail = parts[width:]
+    revision = None
+    if at:
+        special = _HUB_REFS.match("/".join([at[0], *tail]))
+        if special:
+            revision = special[1]
+            tail = tail[revision.count("/") :]
+        else:
+            revision = unquote(at[0])
+        if not revision or _FORBIDDEN.search(revision) or ".." in revision:
+            raise UsageError(f"{text!r} has an unusable revision after '@'")
+    if not all(_HUB_PART.fullmatch(part) and ".." not in part for part in name.split("/")):
+        raise UsageError(
+            f"{text!r} is not a repository of the Hub; write hf://organization/name[@revision]"
+        )
+    return Reference("hf", "/".join([*kind, name]), "/".join(tail), revision)

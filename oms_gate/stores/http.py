@@ -1,0 +1,407 @@
+"""Ranged reads over HTTP that believe nothing a server says.
+
+The Hub's files, S3's presigned URLs and plain web servers are all read here. What is asked for
+is checked against what is answered: the status, the range, the length, the entity tag, the
+encoding, the speed, and where redirects lead. Content is checked by its digest, elsewhere.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+import time
+import urllib.request
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from oms_gate import __version__
+from oms_gate.errors import StoreError
+from oms_gate.limits import Limits
+from oms_gate.stores.snapshot import CHUNK_BYTES
+from oms_gate.verdict import ReasonCode
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+# A transfer that got this far may fail `limits.retries` times more.
+_PROGRESS_BYTES = 64 * 1024 * 1024
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """What is known of a file before it is read.
+
+    path: as reports name it.
+    url: gives the URL to start from, anew for each attempt, as signed ones expire.
+    headers: sent to the origin of that URL only; credentials among them never leave it.
+    size: bytes, or None where unknown.
+    etag: the entity tag that was listed, as the server of `url` itself would send it, or None.
+    expected: header values that any answer on the way must have where it has that header.
+    """
+
+    path: str
+    url: Callable[[], str]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
+    etag: str | None = None
+    expected: Mapping[str, str] = field(default_factory=dict)
+
+
+class HttpReader:
+    """A connection pool and the checks. Safe for use by several threads."""
+
+    def __init__(self, limits: Limits, trusted_hosts: frozenset[str]) -> None:
+        """`trusted_hosts` may have private addresses; all others must have public ones."""
+        self._limits = limits
+        self._trusted = trusted_hosts
+        self._connections: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
+        self._aborted = False
+        self._direct = _pool_manager(limits, None)
+        for scheme, connection in (("http", HTTPConnection), ("https", HTTPSConnection)):
+            pool = self._direct.pool_classes_by_scheme[scheme]
+            guarded = type("Guarded", (connection,), {"_new_conn": self._guard(connection)})
+            self._direct.pool_classes_by_scheme = {
+                **self._direct.pool_classes_by_scheme,
+                scheme: type("GuardedPool", (pool,), {"ConnectionCls": guarded}),
+            }
+        self._proxies = {
+            scheme: _pool_manager(limits, proxy)
+            for scheme, proxy in urllib.request.getproxies_environment().items()
+            if scheme in _PORTS
+        }
+
+    def abort(self) -> None:
+        """End every transfer under way; their readers get an error at once."""
+        self._aborted = True
+        for connection in list(self._connections):
+            try:
+                if connection.sock is not None:
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # It ended by itself.
+
+    def chunks(self, file: RemoteFile, start: int, end: int | None) -> Iterator[bytes]:
+        """The bytes `start` to `end` (exclusive; None: all) of a file, in order.
+
+        A broken transfer is resumed at the byte where it broke, at the same entity tag.
+
+        Raises:
+            StoreError: the server refuses, is down or too slow, or answers something else than
+                what was asked for.
+        """
+        position, etag, failures, checkpoint = start, file.etag, 0, start
+        while True:
+            try:
+                response = self._open(file, position, end, etag)
+                etag = etag or response.headers.get("ETag")
+                for chunk in self._body(file, response, end, position):
+                    position += len(chunk)
+                    yield chunk
+                return
+            except (urllib3.exceptions.HTTPError, OSError, _Transient) as error:
+                if isinstance(error, StoreError):
+                    raise
+                if position - checkpoint >= _PROGRESS_BYTES:
+                    failures, checkpoint = 0, position
+                failures += 1
+                if self._aborted or failures > self._limits.retries:
+                    raise StoreError(
+                        ReasonCode.STORE_UNAVAILABLE,
+                        f"{file.path} could not be read from its store: {_cause(error)}",
+                        path=file.path,
+                    ) from error
+                retry_after = error.retry_after if isinstance(error, _Transient) else 0
+                time.sleep(min(max(0.1 * 2**failures, retry_after), self._limits.read_seconds))
+
+    def head(self, file: RemoteFile) -> Mapping[str, str]:
+        """The headers of a file.
+
+        Raises:
+            StoreError: as `chunks`.
+        """
+        try:
+            response = self._follow("HEAD", file, {})
+            self._check_status(file, response)
+            response.release_conn()
+            return response.headers
+        except (urllib3.exceptions.HTTPError, OSError, _Transient) as error:
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(
+                ReasonCode.STORE_UNAVAILABLE,
+                f"{file.path} could not be reached: {_cause(error)}",
+                path=file.path,
+            ) from error
+
+    def _open(
+        self, file: RemoteFile, position: int, end: int | None, etag: str | None
+    ) -> urllib3.BaseHTTPResponse:
+        partial = position > 0 or (end is not None and end != file.size)
+        headers = {}
+        if partial:
+            headers["Range"] = f"bytes={position}-{'' if end is None else end - 1}"
+        if etag is not None and not etag.startswith("W/"):
+            headers["If-Match"] = etag
+        response = self._follow("GET", file, headers)
+        try:
+            self._check_status(file, response)
+            self._check_answer(file, response, position, end, etag, partial)
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    def _follow(
+        self, method: str, file: RemoteFile, headers: Mapping[str, str]
+    ) -> urllib3.BaseHTTPResponse:
+        """Request a file; redirects are followed by hand, without credentials elsewhere."""
+        url = file.url()
+        origin = _origin(url)
+        for _ in range(self._limits.redirects + 1):
+            at_home = _origin(url) == origin
+            response: urllib3.BaseHTTPResponse = self._manager(url, file).request(
+                method,
+                url,
+                headers={
+                    "User-Agent": f"oms-gate/{__version__}",
+                    "Accept-Encoding": "identity",
+                    **(file.headers if at_home else {}),
+                    **headers,
+                },
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+            )
+            for name, value in file.expected.items():
+                found = response.headers.get(name)
+                if found is not None and found.strip('"') != value:
+                    response.close()
+                    raise StoreError(
+                        ReasonCode.STORE_CHANGED,
+                        f"{file.path} is not what was listed: {name} was {value} and is now "
+                        f"{found}; the store gave another file, try again",
+                        path=file.path,
+                    )
+            if response.status not in _REDIRECTS:
+                return response
+            response.close()
+            url = self._redirected(file, url, response.headers.get("Location"))
+        raise _redirect_refused(file, f"more than {self._limits.redirects} times")
+
+    def _redirected(self, file: RemoteFile, url: str, location: str | None) -> str:
+        target = urljoin(url, location or "")
+        parts = urlsplit(target)
+        if location is None or parts.scheme not in _PORTS or not parts.hostname:
+            raise _redirect_refused(file, f"to {location!r}, which is no web address")
+        if urlsplit(url).scheme == "https" and parts.scheme == "http":
+            raise _redirect_refused(file, f"from https to plain http at {parts.hostname}")
+        if parts.username or parts.password:
+            raise _redirect_refused(file, "to an address with credentials in it")
+        return target
+
+    def _manager(self, url: str, file: RemoteFile) -> urllib3.PoolManager:
+        parts = urlsplit(url)
+        proxy = self._proxies.get(parts.scheme)
+        host = parts.hostname or ""
+        if proxy is None or urllib.request.proxy_bypass(host):
+            return self._direct
+        # Behind a proxy only the address itself can be checked, not where a name leads.
+        if host not in self._trusted and not _is_public(host, unless_name=True):
+            raise _redirect_refused(file, f"to the private address {host}")
+        return proxy
+
+    def _guard(self, connection: type[HTTPConnection]) -> Callable[[Any], socket.socket]:
+        reader = self
+
+        def new_conn(self: HTTPConnection) -> socket.socket:
+            sock = connection._new_conn(self)
+            # The address is checked after connecting: a name could resolve differently before.
+            address = sock.getpeername()[0]
+            if self.host not in reader._trusted and not _is_public(address):
+                sock.close()
+                raise StoreError(
+                    ReasonCode.STORE_REDIRECT_REFUSED,
+                    f"the store redirects to {self.host}, which is at the private address "
+                    f"{address}; if that host is meant, list it under 'private_hosts'",
+                )
+            reader._connections.add(self)
+            return sock
+
+        return new_conn
+
+    def _check_status(self, file: RemoteFile, response: urllib3.BaseHTTPResponse) -> None:
+        status = response.status
+        if status in (200, 206):
+            return
+        response.close()
+        if status == 429 or status >= 500:
+            after = response.headers.get("Retry-After", "")
+            raise _Transient(f"the server answered {status}", int(after) if after.isdigit() else 0)
+        if status in (401, 403):
+            raise StoreError(
+                ReasonCode.STORE_FORBIDDEN,
+                f"{file.path} may not be read with these credentials (HTTP {status}); give the "
+                "store's token or key, or ask for access",
+                path=file.path,
+            )
+        if status in (404, 410):
+            raise StoreError(
+                ReasonCode.STORE_NOT_FOUND,
+                f"{file.path} is not there (HTTP {status})",
+                path=file.path,
+            )
+        if status in (412, 416):
+            raise _changed(file, f"the store answered {status} to a request for what was listed")
+        raise _protocol(file, f"the server answered {status}")
+
+    def _check_answer(
+        self,
+        file: RemoteFile,
+        response: urllib3.BaseHTTPResponse,
+        position: int,
+        end: int | None,
+        etag: str | None,
+        partial: bool,
+    ) -> None:
+        headers = response.headers
+        if headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise _protocol(file, f"it was sent with encoding {headers['Content-Encoding']}")
+        found = headers.get("ETag")
+        if etag is not None and found is not None and found != etag:
+            raise _changed(file, f"its entity tag was {etag} and is now {found}")
+        if partial != (response.status == 206):
+            raise _protocol(file, f"the server answered {response.status} to a range request")
+        size = file.size
+        if partial:
+            match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+            if match is None:
+                raise _protocol(file, "the answer to a range request does not say its range")
+            first, last, total = map(int, match.groups())
+            if size is not None and total != size:
+                raise _changed(file, f"it had {size} bytes and now has {total}")
+            if (first, last + 1) != (position, total if end is None else end):
+                raise _protocol(
+                    file, f"bytes {position} on were asked for and {first} to {last} were sent"
+                )
+            size = total
+        length = headers.get("Content-Length")
+        wanted = size if end is None else end
+        if length is not None and wanted is not None and length != str(wanted - position):
+            if not partial:
+                raise _changed(file, f"it had {size} bytes and now has {length}")
+            raise _protocol(file, f"{wanted - position} bytes were asked for, {length} announced")
+
+    def _body(
+        self, file: RemoteFile, response: urllib3.BaseHTTPResponse, end: int | None, position: int
+    ) -> Iterator[bytes]:
+        """The body, at no less than the minimum speed, and not a byte too many."""
+        limits = self._limits
+        left = None if end is None else end - position
+        window_start, window_bytes = time.monotonic(), 0
+        try:
+            while chunk := response.read1(CHUNK_BYTES):
+                if left is not None:
+                    left -= len(chunk)
+                    if left < 0:
+                        raise _protocol(file, "the server sent more bytes than were asked for")
+                yield chunk
+                window_bytes += len(chunk)
+                elapsed = time.monotonic() - window_start
+                if elapsed > limits.read_seconds:
+                    if window_bytes < limits.minimum_bytes_per_second * elapsed:
+                        raise StoreError(
+                            ReasonCode.STORE_TOO_SLOW,
+                            f"{file.path} arrives at {window_bytes / elapsed:.0f} bytes per "
+                            f"second, less than the limit 'minimum_bytes_per_second' of "
+                            f"{limits.minimum_bytes_per_second}",
+                            path=file.path,
+                        )
+                    window_start, window_bytes = time.monotonic(), 0
+            if left:
+                raise _Transient(f"the answer ended {left} bytes early", 0)
+            response.release_conn()
+        finally:
+            # A connection that was not read to its end cannot be used again.
+            response.close()
+
+
+class _Transient(Exception):  # noqa: N818 - never leaves this module
+    """A failure that may be gone at the next attempt."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+def _pool_manager(limits: Limits, proxy: str | None) -> urllib3.PoolManager:
+    options: dict[str, Any] = {
+        "maxsize": limits.connections,
+        "block": False,
+        "timeout": urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
+    }
+    bundles = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"))
+    if ca_certs := next(filter(None, bundles), None):
+        options["ca_certs"] = ca_certs
+    if proxy is None:
+        return urllib3.PoolManager(**options)
+    return urllib3.ProxyManager(proxy, **options)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+def _is_public(address: str, *, unless_name: bool = False) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return unless_name and address != "localhost"
+    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
+    return mapped.is_global and not mapped.is_multicast
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError)):
+        return "it took too long to answer"
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "its host name cannot be resolved"
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return f"its TLS certificate or connection was refused ({error})"
+    if isinstance(error, _Transient):
+        return str(error)
+    return "the connection failed or was closed"
+
+
+def _changed(file: RemoteFile, what: str) -> StoreError:
+    return StoreError(
+        ReasonCode.STORE_CHANGED,
+        f"{file.path} was changed after it was listed: {what}; try again",
+        path=file.path,
+    )
+
+
+def _protocol(file: RemoteFile, what: str) -> StoreError:
+    return StoreError(
+        ReasonCode.STORE_PROTOCOL,
+        f"{file.path} cannot be trusted to be what its store says: {what}; tell the store's "
+        "operator",
+        path=file.path,
+    )
+
+
+def _redirect_refused(file: RemoteFile, where: str) -> StoreError:
+    return StoreError(
+        ReasonCode.STORE_REDIRECT_REFUSED,
+        f"the request for {file.path} was redirected {where}, and was not followed",
+        path=file.path,
+    )

@@ -1,0 +1,153 @@
+"""Models in a local folder: plain ones, the Hub's download cache, and single files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from oms_gate.errors import StoreError
+from oms_gate.limits import Limits
+from oms_gate.reference import Reference
+from oms_gate.stores.snapshot import CHUNK_BYTES, Snapshot, StoredFile, listed
+from oms_gate.verdict import ReasonCode
+
+
+@dataclass(frozen=True)
+class LocalStore:
+    """A folder or a file of this machine.
+
+    A link is followed only from a snapshot of the Hub's cache to the blobs of that cache. What
+    was listed is pinned by device, inode, size and modification time, before and after reading.
+    """
+
+    limits: Limits
+
+    def snapshot(self, reference: Reference) -> Snapshot:
+        """See `Store.snapshot`."""
+        named = Path(reference.location)
+        try:
+            root = named.resolve(strict=True)
+            # The operator named this one file, so a link to it is as good as its target.
+            entries = [(named.name, str(root))] if root.is_file() else list(_walk(root))
+        except OSError as error:
+            raise _store_error(reference.location, error) from error
+
+        targets: dict[str, str] = {}
+        files = []
+        for path, target in entries:
+            targets[path] = target
+            try:
+                status = Path(target).lstat()
+            except OSError as error:
+                raise _store_error(path, error) from error
+            if not stat.S_ISREG(status.st_mode):
+                raise _unsafe(path, "is not a regular file")
+            files.append(StoredFile(path, status.st_size, version=_identity(status)))
+            if len(files) > self.limits.files:
+                break
+
+        def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[memoryview]:
+            return _read(targets[file.path], file, start, end)
+
+        return Snapshot(reference, listed(files, self.limits), root.is_file(), read_range)
+
+
+def _walk(root: Path) -> Iterator[tuple[str, str]]:
+    """Each file below `root`: its relative path, and the path that is opened for it."""
+    blobs = _cache_blobs(root)
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(root / folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_symlink():
+                    target = os.path.realpath(entry.path)
+                    if not any(Path(target).is_relative_to(place) for place in blobs):
+                        raise _unsafe(path, f"is a symbolic link to {target}")
+                    yield path, target
+                elif entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                else:
+                    yield path, entry.path
+
+
+def _cache_blobs(root: Path) -> list[Path]:
+    """The blob folders that links of a Hub cache snapshot may lead to.
+
+    ``<cache>/models--org--name/snapshots/<commit>[/sub]`` links into ``blobs`` of its repository,
+    or into ``<cache>/blobs`` for files that were transferred by Xet.
+    """
+    for folder in (root, *root.parents):
+        if folder.parent.name == "snapshots":
+            repository = folder.parent.parent
+            return [repository / "blobs", repository.parent / "blobs"]
+    return []
+
+
+def _identity(status: os.stat_result) -> str:
+    return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+
+
+def _read(target: str, file: StoredFile, start: int, end: int | None) -> Iterator[memoryview]:
+    try:
+        # Opening must neither follow a link put there since, nor block on a pipe.
+        descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+            _check_unchanged(descriptor, file)
+            stream.seek(start)
+            buffer = memoryview(bytearray(CHUNK_BYTES))
+            left = (file.size or 0) - start if end is None else end - start
+            while left > 0:
+                count = stream.readinto(buffer[: min(left, CHUNK_BYTES)])
+                if not count:
+                    break
+                left -= count
+                yield buffer[:count]
+            _check_unchanged(descriptor, file)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP:
+            raise _changed(file.path) from error
+        raise _store_error(file.path, error) from error
+
+
+def _check_unchanged(descriptor: int, file: StoredFile) -> None:
+    if _identity(os.fstat(descriptor)) != file.version:
+        raise _changed(file.path)
+
+
+def _changed(path: str) -> StoreError:
+    return StoreError(
+        ReasonCode.STORE_CHANGED,
+        f"{path} was changed or replaced after it was listed; try again when nothing writes to "
+        "the model",
+        path=path,
+    )
+
+
+def _unsafe(path: str, what: str) -> StoreError:
+    return StoreError(
+        ReasonCode.STORE_UNSAFE_FILE,
+        f"{path} {what}; a model is made of regular files, put the file itself there",
+        path=path,
+    )
+
+
+def _store_error(path: str, error: OSError) -> StoreError:
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return StoreError(
+            ReasonCode.STORE_NOT_FOUND,
+            f"{path} does not exist; for a repository of the Hub write hf://organization/name",
+            path=path,
+        )
+    if isinstance(error, PermissionError):
+        return StoreError(
+            ReasonCode.STORE_FORBIDDEN, f"{path} may not be read by this user", path=path
+        )
+    return StoreError(
+        ReasonCode.STORE_UNAVAILABLE, f"{path} cannot be read: {error.strerror}", path=path
+    )

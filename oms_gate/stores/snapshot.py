@@ -1,0 +1,139 @@
+"""The snapshot: a model's listing, pinned, with its bytes in reach."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from oms_gate.errors import StoreError
+from oms_gate.limits import Limits
+from oms_gate.reference import Reference
+from oms_gate.verdict import ReasonCode, printable
+
+CHUNK_BYTES = 1024 * 1024
+
+_UNSAFE_NAME = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|(?:^|/)\.{0,2}(?:/|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a listing.
+
+    path: relative to the model's root, POSIX.
+    size: bytes; None where the store does not say before the file is read.
+    sha256: the content's SHA-256 in hex as the store declares it, or None. Declared, not proven.
+    version: what names this very content: ETag, version id, blob id, or inode and times.
+    """
+
+    path: str
+    size: int | None
+    sha256: str | None = None
+    version: str | None = None
+
+
+RangeReader = Callable[[StoredFile, int, int | None], Iterator[bytes | memoryview]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A pinned listing of one model.
+
+    reference: with the revision that was resolved.
+    files: by path; a single-file model has one, under its base name.
+    single: whether the reference names one file rather than a folder.
+    revision: the store's own (a commit), or a digest over paths and versions.
+    """
+
+    reference: Reference
+    files: Mapping[str, StoredFile]
+    single: bool
+    read_range: RangeReader = field(repr=False)
+    abort: Callable[[], None] = field(default=lambda: None, repr=False)
+
+    @property
+    def revision(self) -> str:
+        if self.reference.revision is not None:
+            return self.reference.revision
+        digest = hashlib.sha256()
+        for path, file in sorted(self.files.items()):
+            digest.update(f"{path}\0{file.size}\0{file.version}\n".encode())
+        return f"listing-sha256:{digest.hexdigest()}"
+
+    def chunks(
+        self, path: str, start: int = 0, end: int | None = None
+    ) -> Iterator[bytes | memoryview]:
+        """The bytes `start` to `end` (exclusive; None: to the end) of a listed file, in order.
+
+        A chunk is valid until the next one is asked for.
+
+        Raises:
+            StoreError: the store failed, gave another content than the listed one, or a number of
+                bytes other than was asked for.
+        """
+        file = self.files[path]
+        if end is None:
+            end = file.size
+        count = 0
+        for chunk in self.read_range(file, start, end):
+            count += len(chunk)
+            if end is not None and count > end - start:
+                break
+            yield chunk
+        if end is not None and count != end - start:
+            raise StoreError(
+                ReasonCode.STORE_CHANGED,
+                f"{path} is not as long as its store says: expected {end - start} bytes from byte "
+                f"{start} and got {'more' if count > end - start else count}; it may have been "
+                "replaced while it was read, try again",
+                path=path,
+            )
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """A whole small file, or None where it has more than `limit` bytes.
+
+        Raises:
+            StoreError: as `chunks`.
+        """
+        size = self.files[path].size
+        if size is not None and size > limit:
+            return None
+        content = bytearray()
+        for chunk in self.chunks(path):
+            content += chunk
+            if len(content) > limit:
+                return None
+        return bytes(content)
+
+
+def listed(files: Iterable[StoredFile], limits: Limits) -> dict[str, StoredFile]:
+    """A listing by path.
+
+    Raises:
+        StoreError: a name that leads out of the model or cannot be shown, a name given twice, or
+            more than `limits.files`.
+    """
+    listing: dict[str, StoredFile] = {}
+    for file in files:
+        if _UNSAFE_NAME.search(file.path):
+            raise StoreError(
+                ReasonCode.STORE_UNSAFE_FILE,
+                f"the store lists a file named '{printable(file.path)}', which is not a plain "
+                "relative path; rename or remove it",
+                path=file.path,
+            )
+        if file.path in listing:
+            raise StoreError(
+                ReasonCode.STORE_PROTOCOL,
+                f"the store lists {file.path} twice, so what a reader gets is not defined",
+                path=file.path,
+            )
+        listing[file.path] = file
+        if len(listing) > limits.files:
+            raise StoreError(
+                ReasonCode.STORE_TOO_MANY_FILES,
+                f"the model has more than {limits.files} files; name the model's own folder, or "
+                "raise the limit 'files'",
+            )
+    return listing

@@ -1,0 +1,90 @@
+"""YAML without surprises, which remembers where each value stood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from oms_gate.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file. `value` is made of dicts, lists and scalars."""
+
+    name: str
+    value: Any
+    root: yaml.Node | None
+
+    def place(self, location: Sequence[str | int]) -> str:
+        """``file:line:column`` of the value at `location`, or of the nearest that is there."""
+        node = self.root
+        mark = node.start_mark if node is not None else None
+        for key in location:
+            found = _child(node, key)
+            if found is not None:
+                node, mark = found
+        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        return f"{self.name}:{line}:{column}"
+
+
+def parse_yaml(name: str, content: bytes) -> Document:
+    """Parse one YAML document: UTF-8, plain data, no key twice in a mapping, no aliases.
+
+    Raises:
+        ConfigError: with line and column.
+    """
+    try:
+        loader = yaml.SafeLoader(content.decode("utf-8"))
+        try:
+            root = loader.get_single_node()
+            _check(name, root, set())
+            value = loader.construct_document(root) if root is not None else None
+        finally:
+            loader.dispose()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: it is not UTF-8 text (byte {error.start})") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise ConfigError(f"{name}{where}: {error.problem}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{name}: it is not YAML: {error}") from error
+    return Document(name, value, root)
+
+
+def _child(node: yaml.Node | None, key: str | int) -> tuple[yaml.Node, yaml.Mark] | None:
+    """The value under a key or index, and where it (or its key) stands."""
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value == str(key):
+                return value, name.start_mark
+    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key], node.value[key].start_mark
+    return None
+
+
+def _check(name: str, node: yaml.Node | None, seen: set[int]) -> None:
+    """Refuse keys that are there twice, of which YAML would keep the last, and aliases."""
+    if node is None:
+        return
+    mark = node.start_mark
+    if id(node) in seen:
+        raise ConfigError(f"{name}:{mark.line + 1}:{mark.column + 1}: aliases are not allowed here")
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        keys: set[str] = set()
+        for key, value in node.value:
+            if key.value in keys:
+                mark = key.start_mark
+                raise ConfigError(
+                    f"{name}:{mark.line + 1}:{mark.column + 1}: '{key.value}' is there twice"
+                )
+            keys.add(key.value)
+            _check(name, value, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _check(name, value, seen)

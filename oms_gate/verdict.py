@@ -1,0 +1,277 @@
+"""The verdict: what the gate decided about one model, why, and what it saw.
+
+A verdict is data. The same JSON document (its schema is in ``docs/verdict.schema.json``) comes
+from the command line, the library, and every service built on them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+VERDICT_SCHEMA: Final = "oms-gate/verdict/v1"
+
+
+class ReasonCode(StrEnum):
+    """Why a model was denied. Stable: ``docs/reasons.md`` gives cause and cure of each."""
+
+    # The signature itself.
+    SIGNATURE_MISSING = "signature.missing"
+    SIGNATURE_TOO_LARGE = "signature.too-large"
+    BUNDLE_MALFORMED = "bundle.malformed"
+    BUNDLE_UNSUPPORTED = "bundle.unsupported"
+    STATEMENT_MALFORMED = "statement.malformed"
+    STATEMENT_UNSAFE_NAME = "statement.unsafe-name"
+    STATEMENT_ROOT_DIGEST = "statement.root-digest"
+    SIGNATURE_INVALID = "signature.invalid"
+    TRUST_NOT_CONFIGURED = "trust.not-configured"
+    KEY_UNTRUSTED = "key.untrusted"
+    CERTIFICATE_UNTRUSTED = "certificate.untrusted"
+    CERTIFICATE_EXPIRED = "certificate.expired"
+    CERTIFICATE_NOT_YET_VALID = "certificate.not-yet-valid"
+    CERTIFICATE_UNSUITABLE = "certificate.unsuitable"
+    SIGSTORE_INVALID = "sigstore.invalid"
+
+    # The signed manifest against the files.
+    COVERAGE_MISSING = "coverage.missing"
+    COVERAGE_UNSIGNED = "coverage.unsigned"
+    COVERAGE_IGNORED = "coverage.ignored"
+    FILE_CHANGED = "file.changed"
+    FILE_SIZE = "file.size"
+    ASSURANCE_UNAVAILABLE = "assurance.unavailable"
+
+    # The publisher and the policy.
+    PUBLISHER_UNKNOWN = "publisher.unknown"
+    PUBLISHER_WRONG_SIGNER = "publisher.wrong-signer"
+    POLICY_DENIED = "policy.denied"
+    POLICY_UNDEFINED = "policy.undefined"
+    POLICY_ILL_TYPED = "policy.ill-typed"
+    POLICY_ERROR = "policy.error"
+    POLICY_TIMEOUT = "policy.timeout"
+    POLICY_UNREACHABLE = "policy.unreachable"
+
+    # The store.
+    STORE_NOT_FOUND = "store.not-found"
+    STORE_REVISION_NOT_FOUND = "store.revision-not-found"
+    STORE_FORBIDDEN = "store.forbidden"
+    STORE_GATED = "store.gated"
+    STORE_RENAMED = "store.renamed"
+    STORE_UNAVAILABLE = "store.unavailable"
+    STORE_PROTOCOL = "store.protocol"
+    STORE_CHANGED = "store.changed"
+    STORE_TOO_SLOW = "store.too-slow"
+    STORE_REDIRECT_REFUSED = "store.redirect-refused"
+    STORE_UNSAFE_FILE = "store.unsafe-file"
+    STORE_TOO_MANY_FILES = "store.too-many-files"
+
+    # The gate and its machine.
+    DEADLINE_EXCEEDED = "gate.deadline-exceeded"
+    SYSTEM_IO = "gate.system-io"
+    INTERNAL_ERROR = "gate.internal-error"
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the gate could not come to a decision, as opposed to having decided."""
+        return self in _UNDECIDED
+
+
+_UNDECIDED = frozenset(
+    {
+        ReasonCode.POLICY_ERROR,
+        ReasonCode.POLICY_TIMEOUT,
+        ReasonCode.POLICY_UNREACHABLE,
+        ReasonCode.STORE_NOT_FOUND,
+        ReasonCode.STORE_REVISION_NOT_FOUND,
+        ReasonCode.STORE_FORBIDDEN,
+        ReasonCode.STORE_GATED,
+        ReasonCode.STORE_UNAVAILABLE,
+        ReasonCode.DEADLINE_EXCEEDED,
+        ReasonCode.SYSTEM_IO,
+        ReasonCode.INTERNAL_ERROR,
+    }
+)
+
+
+def printable(text: str) -> str:
+    """Escape what could forge or hide output: control, format and bidirectional characters.
+
+    Names come from strangers; a verdict is read on terminals and in logs.
+    """
+    return "".join(
+        character
+        if unicodedata.category(character)[0] != "C" and character not in "\u2028\u2029"
+        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )
+
+
+Printable = Annotated[str, AfterValidator(printable)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reason(_Record):
+    """One finding: a stable code and one sentence that says what happened and what to do."""
+
+    code: ReasonCode
+    message: Printable
+    path: Printable | None = Field(default=None, description="The file it is about, if one.")
+    policy_code: Printable | None = Field(
+        default=None, description="The code that a policy of the operator's own gave."
+    )
+
+
+class TrustRoot(_Record):
+    """What the signature was checked against: the gate's configuration, never the model's."""
+
+    name: Printable = Field(description="The name that the operator gave to it.")
+    sha256: str = Field(description="SHA-256 of its DER form (of the file, for Sigstore), in hex.")
+
+
+class Signer(_Record):
+    """Who signed, as established by a verified signature."""
+
+    method: Literal["key", "certificate", "sigstore"]
+    identity: Printable = Field(
+        description="The certificate's only subject alternative name; where there is none or more "
+        "than one, its subject (RFC 4514). For a key, 'sha256:' and the digest of its SPKI."
+    )
+    issuer: Printable | None = Field(
+        default=None,
+        description="Sigstore: the OIDC issuer. Certificate: the issuer's name (RFC 4514).",
+    )
+    subject: Printable | None = Field(default=None, description="Certificate subject (RFC 4514).")
+    alternative_names: tuple[Printable, ...] = ()
+    claims: dict[str, Printable] = Field(
+        default_factory=dict, description="Fulcio's certificate extensions, by their name."
+    )
+    chain: tuple[Printable, ...] = Field(
+        default=(), description="Subjects from the leaf to the trust root (RFC 4514)."
+    )
+    key_sha256: str = Field(description="SHA-256 of the signing key's DER SPKI, in hex.")
+    root: TrustRoot
+
+
+class SignatureTime(_Record):
+    """A time at which the signature is proven to have existed."""
+
+    source: Literal["transparency-log", "timestamp-authority"]
+    time: datetime
+
+
+class Signature(_Record):
+    """The verified bundle."""
+
+    location: Printable = Field(description="Path beside the model, or URL.")
+    sha256: str = Field(description="SHA-256 of the bundle file, in hex.")
+    root_digest: str = Field(description="SHA-256 over the resources' digests, in hex (OMS).")
+    serialization: Literal["files", "shards"]
+    hash_type: Literal["sha256", "blake2b", "blake3"]
+    times: tuple[SignatureTime, ...] = ()
+    log_index: int | None = None
+
+
+class FileFact(_Record):
+    """One file of the listing, as policy and people see it."""
+
+    path: Printable
+    size: int | None = Field(default=None, description="Bytes, as the store says.")
+    kind: str = Field(description="What it is to a loader: weights, code, config, document, ...")
+
+
+class Coverage(_Record):
+    """The signed manifest against the listing."""
+
+    signed: int = Field(description="Signed files that are present.")
+    signed_bytes: int = Field(description="Their total size, as the store says.")
+    missing: tuple[Printable, ...] = Field(default=(), description="Signed, but not there.")
+    unsigned: tuple[FileFact, ...] = Field(default=(), description="There, but not signed.")
+    ignored: tuple[FileFact, ...] = Field(
+        default=(), description="There, and excluded from signing by the signer or the format."
+    )
+    declared: int = Field(
+        default=0, description="Signed files whose digest, as the store declares it, agrees."
+    )
+    measured: int = Field(default=0, description="Signed files whose bytes were hashed here.")
+    measured_bytes: int = Field(default=0, description="Bytes that were hashed here.")
+
+
+class Assurance(StrEnum):
+    """How far a verdict reaches, from the least to the most."""
+
+    SIGNATURE = "signature"
+    DECLARED = "declared"
+    BYTES = "bytes"
+
+    @property
+    def rank(self) -> int:
+        """0 for the least."""
+        return list(Assurance).index(self)
+
+
+class Model(_Record):
+    """The model that was checked."""
+
+    url: Printable = Field(description="The reference, with the revision pinned where it has one.")
+    name: Printable = Field(description="What publisher rules match: the URL without a revision.")
+    revision: Printable | None = Field(
+        default=None, description="Immutable: commit, version, or a digest over the listing."
+    )
+
+
+class PolicyUsed(_Record):
+    """The policy that decided."""
+
+    engine: Literal["wasm", "server"]
+    revision: str = Field(description="Digest of policy and data, or what the server says.")
+
+
+class Verdict(_Record):
+    """The gate's answer about one model."""
+
+    schema_version: Literal["oms-gate/verdict/v1"] = Field(default=VERDICT_SCHEMA, alias="schema")
+    outcome: Literal["admitted", "denied"]
+    mode: Literal["enforce", "annotate"] = "enforce"
+    model: Model
+    assurance: Assurance | None = Field(
+        default=None, description="What was proven; null where the gate stopped before."
+    )
+    reasons: tuple[Reason, ...] = Field(default=(), description="Why denied; empty if admitted.")
+    warnings: tuple[Reason, ...] = ()
+    signer: Signer | None = None
+    signature: Signature | None = None
+    coverage: Coverage | None = None
+    annotations: dict[str, Printable] = Field(default_factory=dict)
+    policy: PolicyUsed | None = None
+    timings: dict[str, float] = Field(
+        default_factory=dict, description="Seconds spent in each step of the flow."
+    )
+    checked_at: datetime
+    gate_version: str
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the model passed every check."""
+        return self.outcome == "admitted"
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it is denied only because the gate could not decide."""
+        return not self.admitted and all(reason.code.undecided for reason in self.reasons)
+
+    @property
+    def lets_through(self) -> bool:
+        """Whether the model may be used: admitted, or denied in ``mode: annotate``."""
+        return self.admitted or self.mode == "annotate"
+
+    def to_json(self) -> str:
+        """The verdict as a JSON document of the published schema."""
+        return self.model_dump_json(by_alias=True, indent=2)

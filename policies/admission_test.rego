@@ -1,0 +1,285 @@
+package oms_gate.admission_test
+
+import data.oms_gate.admission
+
+sigstore := {
+	"method": "sigstore",
+	"identity": "release@example.com",
+	"issuer": "https://issuer.example",
+	"root": "public-good",
+}
+
+publishers := [{
+	"name": "Example",
+	"models": ["hf://example/*"],
+	"signers": [sigstore],
+	"allow_unsigned": ["assets/**"],
+	"allow_ignored": ["build.toml"],
+	"assurance": "declared",
+}]
+
+model := {
+	"schema": "oms-gate/input/v1",
+	"model": {"name": "hf://example/model"},
+	"signer": {
+		"method": "sigstore",
+		"identity": "release@example.com",
+		"issuer": "https://issuer.example",
+		"subject": null,
+		"root": {"name": "public-good"},
+	},
+	"signature": {"sorted": true},
+	"coverage": {"signed": 3, "missing": [], "unsigned": [], "ignored": []},
+}
+
+# The decision on the model with some of its members replaced.
+decided(changes) := decision if {
+	decision := admission.decision with input as object.union(model, changes)
+		with data.oms_gate.publishers as publishers
+}
+
+codes(decision) := {finding.code | some finding in decision.deny}
+
+test_the_publishers_model_is_allowed if {
+	decided({}) == {
+		"allow": true,
+		"deny": set(),
+		"warn": set(),
+		"annotations": {"publisher": "Example"},
+		"require": "declared",
+	}
+}
+
+test_another_schema_is_refused if {
+	some schema in ["oms-gate/input/v2", "oms-gate/input/v10", "", null]
+	not decided({"schema": schema}).allow
+}
+
+test_no_input_is_refused if {
+	decision := admission.decision with data.oms_gate.publishers as publishers
+	not decision.allow
+	decision.deny[0].code == "policy.error"
+}
+
+test_nothing_is_allowed_without_rules if {
+	decision := admission.decision with input as model
+	codes(decision) == {"publisher.unknown"}
+}
+
+test_a_longer_name_is_another_publishers if {
+	codes(decided({"model": {"name": "hf://example-evil/model"}})) == {"publisher.unknown"}
+}
+
+test_a_rule_covers_what_is_below if {
+	decided({"model": {"name": "hf://example/model/onnx"}}).allow
+}
+
+test_another_signer_is_refused if {
+	every change in [
+		{"identity": "release@example.com.evil.test"},
+		{"identity": "Release@example.com"},
+		{"issuer": "https://issuer.example.evil.test"},
+		{"method": "key"},
+		{"method": "certificate"},
+		{"root": {"name": "staging"}},
+	] {
+		codes(decided({"signer": change})) == {"publisher.wrong-signer"}
+	}
+}
+
+test_missing_files_are_refused if {
+	decision := decided({"coverage": {"missing": ["config.json"]}})
+	codes(decision) == {"coverage.missing"}
+	{finding.path | some finding in decision.deny} == {"config.json"}
+}
+
+test_a_hundred_missing_files_are_named_in_part if {
+	paths := [concat("", ["model-", format_int(i, 10)]) | some i in numbers.range(1, 100)]
+	decision := decided({"coverage": {"missing": paths}})
+	count(decision.deny) == 21
+	some finding in decision.deny
+	startswith(finding.msg, "the same goes for 80 more files")
+}
+
+test_nothing_signed_is_refused if {
+	codes(decided({"coverage": {"signed": 0}})) == {"coverage.missing"}
+}
+
+test_unsigned_files_that_are_read_are_refused if {
+	every kind in ["weights", "pickle", "code", "config", "tokenizer", "archive", "other", "new"] {
+		file := {"path": "x", "size": 1, "kind": kind}
+		codes(decided({"coverage": {"unsigned": [file]}})) == {"coverage.unsigned"}
+	}
+}
+
+test_unsigned_files_that_are_not_read_are_allowed if {
+	every kind in ["document", "image", "vcs", "signature", "cache"] {
+		decided({"coverage": {"unsigned": [{"path": "x", "size": 1, "kind": kind}]}}).allow
+	}
+}
+
+test_unsigned_files_that_the_rule_names_are_allowed if {
+	decided({"coverage": {"unsigned": [{"path": "assets/a/b.py", "size": 1, "kind": "code"}]}}).allow
+}
+
+test_a_file_without_a_kind_is_refused if {
+	not decided({"coverage": {"unsigned": [{"path": "x"}]}}).allow
+}
+
+test_files_that_the_signer_left_out_are_refused if {
+	every kind in ["weights", "pickle", "code", "config", "tokenizer", "archive", "new"] {
+		file := {"path": "x", "size": 1, "kind": kind, "scope": "signer"}
+		codes(decided({"coverage": {"ignored": [file]}})) == {"coverage.ignored"}
+	}
+}
+
+test_an_unknown_file_that_the_signer_left_out_is_warned_of if {
+	file := {"path": "x", "size": 1, "kind": "other", "scope": "signer"}
+	decision := decided({"coverage": {"ignored": [file]}})
+	decision.allow
+	{finding.path | some finding in decision.warn} == {"x"}
+}
+
+test_files_that_the_format_leaves_out_are_allowed if {
+	every scope in ["default", "signature", "cache"] {
+		file := {"path": "x", "size": 1, "kind": "code", "scope": scope}
+		decided({"coverage": {"ignored": [file]}}).allow
+	}
+}
+
+test_ignored_files_that_the_rule_names_are_allowed if {
+	file := {"path": "build.toml", "size": 1, "kind": "config", "scope": "signer"}
+	decided({"coverage": {"ignored": [file]}}).allow
+}
+
+test_coverage_that_is_not_there_is_refused if {
+	every member in ["signed", "missing", "unsigned", "ignored"] {
+		coverage := object.remove(model.coverage, [member])
+		broken := object.union(object.remove(model, ["coverage"]), {"coverage": coverage})
+		decision := admission.decision with input as broken
+			with data.oms_gate.publishers as publishers
+		not decision.allow
+	}
+}
+
+test_unsorted_resources_are_noted if {
+	decided({"signature": {"sorted": false}}).annotations.unsorted == "true"
+}
+
+test_the_strictest_rule_counts if {
+	rules := array.concat(publishers, [{
+		"name": "All",
+		"models": ["hf://**"],
+		"signers": [sigstore],
+		"assurance": "bytes",
+	}])
+	decision := admission.decision with input as model with data.oms_gate.publishers as rules
+	decision.require == "bytes"
+	decision.annotations.publisher == "All, Example"
+}
+
+test_a_rule_that_trusts_another_signer_allows_no_files if {
+	rules := [
+		{"name": "A", "models": ["hf://example/*"], "signers": [sigstore]},
+		{
+			"name": "B",
+			"models": ["hf://example/*"],
+			"signers": [{"method": "key", "key": "k"}],
+			"allow_unsigned": ["**"],
+		},
+	]
+	changed := object.union(model, {"coverage": {"unsigned": [{"path": "x.py", "kind": "code"}]}})
+	decision := admission.decision with input as changed with data.oms_gate.publishers as rules
+	codes(decision) == {"coverage.unsigned"}
+}
+
+test_files_that_no_loader_reads_may_be_ignored if {
+	file := {"path": "x.md", "size": 1, "kind": "document", "scope": "signer"}
+	decision := decided({"coverage": {"ignored": [file]}})
+	decision.allow
+	count(decision.warn) == 0
+}
+
+# The decision where only this rule's signer is trusted and that one has signed.
+trusted(rule, signer) := decision if {
+	rules := [{"name": "Example", "models": ["hf://example/*"], "signers": [rule]}]
+	changed := object.union(object.remove(model, ["signer"]), {"signer": signer})
+	decision := admission.decision with input as changed with data.oms_gate.publishers as rules
+}
+
+certificate(identity, subject) := {
+	"method": "certificate",
+	"identity": identity,
+	"subject": subject,
+	"root": {"name": "ca"},
+}
+
+test_a_pattern_is_anchored_and_whole if {
+	every pattern in [`example`, `.*@example`, `release@example.com.+`, `x)|(.*`, `(`] {
+		rule := {
+			"method": "sigstore",
+			"identity_pattern": pattern,
+			"issuer": "https://issuer.example",
+			"root": "public-good",
+		}
+		codes(trusted(rule, model.signer)) == {"publisher.wrong-signer"}
+	}
+}
+
+test_a_certificate_is_known_by_its_name_or_its_subject if {
+	name := certificate("release@example.com", "CN=whoever")
+	subject := certificate("CN=release@example.com", "CN=release@example.com")
+	by_name := {"method": "certificate", "root": "ca", "identity_pattern": `.*release@example\.com`}
+	by_subject := {"method": "certificate", "root": "ca", "identity": "CN=release@example.com"}
+	trusted(by_name, name).allow
+	trusted(by_subject, subject).allow
+	not trusted(by_name, subject).allow
+	not trusted(by_subject, certificate("CN=release@example.com", "CN=whoever")).allow
+}
+
+test_anyone_under_a_root_is_under_that_root if {
+	signer := certificate("anyone@example.com", "CN=anyone")
+	trusted({"method": "certificate", "root": "ca", "any_identity": true}, signer).allow
+	not trusted({"method": "certificate", "root": "other", "any_identity": true}, signer).allow
+}
+
+test_a_key_is_known_by_its_root if {
+	signer := {"method": "key", "identity": "sha256:00", "root": {"name": "release"}}
+	trusted({"method": "key", "key": "release"}, signer).allow
+	not trusted({"method": "key", "key": "sha256:00"}, signer).allow
+}
+
+test_a_rule_is_for_its_own_method if {
+	whole := {
+		"identity": "release@example.com",
+		"identity_pattern": ".*",
+		"any_identity": true,
+		"issuer": "https://issuer.example",
+		"root": "public-good",
+		"key": "public-good",
+	}
+	every method, others in {
+		"sigstore": ["certificate", "key", "other"],
+		"certificate": ["sigstore", "key", "other"],
+		"key": ["sigstore", "certificate", "other"],
+	} {
+		signer := object.union(model.signer, {"method": method})
+		trusted(object.union(whole, {"method": method}), signer).allow
+		every other in others {
+			not trusted(object.union(whole, {"method": other}), signer).allow
+		}
+	}
+}
+
+test_no_issuer_is_nobodys if {
+	signer := object.union(model.signer, {"issuer": null})
+	not trusted(object.union(sigstore, {"issuer": null}), signer).allow
+}
+
+test_an_addition_to_the_policy_denies if {
+	added := {{"code": "mine", "msg": "No."}}
+	decision := admission.decision with input as model
+		with data.oms_gate.publishers as publishers
+		with admission.deny as added
+	not decision.allow
+}

@@ -1,0 +1,413 @@
+"""What the default policy must decide: models, look-alike signers and globs, with their rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from oms_gate.verdict import Assurance, Signer
+from tests.policy.samples import ISSUER, certificate, document, key, sigstore
+
+UNKNOWN, WRONG = "publisher.unknown", "publisher.wrong-signer"
+MISSING, UNSIGNED, IGNORED = "coverage.missing", "coverage.unsigned", "coverage.ignored"
+
+BY_SIGSTORE = {"method": "sigstore", "identity": "release@example.com", "issuer": ISSUER}
+BY_KEY = {"method": "key", "key": "release"}
+BY_CERTIFICATE = {"method": "certificate", "root": "ca", "identity": "CN=Release,O=Example"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input and what must be decided on it; nothing to deny means that it is allowed."""
+
+    name: str
+    document: dict[str, Any]
+    deny: set[str] = field(default_factory=set)
+    warn: set[str] = field(default_factory=set)
+    require: Assurance | None = None
+    annotations: dict[str, str] | None = None
+    says: tuple[str, ...] = ()
+
+
+RULES: list[dict[str, Any]] = [
+    {"name": "Example", "models": ["example/*"], "signers": [BY_SIGSTORE]},
+    {"name": "Many", "models": ["many/*"], "signers": [BY_SIGSTORE, BY_KEY, BY_CERTIFICATE]},
+    {
+        "name": "Loose",
+        "models": ["loose/*"],
+        "signers": [BY_KEY],
+        "allow_unsigned": ["assets/**", "*.log"],
+        "allow_ignored": ["build/*.json"],
+        "assurance": "declared",
+    },
+    {"name": "Strict", "models": ["loose/strict"], "signers": [BY_KEY], "assurance": "bytes"},
+    {
+        "name": "Other",
+        "models": ["loose/strict"],
+        "signers": [BY_SIGSTORE],
+        "assurance": "declared",
+    },
+    {"name": "Least", "models": ["least/*"], "signers": [BY_KEY], "assurance": "signature"},
+    {"name": "Bucket", "models": ["s3://bucket/models"], "signers": [BY_KEY]},
+    {"name": "Folder", "models": ["/srv/models/*"], "signers": [BY_KEY]},
+]
+
+
+def unsigned(*paths: str, name: str = "hf://example/model") -> dict[str, Any]:
+    return document(name, key() if "loose" in name else None, unsigned=tuple((p, 1) for p in paths))
+
+
+def ignored(*paths: str, scope: str = "signer", name: str = "hf://example/model") -> dict[str, Any]:
+    files = tuple((path, 1, scope) for path in paths)
+    return document(name, key() if "loose" in name else None, ignored=files)
+
+
+def changed(**members: Any) -> dict[str, Any]:
+    return {**document(), **members}
+
+
+def without(*path: str) -> dict[str, Any]:
+    whole = document()
+    inner = whole
+    for member in path[:-1]:
+        inner = inner[member]
+    del inner[path[-1]]
+    return whole
+
+
+HOSTILE = 'a\u202e"{x}\\Q\\E.*\n\x00\ud800😀.py'
+
+CASES = [
+    Case("the publisher's model", document(), annotations={"publisher": "Example"}),
+    Case("a file below it", document("hf://example/model/onnx/model.onnx")),
+    Case("each of the signers: key", document("hf://many/model", key())),
+    Case(
+        "each of the signers: certificate",
+        document("hf://many/m", certificate("CN=Release,O=Example", "CN=Release,O=Example")),
+    ),
+    Case("a bucket", document("s3://bucket/models/x", key())),
+    Case("a folder", document("file:///srv/models/x", key())),
+    # Row 1: IBM's signature under somebody else's namespace.
+    Case(
+        "no rule",
+        document("hf://stranger/model"),
+        {UNKNOWN},
+        says=("hf://stranger/model", "release@example.com", "gate.yaml"),
+    ),
+    Case("a namespace that begins alike", document("hf://example-evil/model"), {UNKNOWN}),
+    Case("a namespace inside another", document("hf://evil/example/model"), {UNKNOWN}),
+    Case("the namespace in capitals", document("hf://Example/model"), {UNKNOWN}),
+    Case("the namespace elsewhere", document("s3://example/model"), {UNKNOWN}),
+    Case("a dataset of that name", document("hf://datasets/example/model"), {UNKNOWN}),
+    Case("a bucket that begins alike", document("s3://bucket/models-evil/x", key()), {UNKNOWN}),
+    Case(
+        "another signer",
+        document("hf://many/model", sigstore("mallory@example.com")),
+        {WRONG},
+        says=(
+            '"mallory@example.com"',
+            f'"release@example.com" of the issuer "{ISSUER}"',
+            'the key "release"',
+            '"CN=Release,O=Example" (certificate, root "ca")',
+        ),
+    ),
+    Case("another issuer", document(signer=sigstore(issuer="https://evil.example")), {WRONG}),
+    Case("another Sigstore", document(signer=sigstore(root="staging")), {WRONG}),
+    Case("another key", document("hf://loose/m", key("other")), {WRONG}),
+    Case(
+        "another authority",
+        document("hf://many/m", certificate("CN=Release,O=Example", "CN=Release,O=Example", "x")),
+        {WRONG},
+    ),
+    # Coverage.
+    Case("a missing file", document(missing=("a.bin",)), {MISSING}, says=("a.bin",)),
+    Case("nothing signed", document(signed=()), {MISSING}),
+    Case("unsigned documents and pictures", unsigned("b.md", "LICENSE", "c.png", ".gitignore")),
+    Case("unsigned weights", unsigned("b.md", "extra.safetensors"), {UNSIGNED}),
+    Case("unsigned code", unsigned("modeling_x.py"), {UNSIGNED}, says=("modeling_x.py",)),
+    Case("an unsigned pickle", unsigned("pytorch_model.bin"), {UNSIGNED}),
+    Case("an unsigned unknown file", unsigned("data.xyz"), {UNSIGNED}),
+    Case("an unsigned hostile name", unsigned(HOSTILE), {UNSIGNED}),
+    Case("allowed unsigned files", unsigned("assets/a/b.py", "x.log", name="hf://loose/m")),
+    Case("an unsigned file too far", unsigned("b/assets/a.py", name="hf://loose/m"), {UNSIGNED}),
+    Case("an unsigned file too deep", unsigned("a.log/b.py", name="hf://loose/m"), {UNSIGNED}),
+    Case("an allowed end of line", unsigned("x.log\n", name="hf://loose/m"), {UNSIGNED}),
+    Case("an unsigned file without a name", unsigned(""), {UNSIGNED}),
+    Case("another rule's allowance", unsigned("assets/b.py"), {UNSIGNED}),
+    Case("ignored by the format", ignored(".github/x.py", scope="default")),
+    Case("ignored bookkeeping", ignored(".cache/huggingface/x.lock", scope="cache")),
+    # Row 6: the signer's ignore_paths hides what a loader reads.
+    Case("hidden code", ignored("modeling_x.py"), {IGNORED}, says=("modeling_x.py",)),
+    Case("hidden weights", ignored("x.gguf"), {IGNORED}),
+    Case("hidden configuration", ignored("config.json"), {IGNORED}),
+    Case("hidden documents", ignored("x.md")),
+    Case("a hidden unknown file", ignored("x.xyz"), warn={IGNORED}),
+    Case("allowed hidden files", ignored("build/x.json", name="hf://loose/m")),
+    Case("hidden files too far", ignored("build/a/x.json", name="hf://loose/m"), {IGNORED}),
+    Case("hidden, but allowed unsigned", ignored("assets/x.py", name="hf://loose/m"), {IGNORED}),
+    Case("unsigned, but allowed hidden", unsigned("build/x.json", name="hf://loose/m"), {UNSIGNED}),
+    Case(
+        "everything at once",
+        document(
+            "hf://stranger/model",
+            missing=("a.bin",),
+            unsigned=(("b.py", 1),),
+            ignored=(("c.py", 1, "signer"), ("d.xyz", 1, "signer")),
+        ),
+        {UNKNOWN, MISSING, UNSIGNED, IGNORED},
+        {IGNORED},
+    ),
+    # What is asked of the gate, and what is noted.
+    Case("declared", document("hf://loose/m", key()), require=Assurance.DECLARED),
+    Case(
+        "the strictest",
+        document("hf://loose/strict", key()),
+        require=Assurance.BYTES,
+        annotations={"publisher": "Loose, Strict"},
+    ),
+    Case(
+        "only of the rules that name the signer",
+        document("hf://loose/strict/x", sigstore()),
+        require=Assurance.DECLARED,
+        annotations={"publisher": "Other"},
+    ),
+    Case(
+        "unsorted",
+        document(sorted_names=False),
+        annotations={"publisher": "Example", "unsorted": "true"},
+    ),
+    # Documents that the gate does not make.
+    Case("an empty document", {}, {"policy.error"}),
+    Case("another schema", changed(schema="oms-gate/input/v2"), {"policy.error"}),
+    Case("a longer schema", changed(schema="oms-gate/input/v1\n"), {"policy.error"}),
+    Case("a schema that is no text", changed(schema=["oms-gate/input/v1"]), {"policy.error"}),
+    Case("no schema", without("schema"), {"policy.error"}),
+    Case("no model", without("model"), {UNKNOWN}),
+    Case("no name", without("model", "name"), {UNKNOWN}),
+    Case("no signer", without("signer"), {WRONG}),
+    Case("no method", without("signer", "method"), {WRONG}),
+    Case("no identity", without("signer", "identity"), {WRONG}),
+    Case("no issuer", without("signer", "issuer"), {WRONG}),
+    Case("no root", without("signer", "root"), {WRONG}),
+    Case("no coverage", without("coverage"), {"policy.denied"}),
+    Case("no count", without("coverage", "signed"), {"policy.denied"}),
+    Case("no missing", without("coverage", "missing"), {"policy.denied"}),
+    Case("no unsigned", without("coverage", "unsigned"), {"policy.denied"}),
+    Case("no ignored", without("coverage", "ignored"), {"policy.denied"}),
+    Case(
+        "a file without anything",
+        changed(coverage={"signed": 1, "missing": [], "unsigned": [{}], "ignored": []}),
+        {"policy.denied"},
+    ),
+    Case(
+        "an ignored file without anything",
+        changed(coverage={"signed": 1, "missing": [], "unsigned": [], "ignored": [{}]}),
+        {"policy.denied"},
+    ),
+    *(
+        Case(
+            f"an object for the {member} files",
+            changed(
+                coverage={"signed": 1, "missing": [], "unsigned": [], "ignored": [], member: {}}
+            ),
+            {"policy.denied"},
+        )
+        for member in ("missing", "unsigned", "ignored")
+    ),
+    Case(
+        "a count that is no number",
+        changed(coverage={"signed": "0", "missing": 0, "unsigned": 0, "ignored": 0}),
+        {"policy.denied"},
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Trick:
+    """Row 11: a signer that looks like the one who is named (`twin`), and is not."""
+
+    name: str
+    rule: dict[str, Any]
+    signer: Signer
+    twin: Signer
+
+
+def pattern(expression: str, **changes: str) -> dict[str, Any]:
+    rule = {"method": "sigstore", "identity_pattern": expression, "issuer": ISSUER, **changes}
+    if changes.get("method") == "certificate":
+        del rule["issuer"]
+    return rule
+
+
+AT_EXAMPLE = pattern(r".*@example\.com")
+A_CERTIFICATE = {"method": "certificate", "root": "ca"}
+SUBJECT = "CN=release@example.com"
+
+TRICKS = [
+    Trick(
+        "unanchored at the end",
+        AT_EXAMPLE,
+        sigstore("release@example.com.evil.test"),
+        sigstore("release@example.com"),
+    ),
+    Trick(
+        "unanchored at the start",
+        pattern(r"release@example\.com"),
+        sigstore("evil-release@example.com"),
+        sigstore("release@example.com"),
+    ),
+    Trick("suffix domain", AT_EXAMPLE, sigstore("a@notexample.com"), sigstore("a@example.com")),
+    Trick("the dot is a dot", AT_EXAMPLE, sigstore("a@exampleXcom"), sigstore("a@example.com")),
+    Trick("exact: suffix", BY_SIGSTORE, sigstore("release@example.com.evil.test"), sigstore()),
+    Trick("exact: prefix", BY_SIGSTORE, sigstore("elease@example.com"), sigstore()),
+    Trick("exact: case", BY_SIGSTORE, sigstore("Release@example.com"), sigstore()),
+    Trick("exact: end of line", BY_SIGSTORE, sigstore("release@example.com\n"), sigstore()),
+    Trick("exact: NUL", BY_SIGSTORE, sigstore("release@example.com\0"), sigstore()),
+    Trick("exact: is no pattern", BY_SIGSTORE, sigstore("release@exampleXcom"), sigstore()),
+    Trick("exact: look-alike", BY_SIGSTORE, sigstore("relea\u0455e@example.com"), sigstore()),
+    Trick("pattern: case", pattern("a@b"), sigstore("A@b"), sigstore("a@b")),
+    Trick("pattern: (?i:", pattern("(?i:a)@b"), sigstore("A@B"), sigstore("A@b")),
+    Trick(
+        "pattern: end of line", AT_EXAMPLE, sigstore("a@example.com\n"), sigstore("a@example.com")
+    ),
+    Trick("pattern: lines", pattern("^a@b$"), sigstore("a@b\nx"), sigstore("a@b")),
+    Trick("alternation: first", pattern("a@b|c@d"), sigstore("a@b.evil"), sigstore("a@b")),
+    Trick("alternation: last", pattern("a@b|c@d"), sigstore("evil.c@d"), sigstore("c@d")),
+    Trick(
+        "right identity, wrong issuer",
+        BY_SIGSTORE,
+        sigstore(issuer="https://accounts.evil.test"),
+        sigstore(),
+    ),
+    Trick("issuer: slash", BY_SIGSTORE, sigstore(issuer=ISSUER + "/"), sigstore()),
+    Trick("issuer: none", BY_SIGSTORE, sigstore(issuer=None), sigstore()),
+    Trick(
+        "the subject of a certificate without a name",
+        pattern(r".*release@example\.com", method="certificate", root="ca"),
+        certificate(SUBJECT, SUBJECT),
+        certificate("release@example.com"),
+    ),
+    Trick(
+        "a name that looks like a subject",
+        {**A_CERTIFICATE, "identity": SUBJECT},
+        certificate(SUBJECT, "CN=mallory"),
+        certificate(SUBJECT, SUBJECT),
+    ),
+    Trick(
+        "a name that looks like a subject, by pattern",
+        pattern("CN=release@.*", method="certificate", root="ca"),
+        certificate(SUBJECT, "CN=mallory"),
+        certificate(SUBJECT, SUBJECT),
+    ),
+    Trick(
+        "an empty subject",
+        pattern(".*", method="certificate", root="ca"),
+        certificate("", ""),
+        certificate("x@example.com"),
+    ),
+    Trick(
+        "another name under the same root",
+        {**A_CERTIFICATE, "identity": "release@example.com"},
+        certificate("mallory@example.com"),
+        certificate("release@example.com"),
+    ),
+    Trick(
+        "another subject under the same root",
+        {**A_CERTIFICATE, "identity": SUBJECT},
+        certificate("CN=mallory", "CN=mallory"),
+        certificate(SUBJECT, SUBJECT),
+    ),
+    Trick(
+        "another name under the same root, by pattern",
+        pattern(r".*@example\.com", method="certificate", root="ca"),
+        certificate("release@example.com.evil.test"),
+        certificate("release@example.com"),
+    ),
+    Trick(
+        "any identity, under another root",
+        {**A_CERTIFICATE, "any_identity": True},
+        certificate(root="web"),
+        certificate(),
+    ),
+    Trick(
+        "any identity, by sigstore",
+        {**A_CERTIFICATE, "any_identity": True},
+        sigstore(root="ca"),
+        certificate(),
+    ),
+    # Row 10: one method must not pass for another.
+    Trick("key for sigstore", BY_SIGSTORE, key("release@example.com"), sigstore()),
+    Trick("key named as the root", BY_SIGSTORE, key("public-good"), sigstore()),
+    Trick("certificate for sigstore", BY_SIGSTORE, certificate(root="public-good"), sigstore()),
+    Trick(
+        "sigstore for certificate",
+        {**A_CERTIFICATE, "identity": "release@example.com"},
+        sigstore(root="ca"),
+        certificate(),
+    ),
+    Trick(
+        "key for any certificate", {**A_CERTIFICATE, "any_identity": True}, key("ca"), certificate()
+    ),
+    Trick("certificate for key", BY_KEY, certificate(root="release"), key()),
+    Trick("sigstore for key", BY_KEY, sigstore("release", root="release"), key()),
+    Trick(
+        "key by its digest",
+        {"method": "key", "key": "sha256:" + "cd" * 32},
+        key(),
+        key("sha256:" + "cd" * 32),
+    ),
+]
+
+# Globs over model names: the glob, a name, and whether it is covered.
+GLOBS = [
+    ("hf://org/*", "hf://org/model", True),
+    ("hf://org/*", "hf://org/model/onnx", True),
+    ("hf://org/*", "hf://org-evil/model", False),
+    ("hf://org/*", "hf://org", False),
+    ("hf://org/*", "hf://ORG/model", False),
+    ("hf://org/*", "xhf://org/model", False),
+    ("hf://org/model", "hf://org/model", True),
+    ("hf://org/model", "hf://org/model/x", True),
+    ("hf://org/model", "hf://org/model-2", False),
+    ("hf://org/model", "hf://org/model\n/x", False),
+    ("hf://org/model-*", "hf://org/model-", True),
+    ("hf://org/model-*", "hf://org/model-2", True),
+    ("hf://org/model-*", "hf://org/model/2", False),
+    ("hf://org/*-gguf", "hf://org/x-gguf", True),
+    ("hf://org/*-gguf", "hf://org/x-gguf-evil", False),
+    ("hf://org/*-gguf", "hf://org/x/y-gguf", False),
+    ("hf://org/**-gguf", "hf://org/x/y-gguf", True),
+    ("abfs://**", "abfs://any/thing", True),
+    ("abfs://**", "abfss://any/thing", False),
+    ("hf://org.x/*", "hf://orgyx/m", False),
+    ("hf://org+x/(m|n)", "hf://org+x/(m|n)", True),
+    ("hf://org+x/(m|n)", "hf://org+x/m", False),
+    ("hf://a/b$", "hf://a/b", False),
+    ("s3://pool", "s3://pool/any/thing", True),
+    ("s3://pool", "s3://pool2/any/thing", False),
+    ("s3://pool/*/v1", "s3://pool/a/v1", True),
+    ("s3://pool/*/v1", "s3://pool/a/b/v1", False),
+    ("s3://pool/**/v1", "s3://pool/a/b/v1", True),
+    ("/opt/models", "file:///opt/models/x", True),
+    ("/opt/models", "file:///opt/models.old/x", False),
+    ("org/*", "hf://org/model", True),
+    ("org/*", "file:///org/model", False),
+    ("gs://é/*", "gs://é/😀", True),
+    ("gs://é/*", "gs://e\u0301/x", False),
+]
+
+PUBLISHERS = [
+    *RULES,
+    *(
+        {"name": trick.name, "models": [f"trick-{number}/*"], "signers": [trick.rule]}
+        for number, trick in enumerate(TRICKS)
+    ),
+    *(
+        {
+            "name": f"glob {number}",
+            "models": [glob],
+            "signers": [{"method": "key", "key": f"glob-{number}"}],
+        }
+        for number, (glob, _, _) in enumerate(GLOBS)
+    ),
+]

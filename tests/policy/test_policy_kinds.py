@@ -1,0 +1,61 @@
+"""Kinds of files, by their names."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oms_gate.policy.kinds import INERT, KINDS, kind_of
+
+EXAMPLES = {
+    "weights": "model.safetensors m.gguf m.ggml m.onnx m.onnx_data m.onnx_data_12 m.onnx.data m.h5 "
+    "m.keras m.tflite m.msgpack m.npz m.npy m.mlmodel saved_model.pb v.data-00000-of-00001 v.index "
+    "MODEL.SAFETENSORS LICENSE.safetensors README.md.gguf",
+    "pickle": "m.pt m.pth m.ckpt m.pkl m.pickle pytorch_model.bin m.joblib m.dill README.pkl",
+    "code": "modeling.py x.so x.so.1.2 x.dll x.dylib run.sh x.js n.ipynb k.cu README.py LICENSE.py "
+    ".md/x.py docs.md/x.py x.md.py X.PY .cache/huggingface/x.py Dockerfile __init__.py",
+    "config": "config.json a.yaml a.yml a.toml a.ini a.cfg a.conf chat_template.jinja SKILL.md "
+    "model.safetensors.index.json Modelfile LICENSE.json",
+    "tokenizer": "spiece.model tokenizer.json vocab.txt vocab.json merges.txt a.tiktoken",
+    "archive": "a.zip a.tar a.tar.gz a.gz a.xz a.7z a.nemo a.whl README.zip",
+    "image": "a.png a.jpg a.JPEG a.svg",
+    "document": "README.md a.rst a.pdf a.bib LICENSE LICENSE.txt LICENCE-MIT NOTICE NOTICE.txt "
+    "README README.txt license_model.txt Copying",
+    "signature": "model.sig a.gguf.sig a.sigstore a.asc a.sig.json a.sigstore.json",
+    "vcs": ".gitattributes .gitignore a/.gitkeep",
+    "cache": ".cache/huggingface/.gitignore .cache/huggingface/CACHEDIR.TAG "
+    ".cache/huggingface/download/a/b.safetensors.metadata .cache/huggingface/download/x.lock",
+    # What a loader may read, or what nobody knows: never inert.
+    "other": "notes.txt requirements.txt labels.txt model_params1.txt x.log a.wav data.csv x.xyz x "
+    ".md .sig LICENSE.exe2 README.md~ readme.md.bak licenses.md.x model. md sig "
+    "x.metadata .cache/x.lock .cache/huggingface/x.incomplete a/.cache/huggingface/x.lock "
+    ".CACHE/huggingface/x.lock .cache/huggingface/cachedir.tag .git/config readmepy",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [(path, kind) for kind, paths in EXAMPLES.items() for path in paths.split()]
+)
+def test_kind(path: str, kind: str) -> None:
+    assert kind_of(path) == kind
+
+
+@pytest.mark.parametrize(
+    "path", ["README.md\n", "README.md ", "a.md\u202e", "a.\u017fig", "a.md\0.py", ""]
+)
+def test_what_only_looks_inert_is_not(path: str) -> None:
+    assert kind_of(path) not in INERT
+
+
+@given(st.text(), st.sampled_from(["py", "pkl", "safetensors", "json", "zip"]))
+def test_the_last_extension_decides(start: str, extension: str) -> None:
+    name = start.rsplit("/", 1)[-1] + f"x.{extension}"
+    assert kind_of(f"{start}x.{extension}") not in INERT or name.endswith((".sig.json",))
+
+
+@given(st.text(), st.text())
+def test_folders_do_not_matter(folder: str, name: str) -> None:
+    name = name.replace("/", "")
+    assert kind_of(name) in KINDS
+    assert kind_of(f"x{folder}/{name}") == kind_of(name)

@@ -1,0 +1,291 @@
+"""OPA servers that are down, slow, broken or hostile."""
+
+from __future__ import annotations
+
+import gzip
+import ipaddress
+import json
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from oms_gate.policy.engine import ANSWER_BYTES
+from oms_gate.policy.server import ServerEngine
+from oms_gate.verdict import ReasonCode
+from tests.policy.hostile_server import (
+    GOOD,
+    SECONDS,
+    Behaviour,
+    answer,
+    failure,
+    failure_at,
+    raw,
+    serve,
+)
+from tests.policy.opa_process import TOKEN, free_port
+
+# Not there.
+
+
+def test_down() -> None:
+    reason = failure(ServerEngine(f"http://127.0.0.1:{free_port()}", timeout=SECONDS))
+    assert reason.code is ReasonCode.POLICY_UNREACHABLE
+    assert "refused" in reason.message
+
+
+def test_no_such_name() -> None:
+    engine = ServerEngine(f"http://{'a' * 64}.invalid", timeout=SECONDS)
+    assert failure(engine).code is ReasonCode.POLICY_UNREACHABLE
+
+
+def test_a_full_backlog() -> None:
+    """A port that accepts nothing, as behind a firewall that drops."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        waiting = [socket.socket() for _ in range(3)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(address)
+        reason = failure(ServerEngine(f"http://127.0.0.1:{address[1]}", timeout=SECONDS))
+        assert reason.code is ReasonCode.POLICY_UNREACHABLE
+        for each in waiting:
+            each.close()
+
+
+def test_hung_up() -> None:
+    assert failure_at(raw()).code is ReasonCode.POLICY_UNREACHABLE
+    assert failure_at(reset).code is ReasonCode.POLICY_UNREACHABLE
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connection.close()
+
+
+# Slow.
+
+
+def silence(connection: socket.socket) -> None:
+    connection.recv(1)
+
+
+def drip(start: bytes, piece: bytes) -> Behaviour:
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(start)
+        while True:
+            connection.sendall(piece)
+            time.sleep(SECONDS / 20)
+
+    return behave
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+SLOW = {
+    "silence": silence,
+    "status": drip(b"HTTP/1.1 200 ", b"O"),
+    "header": drip(b"HTTP/1.1 200 OK\r\nX-Filler: ", b"x"),
+    "headers": drip(b"HTTP/1.1 200 OK\r\n", b"X: x\r\n"),
+    "interim answers": drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body": drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b" "),
+    "body to the end": drip(b"HTTP/1.1 200 OK\r\n\r\n", b" "),
+    "chunks": drip(CHUNKED, b"1\r\n \r\n"),
+    "chunk length": drip(CHUNKED, b"0"),
+}
+
+
+@pytest.mark.parametrize("behaviour", SLOW.values(), ids=SLOW)
+def test_slow(behaviour: Behaviour) -> None:
+    assert failure_at(behaviour).code is ReasonCode.POLICY_TIMEOUT
+
+
+# Broken or hostile.
+
+
+def flood(start: bytes, piece: bytes) -> Behaviour:
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(start)
+        while True:
+            connection.sendall(piece * 100)
+
+    return behave
+
+
+ERRORS: dict[str, tuple[Behaviour, str]] = {
+    "500": (
+        answer(b'{"code": "internal_error", "message": "It broke"}', "500 Internal Server Error"),
+        "status 500: It broke",
+    ),
+    "500 with details": (
+        answer(b'{"message": "a", "errors": [{"message": "b"}, 5]}', "500 Internal Server Error"),
+        "status 500: a; b; 5",
+    ),
+    "502 of a proxy": (answer(b"<html>Bad gateway", "502 Bad Gateway"), "502: <html>Bad gateway"),
+    "400": (answer(b'{"message": "No such thing"}', "400 Bad Request"), "No such thing"),
+    "403": (answer(b"", "403 Forbidden"), "check its token"),
+    "an error that is no object": (answer(b"[1]", "500 No"), "[1]"),
+    "a deep error": (answer(b"[" * 100_000, "500 No"), "[[["),
+    "a long error": (answer(b"x" * 100_000, "500 No"), "x" * 300),
+    "an error with control characters": (answer(b"\x1b[2J\xff", "500 No"), "\\x1b[2J"),
+    "nothing": (answer(b""), "JSON"),
+    "no content": (raw(b"HTTP/1.1 204 No Content\r\n\r\n"), "JSON"),
+    "HTML": (answer(b"<html>"), "JSON"),
+    "half of it": (answer(GOOD[:-1]), "JSON"),
+    "more than it": (answer(GOOD + b"}"), "JSON"),
+    "hung up in the middle": (
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", GOOD[:10]),
+        "JSON",
+    ),
+    "hung up in a chunk": (raw(CHUNKED, b"fff\r\n", GOOD), "broke off"),
+    "no text": (answer(b"\xff\xfe" + GOOD), "JSON"),
+    "a list": (answer(b"[]"), "object"),
+    "a number": (answer(b"1"), "object"),
+    "deep": (answer(b"[" * 100_000 + b"]" * 100_000), "RecursionError"),
+    "a long number": (answer(b'{"result": ' + b"9" * 10_000 + b"}"), "JSON"),
+    "compressed": (answer(gzip.compress(GOOD), "200 OK", "Content-Encoding: gzip"), "JSON"),
+    "large": (answer(b'"' + b"x" * ANSWER_BYTES + b'"'), "more than"),
+    "endless": (flood(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 10_000), "more than"),
+    "endless chunks": (flood(CHUNKED, b"2710\r\n" + b"x" * 10_000 + b"\r\n"), "more than"),
+    "no HTTP": (raw(b"SSH-2.0-OpenSSH\r\n\r\n"), "broke off"),
+    "many headers": (raw(b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 200), "broke off"),
+    "a long header": (raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n"), "broke off"),
+    "a wrong chunk": (raw(CHUNKED, b"zz\r\n"), "broke off"),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "words"), ERRORS.values(), ids=ERRORS)
+def test_errors(behaviour: Behaviour, words: str) -> None:
+    reason = failure_at(behaviour)
+    assert reason.code is ReasonCode.POLICY_ERROR
+    assert words in reason.message
+    assert len(reason.message) < 600
+    assert TOKEN not in reason.message
+
+
+@pytest.mark.parametrize("status", ["301 A", "302 B", "303 C", "307 D", "308 E"])
+def test_redirects_are_not_followed(status: str) -> None:
+    with serve(answer(GOOD)) as other:
+        reason = failure_at(answer(b"", status, f"Location: {other.url}/v1/data"))
+        assert reason.code is ReasonCode.POLICY_ERROR
+        assert other.url in reason.message
+        assert len(failure_at(answer(b"", status, f"Location: {'x' * 9999}")).message) < 600
+        assert not other.requests
+
+
+def test_the_request(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the environment changes who is asked, or with what token."""
+    with serve(answer(GOOD)) as server, serve(answer(GOOD)) as proxy:
+        netrc = home / ".netrc"
+        netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+        netrc.chmod(0o600)
+        for name in ("http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        engine = ServerEngine(server.url + "/", token=TOKEN, timeout=SECONDS)
+        assert engine.decide({"é": 1}).allow
+        engine.close()
+        head, _, body = server.requests[0].partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        assert lines[0] == (
+            "POST /v1/data/oms_gate/admission/decision?strict-builtin-errors=true&provenance=true"
+            " HTTP/1.1"
+        )
+        assert f"Authorization: Bearer {TOKEN}" in lines
+        assert f"Host: 127.0.0.1:{server.port}" in lines
+        assert json.loads(body) == {"input": {"é": 1}}
+        assert not proxy.requests
+
+
+# TLS.
+
+
+Certify = Callable[[str], tuple[ssl.SSLContext, Path]]
+
+
+@pytest.fixture
+def certify(tmp_path: Path) -> Certify:
+    """Makes a server's certificate for an address, and the file that vouches for it."""
+
+    def make(address: str) -> tuple[ssl.SSLContext, Path]:
+        secret = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "opa")])
+        now = datetime.now(UTC)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(secret.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(
+                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False
+            )
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+            .sign(secret, hashes.SHA256())
+        )
+        folder = tmp_path / address
+        folder.mkdir()
+        (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        (folder / "key.pem").write_bytes(
+            secret.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+        return context, folder / "ca.pem"
+
+    return make
+
+
+def test_tls(certify: Certify) -> None:
+    context, ca_file = certify("127.0.0.1")
+    with serve(answer(GOOD), context) as server:
+        url = f"https://127.0.0.1:{server.port}"
+        engine = ServerEngine(url, token=TOKEN, ca_file=ca_file)
+        assert engine.decide({}).allow
+        engine.close()
+        assert len(server.requests) == 1
+        untrusted = failure(ServerEngine(url, token=TOKEN))
+        plain = failure(ServerEngine(server.url, token=TOKEN, timeout=SECONDS))
+        assert untrusted.code is plain.code is ReasonCode.POLICY_UNREACHABLE
+        assert len(server.requests) == 1
+
+
+def test_tls_for_another_host(certify: Certify) -> None:
+    context, ca_file = certify("127.0.0.2")
+    with serve(answer(GOOD), context) as server:
+        engine = ServerEngine(f"https://127.0.0.1:{server.port}", token=TOKEN, ca_file=ca_file)
+        assert failure(engine).code is ReasonCode.POLICY_UNREACHABLE
+        assert not server.requests
+
+
+def test_tls_to_a_server_without(certify: Certify) -> None:
+    with serve(answer(GOOD)) as server:
+        engine = ServerEngine(f"https://127.0.0.1:{server.port}", token=TOKEN, timeout=SECONDS)
+        assert failure(engine).code is ReasonCode.POLICY_UNREACHABLE
+
+
+def test_an_ipv6_address() -> None:
+    try:
+        probe = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with probe:
+        port = probe.getsockname()[1]
+    reason = failure(ServerEngine(f"http://[::1]:{port}"))
+    assert reason.code is ReasonCode.POLICY_UNREACHABLE
+    assert f"http://[::1]:{port}" in reason.message

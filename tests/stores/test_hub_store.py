@@ -1,0 +1,319 @@
+"""The Hub through its real client, and every answer of a hostile server to a ranged read."""
+
+from __future__ import annotations
+
+import pytest
+
+from oms_gate.errors import StoreError
+from oms_gate.limits import Limits
+from oms_gate.reference import Reference
+from oms_gate.stores import Snapshot, StoreSettings
+from oms_gate.stores.hub import HubStore
+from oms_gate.verdict import ReasonCode
+from tests.peers import faults
+from tests.peers.content import Repeated, sha256_of
+from tests.peers.hub import HubStandIn
+
+WEIGHTS = bytes(range(256)) * 1000
+LIMITS = Limits(read_seconds=0.5, connect_seconds=0.5, retries=2, minimum_bytes_per_second=1000)
+
+
+def snapshot(
+    hub: HubStandIn, reference: str, *, limits: Limits = LIMITS, token: str | bool | None = None
+) -> Snapshot:
+    settings = StoreSettings(options={"hf": {"endpoint": hub.endpoint, "token": token}})
+    return HubStore(settings, limits).snapshot(Reference.parse(reference))
+
+
+def read(of: Snapshot, path: str, start: int = 0, end: int | None = None) -> bytes:
+    return b"".join(bytes(chunk) for chunk in of.chunks(path, start, end))
+
+
+@pytest.fixture
+def model(hub: HubStandIn) -> str:
+    return hub.create(
+        "org/model",
+        files={
+            "config.json": b"{}",
+            "sub/model.safetensors": WEIGHTS,
+            "empty.bin": b"",
+        },
+    )
+
+
+def test_lists_and_reads(hub: HubStandIn, model: str) -> None:
+    listing = snapshot(hub, "hf://org/model")
+    assert listing.reference.url == f"hf://org/model@{model}"
+    assert listing.revision == model
+    assert set(listing.files) == {"config.json", "sub/model.safetensors", "empty.bin"}
+    weights = listing.files["sub/model.safetensors"]
+    assert (weights.size, weights.sha256) == (len(WEIGHTS), sha256_of(WEIGHTS))
+    assert listing.files["config.json"].sha256 is None
+    assert read(listing, "sub/model.safetensors") == WEIGHTS
+    assert read(listing, "sub/model.safetensors", 1000, 2000) == WEIGHTS[1000:2000]
+    assert read(listing, "config.json") == b"{}"
+    assert read(listing, "config.json", 1, 2) == b"}"
+    assert read(listing, "empty.bin") == b""
+
+
+def test_a_folder_and_a_file_of_a_repository(hub: HubStandIn, model: str) -> None:
+    folder = snapshot(hub, "hf://org/model/sub")
+    assert not folder.single
+    assert read(folder, "model.safetensors") == WEIGHTS
+    file = snapshot(hub, "hf://org/model@main/sub/model.safetensors")
+    assert file.single
+    assert list(file.files) == ["model.safetensors"]
+    assert read(file, "model.safetensors") == WEIGHTS
+
+
+def test_datasets_tags_and_pull_requests(hub: HubStandIn) -> None:
+    first = hub.create("org/data", kind="dataset", files={"a.txt": b"1"})
+    hub.tag("org/data", "v1", first, kind="dataset")
+    second = hub.commit("org/data", {"a.txt": b"2"}, kind="dataset")
+    hub.branch("org/data", "refs/pr/3", first, kind="dataset")
+    for reference, commit, content in [
+        ("hf://datasets/org/data", second, b"2"),
+        ("hf://datasets/org/data@v1", first, b"1"),
+        ("hf://datasets/org/data@refs/pr/3", first, b"1"),
+        (f"hf://datasets/org/data@{first}", first, b"1"),
+    ]:
+        listing = snapshot(hub, reference)
+        assert listing.revision == commit
+        assert read(listing, "a.txt") == content
+
+
+def test_a_branch_that_moves_changes_nothing(hub: HubStandIn, model: str) -> None:
+    listing = snapshot(hub, "hf://org/model@main")
+    hub.commit("org/model", {"sub/model.safetensors": b"other" * 100_000})
+    assert read(listing, "sub/model.safetensors") == WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("reference", "code"),
+    [
+        ("hf://org/none", ReasonCode.STORE_NOT_FOUND),
+        ("hf://org/model@none", ReasonCode.STORE_REVISION_NOT_FOUND),
+        ("hf://org/model/none", ReasonCode.STORE_NOT_FOUND),
+        ("hf://org/private", ReasonCode.STORE_NOT_FOUND),
+        ("hf://org/old", ReasonCode.STORE_RENAMED),
+    ],
+)
+def test_what_is_not_there(hub: HubStandIn, model: str, reference: str, code: ReasonCode) -> None:
+    hub.create("org/private", files={"a": b"1"}, private=True)
+    hub.create("org/old", files={"a": b"1"})
+    hub.rename("org/old", "other/new")
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, reference, token=False)
+    assert caught.value.reason.code is code
+
+
+def test_a_gated_repository(hub: HubStandIn) -> None:
+    hub.create("org/gated", files={"a.bin": WEIGHTS}, gated="manual")
+    assert read(snapshot(hub, "hf://org/gated", token=hub.token), "a.bin") == WEIGHTS
+    with pytest.raises(StoreError) as caught:
+        listing = snapshot(hub, "hf://org/gated", token=False)
+        read(listing, "a.bin")
+    assert caught.value.reason.code in {ReasonCode.STORE_GATED, ReasonCode.STORE_FORBIDDEN}
+
+
+def test_the_listing_is_refused_as_gated(hub: HubStandIn, model: str) -> None:
+    hub.inject(faults.refusal(403, "GatedRepo"), "/api/*")
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, "hf://org/model")
+    assert caught.value.reason.code is ReasonCode.STORE_GATED
+
+
+def test_the_token_never_leaves_its_origin(hub: HubStandIn) -> None:
+    hub.create("org/private", files={"w.safetensors": WEIGHTS, "a.json": b"{}"}, private=True)
+    listing = snapshot(hub, "hf://org/private", token=hub.token)
+    assert read(listing, "w.safetensors") == WEIGHTS
+    assert read(listing, "a.json") == b"{}"
+    assert {record.authorized for record in hub.requests if record.origin == "api"} == {True}
+    assert {record.authorized for record in hub.requests if record.origin == "cdn"} == {False}
+
+
+# Each row of what a hostile or broken range server does, hitting a range of the weights.
+HOSTILE: dict[str, tuple[faults.Fault, ReasonCode]] = {
+    "200 instead of 206": (faults.IgnoreRange(), ReasonCode.STORE_PROTOCOL),
+    "wrong Content-Range": (faults.WrongContentRange(), ReasonCode.STORE_PROTOCOL),
+    "no Content-Range": (faults.SetHeaders({"Content-Range": None}), ReasonCode.STORE_PROTOCOL),
+    "longer body": (faults.BodyLength(+1), ReasonCode.STORE_PROTOCOL),
+    "shorter body": (faults.BodyLength(-1), ReasonCode.STORE_PROTOCOL),
+    "always cut": (faults.Truncate(100), ReasonCode.STORE_UNAVAILABLE),
+    "always dropped": (faults.Drop(), ReasonCode.STORE_UNAVAILABLE),
+    "gzip": (faults.Gzip(), ReasonCode.STORE_PROTOCOL),
+    "gzip bomb": (faults.GzipBomb(200_000_000), ReasonCode.STORE_PROTOCOL),
+    "endless": (faults.Endless(), ReasonCode.STORE_PROTOCOL),
+    "a byte at a time": (faults.Slow(20), ReasonCode.STORE_TOO_SLOW),
+    "silence": (faults.Stall(30), ReasonCode.STORE_UNAVAILABLE),
+    "500": (faults.Status(500), ReasonCode.STORE_UNAVAILABLE),
+    "429": (faults.too_many_requests(0), ReasonCode.STORE_UNAVAILABLE),
+    "403": (faults.Status(403), ReasonCode.STORE_FORBIDDEN),
+    "404": (faults.Status(404), ReasonCode.STORE_NOT_FOUND),
+    "412": (faults.Status(412), ReasonCode.STORE_CHANGED),
+    "418": (faults.Status(418), ReasonCode.STORE_PROTOCOL),
+    "metadata address": (
+        faults.Redirect("http://169.254.169.254/latest/meta-data/"),
+        ReasonCode.STORE_REDIRECT_REFUSED,
+    ),
+    "another private host": (
+        faults.Redirect("http://127.0.0.2:1/x"),
+        ReasonCode.STORE_UNAVAILABLE,
+    ),
+    "file": (faults.Redirect("file:///etc/passwd"), ReasonCode.STORE_REDIRECT_REFUSED),
+    "credentials": (faults.Redirect("http://a:b@localhost/"), ReasonCode.STORE_REDIRECT_REFUSED),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_range_server_is_refused(hub: HubStandIn, model: str, name: str) -> None:
+    fault, code = HOSTILE[name]
+    listing = snapshot(hub, "hf://org/model")
+    assert read(listing, "sub/model.safetensors", 1000, 200_000) == WEIGHTS[1000:200_000]
+    hub.inject(fault, "*model.safetensors", origin="cdn")
+    with pytest.raises(StoreError) as caught:
+        read(listing, "sub/model.safetensors", 1000, 200_000)
+    assert caught.value.reason.code is code, caught.value
+    assert caught.value.reason.path in ("sub/model.safetensors", None)
+
+
+def test_a_redirect_to_a_private_host_needs_permission(hub: HubStandIn, model: str) -> None:
+    """The same place under another name: refused, unless the operator lists that name."""
+    target = hub.cdn.url.replace("127.0.0.1", "localhost")
+    listing = snapshot(hub, "hf://org/model")
+    hub.inject(faults.Redirect(f"{target}/elsewhere"), "*model.safetensors", origin="cdn", times=1)
+    with pytest.raises(StoreError) as caught:
+        read(listing, "sub/model.safetensors")
+    assert caught.value.reason.code is ReasonCode.STORE_REDIRECT_REFUSED
+
+    settings = StoreSettings(
+        private_hosts=("localhost",), options={"hf": {"endpoint": hub.endpoint}}
+    )
+    allowed = HubStore(settings, LIMITS).snapshot(Reference.parse("hf://org/model"))
+    hub.inject(faults.Redirect(f"{target}/elsewhere"), "*model.safetensors", origin="cdn", times=1)
+    with pytest.raises(StoreError) as caught:
+        read(allowed, "sub/model.safetensors")
+    assert caught.value.reason.code is not ReasonCode.STORE_REDIRECT_REFUSED
+
+
+def test_a_redirect_loop_ends(hub: HubStandIn, model: str) -> None:
+    listing = snapshot(hub, "hf://org/model")
+    hub.inject(faults.Redirect(f"{hub.cdn.url}/loop"), origin="cdn")
+    with pytest.raises(StoreError) as caught:
+        read(listing, "sub/model.safetensors")
+    assert caught.value.reason.code is ReasonCode.STORE_REDIRECT_REFUSED
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.Truncate(1000), faults.Drop(), faults.Status(503), faults.Stall(1)],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_a_passing_failure_is_survived(hub: HubStandIn, model: str, fault: faults.Fault) -> None:
+    listing = snapshot(hub, "hf://org/model")
+    hub.inject(fault, "*model.safetensors", origin="cdn", times=1)
+    assert read(listing, "sub/model.safetensors") == WEIGHTS
+
+
+def test_a_broken_transfer_is_resumed_at_its_byte(hub: HubStandIn, model: str) -> None:
+    listing = snapshot(hub, "hf://org/model")
+    hub.inject(faults.Truncate(100_000), "*model.safetensors", origin="cdn", times=1)
+    hub.clear()
+    assert read(listing, "sub/model.safetensors") == WEIGHTS
+    ranges = [record.range for record in hub.requests if record.origin == "cdn"]
+    assert ranges == [None, f"bytes=100000-{len(WEIGHTS) - 1}"]
+
+
+def test_another_file_at_the_resumption_is_refused(hub: HubStandIn, model: str) -> None:
+    listing = snapshot(hub, "hf://org/model")
+    hub.inject(faults.Truncate(100_000), "*model.safetensors", origin="cdn", times=1)
+    hub.inject(faults.ChangingEtag(), "*model.safetensors", origin="cdn")
+    with pytest.raises(StoreError) as caught:
+        read(listing, "sub/model.safetensors")
+    assert caught.value.reason.code is ReasonCode.STORE_CHANGED
+
+
+@pytest.mark.parametrize("content", [WEIGHTS[:-1], WEIGHTS + b"x"], ids=["shorter", "longer"])
+def test_a_file_of_another_size_is_refused(hub: HubStandIn, model: str, content: bytes) -> None:
+    listing = snapshot(hub, "hf://org/model")
+    hub.replace_under_commit("org/model", "sub/model.safetensors", content)
+    for part in [(0, None), (1000, 2000)]:
+        with pytest.raises(StoreError) as caught:
+            read(listing, "sub/model.safetensors", *part)
+        assert caught.value.reason.code is ReasonCode.STORE_CHANGED
+
+
+def test_another_commit_or_digest_on_the_way_is_refused(hub: HubStandIn, model: str) -> None:
+    listing = snapshot(hub, "hf://org/model")
+    for header in ("X-Repo-Commit", "X-Linked-Etag", "X-Linked-Size"):
+        hub.faults.clear()
+        hub.inject(faults.SetHeaders({header: "0" * 40}), "*model.safetensors", origin="api")
+        with pytest.raises(StoreError) as caught:
+            read(listing, "sub/model.safetensors")
+        assert caught.value.reason.code is ReasonCode.STORE_CHANGED, header
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "/etc/passwd", "a/../b", "a//b", "a\\b", "a\nb", "./a", "a/"]
+)
+def test_a_hostile_name_in_the_listing_is_refused(hub: HubStandIn, model: str, path: str) -> None:
+    def rename(tree: list[dict[str, object]]) -> list[dict[str, object]]:
+        return [{**entry, "path": path} for entry in tree if entry["type"] == "file"][:1]
+
+    hub.inject(faults.EditJson(rename), "/api/models/org/model/tree/*")
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, "hf://org/model")
+    assert caught.value.reason.code is ReasonCode.STORE_UNSAFE_FILE
+
+
+def test_a_name_listed_twice_is_refused(hub: HubStandIn, model: str) -> None:
+    hub.inject(faults.EditJson(lambda tree: tree + tree), "/api/models/org/model/tree/*")
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, "hf://org/model")
+    assert caught.value.reason.code is ReasonCode.STORE_PROTOCOL
+
+
+@pytest.mark.parametrize(
+    "body", [b"not JSON", b'[{"type": "file"}]', b'[{"type": "file", "path": 7}]']
+)
+def test_a_listing_that_is_none_is_refused(hub: HubStandIn, model: str, body: bytes) -> None:
+    hub.inject(faults.Body(body), "/api/models/org/model/tree/*")
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, "hf://org/model")
+    assert caught.value.reason.code in {ReasonCode.STORE_PROTOCOL, ReasonCode.STORE_UNAVAILABLE}
+
+
+def test_more_files_than_allowed(hub: HubStandIn) -> None:
+    hub.create("org/many", files={f"{number}.txt": b"" for number in range(30)})
+    assert len(snapshot(hub, "hf://org/many", limits=Limits(files=30)).files) == 30
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, "hf://org/many", limits=Limits(files=29))
+    assert caught.value.reason.code is ReasonCode.STORE_TOO_MANY_FILES
+
+
+def test_a_hub_that_is_down(hub: HubStandIn, model: str) -> None:
+    listing = snapshot(hub, "hf://org/model")
+    hub.stop()
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, "hf://org/model", limits=Limits(listing_seconds=5))
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+    with pytest.raises(StoreError) as caught:
+        read(listing, "config.json")
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+
+
+def test_a_hub_that_does_not_answer(hub: HubStandIn, model: str) -> None:
+    hub.inject(faults.Stall(30), "/api/*")
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, "hf://org/model", limits=Limits(listing_seconds=0.5))
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+
+
+def test_transfers_can_be_aborted(hub: HubStandIn) -> None:
+    hub.create("org/big", files={"w.safetensors": Repeated(b"x" * 65536, 64 * 1024 * 1024)})
+    listing = snapshot(hub, "hf://org/big")
+    chunks = listing.chunks("w.safetensors")
+    next(chunks)
+    listing.abort()
+    with pytest.raises(StoreError):
+        list(chunks)
