@@ -19,7 +19,7 @@ from oms_gate.coverage import Comparison, compare
 from oms_gate.errors import MeasureError, SignatureError, StepError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores import Snapshot, StoreSettings, open_store
+from oms_gate.stores import Snapshot, StoreSettings, open_store, within
 from oms_gate.streaming.measure import Progress, measure
 from oms_gate.verdict import (
     Assurance,
@@ -117,12 +117,7 @@ class Gate:
             check.reasons.append(_system_reason(error))
         except Exception as error:  # noqa: BLE001 - a defect must deny, not crash the caller
             _LOG.exception("while checking %s", reference)
-            check.reasons.append(
-                Reason(
-                    code=ReasonCode.INTERNAL_ERROR,
-                    message=f"the gate failed ({type(error).__name__}); report this with the log",
-                )
-            )
+            check.reasons.append(_defect(type(error).__name__))
         return check.verdict()
 
     def close(self) -> None:
@@ -177,9 +172,8 @@ class _Check:
 
     def verdict(self) -> Verdict:
         """What this run came to. Only a run that ended without a reason admits."""
-        complete = self.assurance is not None and self.policy is not None
-        if not self.reasons and not complete:
-            raise AssertionError("the flow ended without a decision")
+        if not self.reasons and (self.policy is None or self.assurance is None):
+            self.reasons.append(_defect("it ended without a decision"))
         self.timings["total"] = round(time.monotonic() - self.started, 6)
         return Verdict(
             outcome="denied" if self.reasons else "admitted",
@@ -227,7 +221,7 @@ class _Check:
             beside = snapshot.reference.with_suffix(".sig")
             location, content = beside.name, self._sole_file(beside)
         elif location in snapshot.files:
-            content = snapshot.read(location, self.gate.limits.bundle_bytes)
+            content = self._read(snapshot, location)
         else:
             raise SignatureError(
                 ReasonCode.SIGNATURE_MISSING,
@@ -259,7 +253,11 @@ class _Check:
                 ReasonCode.SIGNATURE_MISSING,
                 f"{reference.url} is a folder; name the signature file in it",
             )
-        return snapshot.read(next(iter(snapshot.files)), self.gate.limits.bundle_bytes)
+        return self._read(snapshot, next(iter(snapshot.files)))
+
+    def _read(self, snapshot: Snapshot, path: str) -> bytes | None:
+        limits = self.gate.limits
+        return within(limits.listing_seconds, lambda: snapshot.read(path, limits.bundle_bytes))
 
     def _compare(self, snapshot: Snapshot) -> Comparison:
         from oms_gate.policy.kinds import kind_of
@@ -366,6 +364,13 @@ def _model(reference: Reference, snapshot: Snapshot | None) -> Model:
 def _is_elsewhere(signature: str) -> bool:
     """Whether a bundle is named by URL or path rather than by its name beside the model."""
     return "://" in signature or signature.startswith(("/", "./", "../", "~"))
+
+
+def _defect(what: str) -> Reason:
+    return Reason(
+        code=ReasonCode.INTERNAL_ERROR,
+        message=f"the gate itself failed ({what}); please report this with its log",
+    )
 
 
 def _system_reason(error: OSError) -> Reason:

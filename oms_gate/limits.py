@@ -29,7 +29,9 @@ class Limits(BaseModel):
         default=100_000, ge=1, description="Most files in the listing of one model, as a count."
     )
     listing_seconds: float = Field(
-        default=120, gt=0, description="Longest wait for the listing of a model, in seconds."
+        default=120,
+        gt=0,
+        description="Longest wait for a listing, or for the signature, in seconds.",
     )
     connections: int = Field(
         default=8, ge=1, le=64, description="Most files hashed at the same time, as a count."

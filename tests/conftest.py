@@ -7,6 +7,7 @@ proxies and endpoints here, before any library reads it, and each test gets a ho
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from itertools import count
@@ -14,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from tests.corpus import require_corpus
 
 if TYPE_CHECKING:
     from tests.peers.hub import HubStandIn
@@ -50,6 +49,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "s3" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("s3"))
+
+
+@pytest.fixture(scope="session")
+def opa() -> Path:
+    """OPA's own program, as ``make peers`` builds it."""
+    local = Path(__file__).parents[1] / ".tools" / "bin" / "opa"
+    program = str(local) if local.exists() else shutil.which("opa")
+    if program is None:
+        pytest.skip("there is no opa in .tools/bin or on the PATH: run `make peers`")
+    return Path(program)
 
 
 @pytest.fixture(scope="session")
@@ -150,9 +159,3 @@ def s3_bucket(s3: SeaweedFS) -> str:
 def s3_versioned_bucket(s3: SeaweedFS) -> str:
     """The name of an empty bucket that keeps versions."""
     return s3.create_bucket(versioned=True)
-
-
-@pytest.fixture
-def corpus() -> Path:
-    """The folder of recorded bundles; the test is skipped where it is absent."""
-    return require_corpus()

@@ -16,10 +16,3 @@ needs_corpus = pytest.mark.skipif(
 def corpus_files(pattern: str) -> list[str]:
     """Paths of the corpus's files that match `pattern`, relative to it; none without a corpus."""
     return sorted(str(path.relative_to(CORPUS)) for path in CORPUS.glob(pattern))
-
-
-def require_corpus() -> Path:
-    """The corpus, or a skipped test that says what is missing."""
-    if not CORPUS.is_dir():
-        pytest.skip(f"the corpus of real bundles is not at {CORPUS}")
-    return CORPUS

@@ -16,6 +16,7 @@ from tests import models
 from tests.corpus import CORPUS, needs_corpus
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
+from tests.policy.opa_process import run_opa
 
 ROOT = Path(__file__).parents[1]
 
@@ -129,6 +130,62 @@ def test_an_opa_server_that_is_down_is_3(model: Path) -> None:
     result = oms_gate("verify", model, "--config", config)
     assert result.returncode == 3
     assert ReasonCode.POLICY_UNREACHABLE in result.stdout
+
+
+def test_a_policy_of_ones_own(opa: Path, model: Path) -> None:
+    """A folder of Rego, compiled by opa: the shipped policy with one more rule."""
+    folder = model.parent / "policy"
+    own = (
+        "package oms_gate.admission\n"
+        'deny contains {"code": "acme.too-many-files", "msg": "only two files are allowed"} if {\n'
+        "    input.coverage.signed > 2\n}\n"
+    )
+    shipped = (ROOT / "policies" / "admission.rego").read_bytes()
+    models.write(folder, {"admission.rego": shipped})
+    arguments = ["verify", model, "--public-key", model.parent / "key.pub", "--policy", folder]
+    assert oms_gate(*arguments, OMS_GATE_OPA=str(opa)).returncode == 0
+    models.write(folder, {"own.rego": own.encode()})
+    result = oms_gate(*arguments, "--json", OMS_GATE_OPA=str(opa))
+    assert result.returncode == 1, result.stderr
+    (reason,) = json.loads(result.stdout)["reasons"]
+    assert (reason["code"], reason["policy_code"]) == (
+        ReasonCode.POLICY_DENIED,
+        "acme.too-many-files",
+    )
+    models.write(folder, {"own.rego": b"package oms_gate.admission\nallow if {"})
+    result = oms_gate(*arguments, OMS_GATE_OPA=str(opa))
+    assert (result.returncode, result.stdout) == (2, "")
+    result = oms_gate(*arguments, OMS_GATE_OPA="/no/such/opa")
+    assert result.returncode == 2
+    assert "install OPA" in result.stderr
+
+
+def test_an_opa_server_with_the_same_publishers(opa: Path, model: Path) -> None:
+    """The publishers of a gate.yaml, loaded into a server, decide as they do in process."""
+    folder = model.parent
+    trust = "trust: {keys: {acme: key.pub}}\n"
+    models.write(
+        folder,
+        {
+            "local.yaml": (
+                trust + "publishers:\n"
+                f"  - {{name: A, models: ['{model}'], signers: [{{method: key, key: acme}}]}}\n"
+            ).encode()
+        },
+    )
+    (folder / "data.json").write_text(oms_gate("config", "data", folder / "local.yaml").stdout)
+    policy = str(ROOT / "policies" / "admission.rego")
+    with run_opa(opa, folder, "data.json", policy) as server:
+        config = folder / "gate.yaml"
+        config.write_text(f"{trust}policy: {{server: {{url: '{server.url}'}}}}\n")
+        result = oms_gate("verify", model, "--config", config, "--json")
+        verdict = json.loads(result.stdout)
+        assert verdict["outcome"] == "admitted", verdict
+        assert verdict["policy"]["engine"] == "server"
+        model.rename(folder / "other")
+        result = oms_gate("verify", folder / "other", "--config", config)
+    assert result.returncode == 1
+    assert ReasonCode.PUBLISHER_UNKNOWN in result.stdout
 
 
 def test_annotate_is_0_and_loud(model: Path) -> None:

@@ -434,12 +434,48 @@ def test_an_object_overwritten_while_it_is_read_is_denied(
     assert codes(check(settings, f"s3://{s3_bucket}/acme/m")) == [ReasonCode.STORE_CHANGED]
 
 
+def test_an_aws_profile_is_enough(
+    s3: SeaweedFS,
+    s3_bucket: str,
+    settings: dict[str, Any],
+    key: ec.EllipticCurvePrivateKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Endpoint and credentials from the files where users of AWS tools keep them."""
+    for path, content in signed(key).items():
+        s3.put(s3_bucket, f"acme/m/{path}", content)
+    (tmp_path / "config").write_text(
+        f"[profile models]\nendpoint_url = {s3.endpoint_url}\nregion = us-east-1\n"
+    )
+    (tmp_path / "credentials").write_text(
+        f"[models]\naws_access_key_id = {s3.key}\naws_secret_access_key = {s3.secret}\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_PROFILE", "models")
+    verdict = check(settings, f"s3://{s3_bucket}/acme/m")
+    assert verdict.admitted, verdict.reasons
+
+
 def test_a_store_that_is_down_is_undecided(settings: dict[str, Any], hub: HubStandIn) -> None:
     hub.create("acme/m", files={})
     hub.stop()
     verdict = check({**settings, "limits": {"listing_seconds": 5}}, "hf://acme/m")
     assert codes(verdict) == [ReasonCode.STORE_UNAVAILABLE]
     assert verdict.undecided
+
+
+def test_a_signature_that_trickles_is_given_up(
+    hub: HubStandIn, settings: dict[str, Any], key: ec.EllipticCurvePrivateKey
+) -> None:
+    """Fast enough for the minimum rate, and too slow for the wait."""
+    settings["limits"] |= {"listing_seconds": 1, "minimum_bytes_per_second": 0}
+    hub.create("acme/m", files=signed(key))
+    hub.inject(faults.Slow(10), "*model.sig")
+    verdict = check(settings, "hf://acme/m")
+    assert codes(verdict) == [ReasonCode.STORE_UNAVAILABLE]
+    assert verdict.timings["total"] < 10
 
 
 def test_a_slow_model_is_denied_at_the_deadline(

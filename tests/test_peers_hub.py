@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile, RepoFolder
 
+from tests.corpus import CORPUS, needs_corpus
 from tests.peers.content import Repeated, git_blob_id, sha256_of
 from tests.peers.hub import HubStandIn
 from tests.peers.hub_repository import File
@@ -443,8 +444,9 @@ def test_a_large_file_needs_no_memory(hub: HubStandIn) -> None:
     assert tail == (content.pattern * 20)[(size - 20) % 17 :][:20]
 
 
-def test_the_corpus_is_served_as_recorded(hub: HubStandIn, api: HfApi, corpus: Path) -> None:
-    folder = corpus / "hub" / "ibm-granite__granite-4.1-3b"
+@needs_corpus
+def test_the_corpus_is_served_as_recorded(hub: HubStandIn, api: HfApi) -> None:
+    folder = CORPUS / "hub" / "ibm-granite__granite-4.1-3b"
     name = hub.load_corpus(folder)
     info = api.model_info(name, files_metadata=True)
     assert info.id == "ibm-granite/granite-4.1-3b"

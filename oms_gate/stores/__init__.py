@@ -5,6 +5,6 @@ to immutable revisions, whose files can be read in ranges.
 """
 
 from oms_gate.stores.snapshot import Snapshot, StoredFile
-from oms_gate.stores.store import Store, StoreSettings, open_store
+from oms_gate.stores.store import Store, StoreSettings, open_store, within
 
-__all__ = ["Snapshot", "Store", "StoreSettings", "StoredFile", "open_store"]
+__all__ = ["Snapshot", "Store", "StoreSettings", "StoredFile", "open_store", "within"]

@@ -107,8 +107,6 @@ class HttpReader:
                     yield chunk
                 return
             except (urllib3.exceptions.HTTPError, OSError, _Transient) as error:
-                if isinstance(error, StoreError):
-                    raise
                 if position - checkpoint >= _PROGRESS_BYTES:
                     failures, checkpoint = 0, position
                 failures += 1
@@ -133,8 +131,6 @@ class HttpReader:
             response.release_conn()
             return response.headers
         except (urllib3.exceptions.HTTPError, OSError, _Transient) as error:
-            if isinstance(error, StoreError):
-                raise
             raise StoreError(
                 ReasonCode.STORE_UNAVAILABLE,
                 f"{file.path} could not be reached: {_cause(error)}",

@@ -86,7 +86,7 @@ def translated(translate: Callable[[Exception], StoreError]) -> Iterator[None]:
 def within(seconds: float, call: Callable[[], T]) -> T:
     """Run a store client's call, and stop waiting for it after `seconds`.
 
-    The clients bound each request, not the whole of a listing in pages.
+    The clients bound each request, not the whole of a listing in pages or of a slow transfer.
 
     Raises:
         StoreError: it took longer.
@@ -106,8 +106,8 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     except queue.Empty:
         raise StoreError(
             ReasonCode.STORE_UNAVAILABLE,
-            f"the store did not list the model within {seconds:g} seconds; try again, or raise "
-            "the limit 'listing_seconds'",
+            f"the store did not give its listing or the signature within {seconds:g} seconds; try "
+            "again, or raise the limit 'listing_seconds'",
         ) from None
     if error is not None:
         raise error

@@ -32,8 +32,7 @@ class WebStore:
         base = f"{reference.scheme}://{quote(reference.location, safe='/:')}"
         host = urlsplit(base).hostname or ""
         reader = HttpReader(self._limits, frozenset({host, *self._private_hosts}))
-        urls, single = within(self._limits.listing_seconds, lambda: self._find(reader, base))
-        files = [_described(reader, path, url) for path, url in urls.items()]
+        files, urls, single = within(self._limits.listing_seconds, lambda: self._list(reader, base))
 
         def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[bytes]:
             url = urls[file.path]
@@ -42,13 +41,19 @@ class WebStore:
 
         return Snapshot(reference, listed(files, self._limits), single, read_range, reader.abort)
 
+    def _list(self, reader: HttpReader, base: str) -> tuple[list[StoredFile], dict[str, str], bool]:
+        urls, single = self._find(reader, base)
+        return [_described(reader, path, url) for path, url in urls.items()], urls, single
+
     def _find(self, reader: HttpReader, base: str) -> tuple[dict[str, str], bool]:
         """The URL of each file by its path, and whether `base` is a file itself."""
         root = base + "/"
         urls: dict[str, str] = {}
-        pending = [root]
-        while pending:
+        pending, folders = [root], 0
+        # Folders count too: a server may invent them without end.
+        while pending and len(urls) + len(pending) + folders <= self._limits.files:
             folder = pending.pop()
+            folders += 1
             try:
                 page = _page(reader, folder)
             except StoreError as error:
@@ -60,8 +65,12 @@ class WebStore:
                     pending.append(url)
                 else:
                     urls[unquote(url.removeprefix(root))] = url
-            if len(urls) + len(pending) > self._limits.files:
-                break
+        if pending:
+            raise StoreError(
+                ReasonCode.STORE_TOO_MANY_FILES,
+                f"{base} has more than {self._limits.files} files and folders; name the model's "
+                "own folder, or raise the limit 'files'",
+            )
         return urls, False
 
 

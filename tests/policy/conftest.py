@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,6 @@ from oms_gate.policy.server import ServerEngine
 from oms_gate.policy.wasm import WasmEngine
 from tests.policy.opa_process import AUTHORIZATION, ROOT, TOKEN, OpaServer, run_opa
 from tests.policy.samples import NO_DATA, Build, MakeEngine, policy_folder
-
-
-@pytest.fixture(scope="session")
-def opa() -> Path:
-    local = ROOT / ".tools/bin/opa"
-    program = str(local) if local.exists() else shutil.which("opa")
-    if program is None:
-        pytest.skip("there is no opa in .tools/bin or on the PATH: run `make peers`")
-    return Path(program)
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ def web(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A web server's address, and the folder that it serves."""
     handler = partial(QuietHandler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}", tmp_path
         server.shutdown()
@@ -69,6 +69,17 @@ def test_links_that_lead_out_are_not_its_files(web: tuple[str, Path]) -> None:
         '<a href="b/c">c</a><a href="#f">f</a><a>none</a>'
     )
     assert set(snapshot(f"{url}/m").files) == {"a"}
+
+
+def test_folders_without_end_are_refused(web: tuple[str, Path]) -> None:
+    """A page that links to a folder with the same page, and so on."""
+    url, folder = web
+    (folder / "m").mkdir()
+    (folder / "m" / "index.html").write_text('<a href="again/">again</a>')
+    (folder / "m" / "again").symlink_to(".")
+    with pytest.raises(StoreError) as caught:
+        snapshot(f"{url}/m", Limits(files=20))
+    assert caught.value.reason.code is ReasonCode.STORE_TOO_MANY_FILES
 
 
 def test_a_single_file_of_a_web_server(web: tuple[str, Path]) -> None:

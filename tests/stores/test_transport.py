@@ -1,0 +1,178 @@
+"""TLS and proxies, as every store that is read over HTTP uses them."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import NameOID
+
+from oms_gate.errors import StoreError
+from oms_gate.limits import Limits
+from oms_gate.reference import Reference
+from oms_gate.stores import Snapshot, StoreSettings
+from oms_gate.stores.web import WebStore
+from oms_gate.verdict import ReasonCode
+from tests.models import new_key
+
+LIMITS = Limits(read_seconds=2, connect_seconds=2, retries=0)
+
+
+def snapshot(url: str) -> Snapshot:
+    return WebStore(StoreSettings(), LIMITS).snapshot(Reference.parse(url))
+
+
+def read(of: Snapshot, path: str) -> bytes:
+    return b"".join(bytes(chunk) for chunk in of.chunks(path))
+
+
+class Files(SimpleHTTPRequestHandler):
+    """Serves a folder, and redirects what is asked for below /to-plain-http/."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/to-plain-http"):
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.1:9/x")
+            self.end_headers()
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """A forward proxy for plain http, which counts."""
+
+    seen: list[str]
+
+    def do_GET(self) -> None:
+        self.seen.append(self.path)
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            answer = direct.open(self.path)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            body = answer.read()
+            self.send_response(answer.status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(b"" if self.command == "HEAD" else body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(handler: object, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:  # type: ignore[arg-type]
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "x.gguf").write_bytes(b"weights")
+    return tmp_path / "www"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for localhost with its key, in one file."""
+    key = new_key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "localhost.pem"
+    path.write_bytes(
+        signed.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def tls(folder: Path, certificate: Path) -> Iterator[int]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with serving(partial(Files, directory=str(folder)), context) as port:
+        yield port
+
+
+def test_tls_with_an_authority_of_the_operators(
+    tls: int, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    assert read(snapshot(f"https://localhost:{tls}/x.gguf"), "x.gguf") == b"weights"
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_certificate_that_is_not_the_hosts_is_refused(
+    tls: int, certificate: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    """Signed by nobody who is known; or known, and for another name."""
+    if trusted:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    host = "127.0.0.1" if trusted else "localhost"
+    with pytest.raises(StoreError) as caught:
+        snapshot(f"https://{host}:{tls}/x.gguf")
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+    assert "TLS" in caught.value.reason.message
+
+
+def test_no_redirect_from_https_to_http(
+    tls: int, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with pytest.raises(StoreError) as caught:
+        snapshot(f"https://localhost:{tls}/to-plain-http")
+    assert caught.value.reason.code is ReasonCode.STORE_REDIRECT_REFUSED
+
+
+def test_the_proxy_of_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    handler = type("CountingProxy", (Proxy,), {"seen": seen})
+    with serving(partial(Files, directory=str(folder))) as port, serving(handler) as proxy:
+        url = f"http://127.0.0.1:{port}/x.gguf"
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy}")
+        assert read(snapshot(url), "x.gguf") == b"weights"
+        assert url in seen
+        seen.clear()
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert read(snapshot(url), "x.gguf") == b"weights"
+        assert seen == []
