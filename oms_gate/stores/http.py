@@ -7,24 +7,17 @@ encoding, the speed, and where redirects lead. Content is checked by its digest,
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import re
-import socket
 import time
-import urllib.request
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from oms_gate import __version__
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.stores.connections import PORTS, Connections
 from oms_gate.stores.snapshot import CHUNK_BYTES
 from oms_gate.verdict import ReasonCode
 
@@ -32,7 +25,6 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 # A transfer that got this far may fail `limits.retries` times more.
 _PROGRESS_BYTES = 64 * 1024 * 1024
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +48,18 @@ class RemoteFile:
 
 
 class HttpReader:
-    """A connection pool and the checks. Safe for use by several threads."""
+    """Reads files over pooled connections. Safe for use by several threads."""
 
     def __init__(self, limits: Limits, trusted_hosts: frozenset[str]) -> None:
         """`trusted_hosts` may have private addresses; all others must have public ones."""
         self._limits = limits
-        self._trusted = trusted_hosts
-        self._connections: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
+        self._connections = Connections(limits, trusted_hosts)
         self._aborted = False
-        self._direct = _pool_manager(limits, None)
-        for scheme, connection in (("http", HTTPConnection), ("https", HTTPSConnection)):
-            pool = self._direct.pool_classes_by_scheme[scheme]
-            guarded = type("Guarded", (connection,), {"_new_conn": self._guard(connection)})
-            self._direct.pool_classes_by_scheme = {
-                **self._direct.pool_classes_by_scheme,
-                scheme: type("GuardedPool", (pool,), {"ConnectionCls": guarded}),
-            }
-        self._proxies = {
-            scheme: _pool_manager(limits, proxy)
-            for scheme, proxy in urllib.request.getproxies_environment().items()
-            if scheme in _PORTS
-        }
 
     def abort(self) -> None:
         """End every transfer under way; their readers get an error at once."""
         self._aborted = True
-        for connection in list(self._connections):
-            try:
-                if connection.sock is not None:
-                    connection.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # It ended by itself.
+        self._connections.abort()
 
     def chunks(self, file: RemoteFile, start: int, end: int | None) -> Iterator[bytes]:
         """The bytes `start` to `end` (exclusive; None: all) of a file, in order.
@@ -144,8 +117,9 @@ class HttpReader:
         headers = {}
         if partial:
             headers["Range"] = f"bytes={position}-{'' if end is None else end - 1}"
-        if etag is not None and not etag.startswith("W/"):
-            headers["If-Match"] = etag
+        # A tag that was learnt behind a redirect means nothing to the server before it.
+        if file.etag is not None and not file.etag.startswith("W/"):
+            headers["If-Match"] = file.etag
         response = self._follow("GET", file, headers)
         try:
             self._check_status(file, response)
@@ -158,25 +132,10 @@ class HttpReader:
     def _follow(
         self, method: str, file: RemoteFile, headers: Mapping[str, str]
     ) -> urllib3.BaseHTTPResponse:
-        """Request a file; redirects are followed by hand, without credentials elsewhere."""
-        url = file.url()
-        origin = _origin(url)
+        """Request a file; redirects are followed by hand, and leave credentials behind."""
+        url, credentials = file.url(), file.headers
         for _ in range(self._limits.redirects + 1):
-            at_home = _origin(url) == origin
-            response: urllib3.BaseHTTPResponse = self._manager(url, file).request(
-                method,
-                url,
-                headers={
-                    "User-Agent": f"oms-gate/{__version__}",
-                    "Accept-Encoding": "identity",
-                    **(file.headers if at_home else {}),
-                    **headers,
-                },
-                redirect=False,
-                retries=False,
-                preload_content=False,
-                decode_content=False,
-            )
+            response = self._connections.request(method, url, {**credentials, **headers})
             for name, value in file.expected.items():
                 found = response.headers.get(name)
                 if found is not None and found.strip('"') != value:
@@ -190,49 +149,22 @@ class HttpReader:
             if response.status not in _REDIRECTS:
                 return response
             response.close()
-            url = self._redirected(file, url, response.headers.get("Location"))
+            target = self._redirected(file, url, response.headers.get("Location"))
+            if _origin(target) != _origin(url):
+                credentials = {}
+            url = target
         raise _redirect_refused(file, f"more than {self._limits.redirects} times")
 
     def _redirected(self, file: RemoteFile, url: str, location: str | None) -> str:
         target = urljoin(url, location or "")
         parts = urlsplit(target)
-        if location is None or parts.scheme not in _PORTS or not parts.hostname:
+        if location is None or parts.scheme not in PORTS or not parts.hostname:
             raise _redirect_refused(file, f"to {location!r}, which is no web address")
         if urlsplit(url).scheme == "https" and parts.scheme == "http":
             raise _redirect_refused(file, f"from https to plain http at {parts.hostname}")
         if parts.username or parts.password:
             raise _redirect_refused(file, "to an address with credentials in it")
         return target
-
-    def _manager(self, url: str, file: RemoteFile) -> urllib3.PoolManager:
-        parts = urlsplit(url)
-        proxy = self._proxies.get(parts.scheme)
-        host = parts.hostname or ""
-        if proxy is None or urllib.request.proxy_bypass(host):
-            return self._direct
-        # Behind a proxy only the address itself can be checked, not where a name leads.
-        if host not in self._trusted and not _is_public(host, unless_name=True):
-            raise _redirect_refused(file, f"to the private address {host}")
-        return proxy
-
-    def _guard(self, connection: type[HTTPConnection]) -> Callable[[Any], socket.socket]:
-        reader = self
-
-        def new_conn(self: HTTPConnection) -> socket.socket:
-            sock = connection._new_conn(self)
-            # The address is checked after connecting: a name could resolve differently before.
-            address = sock.getpeername()[0]
-            if self.host not in reader._trusted and not _is_public(address):
-                sock.close()
-                raise StoreError(
-                    ReasonCode.STORE_REDIRECT_REFUSED,
-                    f"the store redirects to {self.host}, which is at the private address "
-                    f"{address}; if that host is meant, list it under 'private_hosts'",
-                )
-            reader._connections.add(self)
-            return sock
-
-        return new_conn
 
     def _check_status(self, file: RemoteFile, response: urllib3.BaseHTTPResponse) -> None:
         status = response.status
@@ -338,32 +270,9 @@ class _Transient(Exception):  # noqa: N818 - never leaves this module
         self.retry_after = retry_after
 
 
-def _pool_manager(limits: Limits, proxy: str | None) -> urllib3.PoolManager:
-    options: dict[str, Any] = {
-        "maxsize": limits.connections,
-        "block": False,
-        "timeout": urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
-    }
-    bundles = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"))
-    if ca_certs := next(filter(None, bundles), None):
-        options["ca_certs"] = ca_certs
-    if proxy is None:
-        return urllib3.PoolManager(**options)
-    return urllib3.ProxyManager(proxy, **options)
-
-
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
-
-
-def _is_public(address: str, *, unless_name: bool = False) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return unless_name and address != "localhost"
-    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
-    return mapped.is_global and not mapped.is_multicast
+    return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
 
 
 def _cause(error: BaseException) -> str:

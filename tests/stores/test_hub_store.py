@@ -15,7 +15,7 @@ from tests.peers.content import Repeated, sha256_of
 from tests.peers.hub import HubStandIn
 
 WEIGHTS = bytes(range(256)) * 1000
-LIMITS = Limits(read_seconds=0.5, connect_seconds=0.5, retries=2, minimum_bytes_per_second=1000)
+LIMITS = Limits(read_seconds=1, connect_seconds=1, retries=1, minimum_bytes_per_second=1000)
 
 
 def snapshot(
@@ -132,6 +132,18 @@ def test_the_token_never_leaves_its_origin(hub: HubStandIn) -> None:
     assert {record.authorized for record in hub.requests if record.origin == "cdn"} == {False}
 
 
+def test_the_token_does_not_come_back_with_a_redirect(hub: HubStandIn) -> None:
+    """The other origin sends the client to a place of its choice on the first one."""
+    hub.create("org/private", files={"w.safetensors": WEIGHTS, "a.json": b"{}"}, private=True)
+    listing = snapshot(hub, "hf://org/private", token=hub.token)
+    back = f"{hub.endpoint}/org/private/resolve/main/a.json"
+    hub.inject(faults.Redirect(back), "*w.safetensors", origin="cdn")
+    hub.clear()
+    with pytest.raises(StoreError):
+        read(listing, "w.safetensors")
+    assert [record.authorized for record in hub.requests] == [True, False, False]
+
+
 # Each row of what a hostile or broken range server does, hitting a range of the weights.
 HOSTILE: dict[str, tuple[faults.Fault, ReasonCode]] = {
     "200 instead of 206": (faults.IgnoreRange(), ReasonCode.STORE_PROTOCOL),
@@ -142,7 +154,7 @@ HOSTILE: dict[str, tuple[faults.Fault, ReasonCode]] = {
     "always cut": (faults.Truncate(100), ReasonCode.STORE_UNAVAILABLE),
     "always dropped": (faults.Drop(), ReasonCode.STORE_UNAVAILABLE),
     "gzip": (faults.Gzip(), ReasonCode.STORE_PROTOCOL),
-    "gzip bomb": (faults.GzipBomb(200_000_000), ReasonCode.STORE_PROTOCOL),
+    "gzip bomb": (faults.GzipBomb(20_000_000), ReasonCode.STORE_PROTOCOL),
     "endless": (faults.Endless(), ReasonCode.STORE_PROTOCOL),
     "a byte at a time": (faults.Slow(20), ReasonCode.STORE_TOO_SLOW),
     "silence": (faults.Stall(30), ReasonCode.STORE_UNAVAILABLE),
@@ -206,7 +218,7 @@ def test_a_redirect_loop_ends(hub: HubStandIn, model: str) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [faults.Truncate(1000), faults.Drop(), faults.Status(503), faults.Stall(1)],
+    [faults.Truncate(1000), faults.Drop(), faults.Status(503), faults.Stall(2)],
     ids=lambda fault: type(fault).__name__,
 )
 def test_a_passing_failure_is_survived(hub: HubStandIn, model: str, fault: faults.Fault) -> None:
