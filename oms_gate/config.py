@@ -9,24 +9,46 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.limits import MIB, Limits
-from oms_gate.policy.publishers import Publisher, data_document
+from oms_gate.mistakes import MisplacedError, mistakes
+from oms_gate.policy.publishers import (
+    CertificateSigner,
+    KeySigner,
+    Publisher,
+    SigstoreSigner,
+    data_document,
+)
 from oms_gate.stores import StoreSettings
-from oms_gate.strict_yaml import Document, parse_yaml
+from oms_gate.strict_yaml import parse_yaml
 from oms_gate.verdict import Assurance
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
     from oms_gate.oms.trust import Trust
     from oms_gate.policy.engine import Engine
 
 _FILE_BYTES = 4 * MIB
+
+
+def _not_empty(value: object) -> object:
+    if value == "":
+        raise ValueError("is empty; name a file or a folder")
+    return value
+
+
+# An empty path would be the working directory, which may be the model's own.
+FilePath = Annotated[Path, BeforeValidator(_not_empty)]
 
 
 class _Section(BaseModel):
@@ -36,13 +58,13 @@ class _Section(BaseModel):
 class TrustSettings(_Section):
     """Trust roots by the names that publisher rules use; each value is a file's path."""
 
-    keys: Mapping[str, Path] = Field(
+    keys: Mapping[str, FilePath] = Field(
         default_factory=dict, description="Public keys, PEM, EC P-256, P-384 or P-521."
     )
-    certificates: Mapping[str, Path] = Field(
+    certificates: Mapping[str, FilePath] = Field(
         default_factory=dict, description="Certificate roots, PEM, one or more in a file."
     )
-    sigstore: Mapping[str, Path] = Field(
+    sigstore: Mapping[str, FilePath] = Field(
         default_factory=dict, description="Private Sigstore instances: trusted_root.json."
     )
     public_good: bool = Field(
@@ -60,8 +82,8 @@ class OpaServer(_Section):
     """An OPA server that decides; its policy and publishers are its own."""
 
     url: str = Field(description="Base URL, such as http://localhost:8181.", pattern="^https?://")
-    token_file: Path | None = Field(default=None, description="File with the bearer token.")
-    ca_file: Path | None = Field(default=None, description="CA certificates for https, PEM.")
+    token_file: FilePath | None = Field(default=None, description="File with the bearer token.")
+    ca_file: FilePath | None = Field(default=None, description="CA certificates for https, PEM.")
     path: str = Field(
         default="oms_gate/admission/decision", description="Path of the decision below /v1/data."
     )
@@ -70,8 +92,10 @@ class OpaServer(_Section):
 class PolicySettings(_Section):
     """What decides. Without either: the policy that comes with the gate."""
 
-    rego: Path | None = Field(
-        default=None, description="A folder of .rego files, compiled with a local opa."
+    rego: FilePath | None = Field(
+        default=None,
+        description="A folder of .rego files, compiled with a local opa; or a bundle.tar.gz that "
+        "was compiled before (opa build -t wasm -e oms_gate/admission/decision).",
     )
     server: OpaServer | None = None
 
@@ -115,13 +139,13 @@ class GateConfig(_Section):
             "certificate": set(self.trust.certificates),
             "sigstore": {*self.trust.sigstore, *(["public-good"] * self.trust.public_good)},
         }
-        for publisher in self.publishers:
-            for signer in publisher.signers:
+        for number, publisher in enumerate(self.publishers):
+            for place, signer in enumerate(publisher.signers):
                 root = signer.key if signer.method == "key" else signer.root
                 if root not in known[signer.method]:
-                    raise ValueError(
-                        f"publisher '{publisher.name}' names the {signer.method} trust root "
-                        f"'{root}', which is not under 'trust'"
+                    raise MisplacedError(
+                        ("publishers", number, "signers", place),
+                        f"the {signer.method} trust root '{root}' is not under 'trust'",
                     )
         return self
 
@@ -136,7 +160,10 @@ def load_config(path: Path) -> GateConfig:
     try:
         config = GateConfig.model_validate(document.value or {})
     except ValidationError as error:
-        raise ConfigError(_mistakes(document, error)) from None
+        lines = [
+            f"{document.place(mistake.location)}: {mistake}" for mistake in mistakes(error, _keys())
+        ]
+        raise ConfigError("\n".join(lines)) from None
     return _with_absolute_paths(config, path.resolve().parent)
 
 
@@ -149,8 +176,7 @@ def revised(config: GateConfig, **sections: object) -> GateConfig:
     try:
         return GateConfig.model_validate({**dict(config), **sections})
     except ValidationError as error:
-        messages = [_message(mistake) for mistake in error.errors(include_url=False)]
-        raise UsageError("; ".join(messages)) from None
+        raise UsageError("; ".join(map(str, mistakes(error, _keys())))) from None
 
 
 def read_file(path: Path, what: str) -> bytes:
@@ -169,32 +195,32 @@ def read_file(path: Path, what: str) -> bytes:
     return content
 
 
-def _mistakes(document: Document, error: ValidationError) -> str:
-    lines = []
-    for mistake in error.errors(include_url=False):
-        where = ".".join(str(key) for key in mistake["loc"])
-        place = document.place(mistake["loc"])
-        lines.append(f"{place}: {where}{': ' * bool(where)}{_message(mistake)}")
-    return "\n".join(lines)
-
-
-def _message(mistake: ErrorDetails) -> str:
-    return mistake["msg"].removeprefix("Value error, ")
+def _keys() -> list[str]:
+    """Every key that a configuration can have, to guess what a misspelt one means."""
+    signers = (SigstoreSigner, CertificateSigner, KeySigner)
+    sections = (GateConfig, TrustSettings, PolicySettings, OpaServer, StoreSettings, Limits)
+    return [key for model in (*sections, Publisher, *signers) for key in model.model_fields]
 
 
 def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
+    def absolute(path: Path) -> Path:
+        return base / path.expanduser()
+
     def under(paths: Mapping[str, Path]) -> dict[str, Path]:
-        return {name: base / path for name, path in paths.items()}
+        return {name: absolute(path) for name, path in paths.items()}
 
     trust, policy = config.trust, config.policy
     server = policy.server
     if server is not None:
         files = {
-            name: base / path
+            name: absolute(path)
             for name in ("token_file", "ca_file")
             if (path := getattr(server, name)) is not None
         }
         server = server.model_copy(update=files)
+    signature = config.signature
+    if signature.startswith(("./", "../", "~")):
+        signature = os.path.normpath(absolute(Path(signature)))
     return config.model_copy(
         update={
             "trust": trust.model_copy(
@@ -205,8 +231,9 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
                 }
             ),
             "policy": policy.model_copy(
-                update={"rego": policy.rego and base / policy.rego, "server": server}
+                update={"rego": policy.rego and absolute(policy.rego), "server": server}
             ),
+            "signature": signature,
         }
     )
 
@@ -261,6 +288,8 @@ def open_engine(config: GateConfig) -> Engine:
     from oms_gate.policy.wasm import WasmEngine
 
     data = data_document(config.publishers)
+    if config.policy.rego is not None and config.policy.rego.is_file():
+        return WasmEngine.from_bundle(config.policy.rego, data, config.limits)
     if config.policy.rego is not None:
         return WasmEngine.from_rego(config.policy.rego, data, config.limits)
     return WasmEngine.bundled(data, config.limits)

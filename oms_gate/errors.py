@@ -24,8 +24,8 @@ class StepError(OmsGateError):
     """A step of the flow refused the model, or could not decide."""
 
     def __init__(self, code: ReasonCode, message: str, *, path: str | None = None) -> None:
-        super().__init__(message)
         self.reason = Reason(code=code, message=message, path=path)
+        super().__init__(self.reason.message)
 
 
 class StoreError(StepError):

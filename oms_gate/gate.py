@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from oms_gate import __version__
 from oms_gate.config import GateConfig, load_config, load_trust, open_engine
 from oms_gate.coverage import Comparison, compare
-from oms_gate.errors import MeasureError, SignatureError, StepError
+from oms_gate.errors import ConfigError, MeasureError, SignatureError, StepError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings, open_store, within
@@ -25,15 +25,19 @@ from oms_gate.verdict import (
     Assurance,
     Coverage,
     FileFact,
+    IgnoredFile,
     Model,
     PolicyUsed,
     Reason,
     ReasonCode,
     Signature,
+    Signer,
     Verdict,
 )
 
 if TYPE_CHECKING:
+    from oms_gate.oms.digests import HashType
+    from oms_gate.oms.manifest import Manifest, Resource
     from oms_gate.oms.trust import Trust
     from oms_gate.oms.verify import VerifiedSignature
     from oms_gate.policy.engine import Engine
@@ -92,7 +96,7 @@ class Gate:
 
     def check(
         self,
-        reference: Reference | str,
+        reference: Reference | str | os.PathLike[str],
         *,
         report_all: bool = False,
         on_progress: ProgressCallback | None = None,
@@ -105,19 +109,24 @@ class Gate:
 
         Raises:
             UsageError: `reference` cannot be the name of a model.
+            ConfigError: its store cannot be opened as it is configured.
         """
         if not isinstance(reference, Reference):
-            reference = Reference.parse(reference)
+            reference = Reference.parse(os.fspath(reference))
         check = _Check(self, reference, report_all, on_progress)
         try:
             check.run()
         except StepError as error:
             check.reasons.append(error.reason)
+        except ConfigError:
+            raise  # The operator's mistake, and nothing about this model.
         except OSError as error:
             check.reasons.append(_system_reason(error))
         except Exception as error:  # noqa: BLE001 - a defect must deny, not crash the caller
             _LOG.exception("while checking %s", reference)
             check.reasons.append(_defect(type(error).__name__))
+        finally:
+            check.close()
         return check.verdict()
 
     def close(self) -> None:
@@ -145,8 +154,9 @@ class _Check:
     warnings: list[Reason] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
+    opened: list[Snapshot] = field(default_factory=list)
     snapshot: Snapshot | None = None
-    verified: VerifiedSignature | None = None
+    signer: Signer | None = None
     signature: Signature | None = None
     coverage: Coverage | None = None
     assurance: Assurance | None = None
@@ -155,20 +165,20 @@ class _Check:
     def run(self) -> None:
         """The flow. A step that cannot go on raises; a denial ends it before the next step."""
         with self._timed("snapshot"):
-            self.snapshot = self._snapshot(self.reference)
+            snapshot = self.snapshot = self._snapshot(self.reference)
         with self._timed("signature"):
-            self._verify(self.snapshot)
+            verified, signature = self._verify(snapshot)
         with self._timed("coverage"):
-            comparison = self._compare(self.snapshot)
+            comparison = self._compare(snapshot, verified.manifest)
         with self._timed("policy"):
-            required = self._decide(self.snapshot, comparison)
+            required = self._decide(snapshot, verified, signature, comparison)
         if self.reasons and not self.report_all:
             return
         self.assurance = Assurance.SIGNATURE
         wanted = max(self.gate.assurance, required or Assurance.SIGNATURE, key=lambda a: a.rank)
         if wanted is not Assurance.SIGNATURE:
             with self._timed("measure"):
-                self._measure(self.snapshot, comparison, wanted)
+                self._measure(snapshot, verified.manifest.hash_type, comparison, wanted)
 
     def verdict(self) -> Verdict:
         """What this run came to. Only a run that ended without a reason admits."""
@@ -177,12 +187,13 @@ class _Check:
         self.timings["total"] = round(time.monotonic() - self.started, 6)
         return Verdict(
             outcome="denied" if self.reasons else "admitted",
+            undecided=bool(self.reasons) and all(r.code.undecided for r in self.reasons),
             mode=self.gate.mode,
             model=_model(self.reference, self.snapshot),
             assurance=self.assurance,
             reasons=tuple(self.reasons),
             warnings=tuple(self.warnings),
-            signer=self.verified.signer if self.verified else None,
+            signer=self.signer,
             signature=self.signature,
             coverage=self.coverage,
             annotations=self.annotations,
@@ -192,16 +203,24 @@ class _Check:
             gate_version=__version__,
         )
 
+    def close(self) -> None:
+        """Release the connections to stores."""
+        for snapshot in self.opened:
+            snapshot.close()
+
     def _snapshot(self, reference: Reference) -> Snapshot:
         store = open_store(reference, self.gate.stores, self.gate.limits)
-        return store.snapshot(reference)
+        snapshot = store.snapshot(reference)
+        self.opened.append(snapshot)
+        return snapshot
 
-    def _verify(self, snapshot: Snapshot) -> None:
+    def _verify(self, snapshot: Snapshot) -> tuple[VerifiedSignature, Signature]:
+        """The verified bundle, and what the verdict says of it."""
         from oms_gate.oms.verify import verify
 
         location, bundle = self._bundle(snapshot)
         verified = verify(bundle, self.gate.trust, at=self.checked_at, limits=self.gate.limits)
-        self.verified = verified
+        self.signer = verified.signer
         self.signature = Signature(
             location=location,
             sha256=verified.bundle_sha256,
@@ -211,6 +230,7 @@ class _Check:
             times=verified.times,
             log_index=verified.log_index,
         )
+        return verified, self.signature
 
     def _bundle(self, snapshot: Snapshot) -> tuple[str, bytes]:
         """Where the bundle is, and its bytes."""
@@ -223,10 +243,12 @@ class _Check:
         elif location in snapshot.files:
             content = self._read(snapshot, location)
         else:
+            others = [path for path in snapshot.files if path.endswith(".sig")]
+            hint = f" (there is {others[0]}, which --signature can name)" if others else ""
             raise SignatureError(
                 ReasonCode.SIGNATURE_MISSING,
-                f"the model has no signature: there is no {location} in its folder; its publisher "
-                "must sign it, or name the signature if it is elsewhere",
+                f"the model has no signature: there is no {location} in its folder{hint}; its "
+                "publisher must sign it, or name the signature if it is elsewhere",
             )
         if content is None:
             raise SignatureError(
@@ -259,12 +281,11 @@ class _Check:
         limits = self.gate.limits
         return within(limits.listing_seconds, lambda: snapshot.read(path, limits.bundle_bytes))
 
-    def _compare(self, snapshot: Snapshot) -> Comparison:
+    def _compare(self, snapshot: Snapshot, manifest: Manifest) -> Comparison:
         from oms_gate.policy.kinds import kind_of
 
-        assert self.verified is not None
         signature = self.gate.signature if self.gate.signature in snapshot.files else None
-        comparison = compare(self.verified.manifest, snapshot, signature)
+        comparison = compare(manifest, snapshot, signature)
         self.reasons += comparison.contradictions
         self.coverage = Coverage(
             signed=len(comparison.signed),
@@ -275,25 +296,29 @@ class _Check:
                 for file in comparison.unsigned
             ),
             ignored=tuple(
-                FileFact(path=file.path, size=file.size, kind=kind_of(file.path))
-                for file, _ in comparison.ignored
+                IgnoredFile(path=file.path, size=file.size, kind=kind_of(file.path), scope=scope)
+                for file, scope in comparison.ignored
             ),
             declared=len(comparison.declared),
         )
         return comparison
 
-    def _decide(self, snapshot: Snapshot, comparison: Comparison) -> Assurance | None:
+    def _decide(
+        self,
+        snapshot: Snapshot,
+        verified: VerifiedSignature,
+        signature: Signature,
+        comparison: Comparison,
+    ) -> Assurance | None:
         """Ask the policy; the assurance that it requires, if it does."""
         from oms_gate.policy.input import CoverageInput, input_document
 
-        assert self.verified is not None
-        assert self.signature is not None
         document = input_document(
             model=_model(snapshot.reference, snapshot),
-            signer=self.verified.signer,
-            signature=self.signature,
-            sorted_names=self.verified.manifest.sorted_names,
-            allow_symlinks=self.verified.manifest.allow_symlinks,
+            signer=verified.signer,
+            signature=signature,
+            sorted_names=verified.manifest.sorted_names,
+            allow_symlinks=verified.manifest.allow_symlinks,
             coverage=CoverageInput(
                 signed=tuple((path, snapshot.files[path].size) for path in comparison.signed),
                 missing=comparison.missing,
@@ -311,36 +336,27 @@ class _Check:
         self.annotations.update(decision.annotations)
         return decision.require
 
-    def _measure(self, snapshot: Snapshot, comparison: Comparison, wanted: Assurance) -> None:
+    def _measure(
+        self,
+        snapshot: Snapshot,
+        hash_type: HashType,
+        comparison: Comparison,
+        wanted: Assurance,
+    ) -> None:
         """Hash what the wanted assurance needs hashed."""
-        assert self.verified is not None
-        assert self.coverage is not None
-        signed = dict(comparison.signed)
-        if wanted is Assurance.DECLARED:
-            signed = {
-                path: parts for path, parts in signed.items() if path not in comparison.declared
-            }
-            for path in signed:
-                size = snapshot.files[path].size
-                if size is None or size > self.gate.limits.small_file_bytes:
-                    raise MeasureError(
-                        ReasonCode.ASSURANCE_UNAVAILABLE,
-                        f"the store declares no comparable sha256 of {path}, and it is too large "
-                        "to be read for a verdict at 'declared' assurance; ask for 'bytes'",
-                        path=path,
-                    )
+        limits = self.gate.limits
         measured = measure(
             snapshot,
-            signed,
-            self.verified.manifest.hash_type,
-            self.gate.limits,
-            deadline=self.started + self.gate.limits.total_seconds,
+            _to_hash(snapshot, comparison, wanted, limits),
+            hash_type,
+            limits,
+            deadline=self.started + limits.total_seconds,
             report_all=self.report_all,
             on_progress=self.on_progress,
         )
-        self.coverage = self.coverage.model_copy(
-            update={"measured": measured.files, "measured_bytes": measured.bytes}
-        )
+        if self.coverage is not None:
+            counts = {"measured": measured.files, "measured_bytes": measured.bytes}
+            self.coverage = self.coverage.model_copy(update=counts)
         self.reasons += measured.findings
         if not measured.findings:
             self.assurance = wanted
@@ -352,6 +368,27 @@ class _Check:
             yield
         finally:
             self.timings[step] = round(time.monotonic() - start, 6)
+
+
+def _to_hash(
+    snapshot: Snapshot, comparison: Comparison, wanted: Assurance, limits: Limits
+) -> Mapping[str, tuple[Resource, ...]]:
+    """The signed files whose bytes must be read for an assurance."""
+    if wanted is Assurance.BYTES:
+        return comparison.signed
+    unproven = {
+        path: parts for path, parts in comparison.signed.items() if path not in comparison.declared
+    }
+    for path in unproven:
+        size = snapshot.files[path].size
+        if size is None or size > limits.small_file_bytes:
+            raise MeasureError(
+                ReasonCode.ASSURANCE_UNAVAILABLE,
+                f"the store declares no comparable sha256 of {path}, and it is too large to be "
+                "read for a verdict at 'declared' assurance; ask for 'bytes'",
+                path=path,
+            )
+    return unproven
 
 
 def _model(reference: Reference, snapshot: Snapshot | None) -> Model:

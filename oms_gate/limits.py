@@ -14,7 +14,7 @@ MIB = 1024 * 1024
 class Limits(BaseModel):
     """The bounds of one check; `limits:` in ``gate.yaml``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     bundle_bytes: int = Field(
         default=16 * MIB, ge=1024, description="Largest signature bundle that is read, in bytes."
@@ -32,6 +32,11 @@ class Limits(BaseModel):
         default=120,
         gt=0,
         description="Longest wait for a listing, or for the signature, in seconds.",
+    )
+    listing_bytes: int = Field(
+        default=64 * MIB,
+        ge=1024,
+        description="Largest page of a listing that is read, in bytes.",
     )
     connections: int = Field(
         default=8, ge=1, le=64, description="Most files hashed at the same time, as a count."
@@ -57,7 +62,7 @@ class Limits(BaseModel):
         default=6 * 3600, gt=0, description="Longest duration of one check, in seconds."
     )
     policy_seconds: float = Field(
-        default=5, gt=0, description="Longest evaluation of the policy, in seconds."
+        default=5, ge=0.05, description="Longest evaluation of the policy, in seconds."
     )
     policy_memory_bytes: int = Field(
         default=256 * MIB, ge=4 * MIB, description="Most memory of the policy, in bytes."

@@ -18,7 +18,8 @@ _HUB_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
 _HUB_KINDS = ("datasets", "spaces")
 # References that HfFileSystem reads without their slashes being quoted.
 _HUB_REFS = re.compile(r"(refs/convert/\w+|refs/pr/\d+)(?:/|$)")
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
+_HUB_HOSTS = ("huggingface.co", "hf.co")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +46,38 @@ class Reference:
         """
         if not text or _FORBIDDEN.search(text):
             raise UsageError(
-                f"{text!r} is not a model reference: it is empty, or holds control characters or "
-                "backslashes"
+                f"{text!r} is not a model reference: it is empty, or holds backslashes or "
+                "characters that cannot be shown"
             )
-        if "::" in text:
-            raise UsageError(f"{text!r} chains file systems; name the store itself")
         match = _URL.fullmatch(text)
         if match is None:
+            if "::" in text:
+                raise UsageError(f"{text!r} chains file systems; name the store itself")
             return cls("file", os.path.abspath(os.path.expanduser(text)))
         scheme, rest = match["scheme"], match["rest"]
         if scheme == "file":
             return cls("file", os.path.abspath(rest))
+        # First of all, and without showing it: what follows may be a secret.
         if "?" in rest or "#" in rest:
-            raise UsageError(f"{text!r} has a query or a fragment; name a folder or a file")
+            raise UsageError(
+                f"the {scheme}:// reference has a query or a fragment; name a folder or a file, "
+                "and give credentials by the store's own settings"
+            )
+        if ":" in rest.split("/")[0].rpartition("@")[0]:
+            raise UsageError(
+                f"the {scheme}:// reference has a password in it, which would be shown; give "
+                "credentials by the store's own settings"
+            )
+        if "::" in text:
+            raise UsageError(f"{text!r} chains file systems; name the store itself")
         if scheme == "hf":
             return _parse_hub(text, rest)
         parts = _segments(text, rest)
-        if scheme in ("http", "https") and "@" in parts[0]:
-            raise UsageError(
-                "credentials do not belong into a model reference; they would be shown"
-            )
+        if scheme in ("http", "https"):
+            if "@" in parts[0]:
+                raise UsageError(f"the {scheme}:// reference has a user in it; leave it out")
+            if parts[0] in _HUB_HOSTS:
+                raise UsageError(f"write hf://{'/'.join(parts[1:3])} for this page of the Hub")
         return cls(scheme, "/".join(parts))
 
     @property
@@ -124,5 +137,11 @@ def _parse_hub(text: str, rest: str) -> Reference:
     if not all(_HUB_PART.fullmatch(part) and ".." not in part for part in name.split("/")):
         raise UsageError(
             f"{text!r} is not a repository of the Hub; write hf://organization/name[@revision]"
+        )
+    if width == 1 and tail:
+        # "name/folder" would be the name of another repository, with an owner.
+        raise UsageError(
+            f"{text!r} names a folder of a repository without an owner; write the owner too: "
+            "hf://organization/name/folder"
         )
     return Reference("hf", "/".join([*kind, name]), "/".join(tail), revision)

@@ -51,8 +51,12 @@ def parse_yaml(name: str, content: bytes) -> Document:
         mark = error.problem_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise ConfigError(f"{name}{where}: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(f"{name}: it is not YAML: {error}") from error
+    except ConfigError:
+        raise
+    except Exception as error:
+        # Tags such as !!int on an empty text raise whatever int() and the like do.
+        what = str(error) or type(error).__name__
+        raise ConfigError(f"{name}: it is not YAML that can be read: {what}") from error
     return Document(name, value, root)
 
 
@@ -71,20 +75,23 @@ def _check(name: str, node: yaml.Node | None, seen: set[int]) -> None:
     """Refuse keys that are there twice, of which YAML would keep the last, and aliases."""
     if node is None:
         return
-    mark = node.start_mark
     if id(node) in seen:
-        raise ConfigError(f"{name}:{mark.line + 1}:{mark.column + 1}: aliases are not allowed here")
+        raise _mistake(name, node, "aliases are not allowed here")
     seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
         keys: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _mistake(name, key, "a key must be plain text")
             if key.value in keys:
-                mark = key.start_mark
-                raise ConfigError(
-                    f"{name}:{mark.line + 1}:{mark.column + 1}: '{key.value}' is there twice"
-                )
+                raise _mistake(name, key, f"'{key.value}' is there twice")
             keys.add(key.value)
             _check(name, value, seen)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
             _check(name, value, seen)
+
+
+def _mistake(name: str, node: yaml.Node, what: str) -> ConfigError:
+    mark = node.start_mark
+    return ConfigError(f"{name}:{mark.line + 1}:{mark.column + 1}: {what}")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import unicodedata
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 VERDICT_SCHEMA: Final = "oms-gate/verdict/v1"
 
@@ -185,6 +185,18 @@ class FileFact(_Record):
     kind: str = Field(description="What it is to a loader: weights, code, config, document, ...")
 
 
+IgnoreScope = Literal["default", "signer", "signature", "cache"]
+
+
+class IgnoredFile(FileFact):
+    """A file outside the signature's scope."""
+
+    scope: IgnoreScope = Field(
+        description="Whose doing that is: the format's (default), the signer's, or that it is the "
+        "signature itself or a download client's bookkeeping (cache)."
+    )
+
+
 class Coverage(_Record):
     """The signed manifest against the listing."""
 
@@ -192,8 +204,8 @@ class Coverage(_Record):
     signed_bytes: int = Field(description="Their total size, as the store says.")
     missing: tuple[Printable, ...] = Field(default=(), description="Signed, but not there.")
     unsigned: tuple[FileFact, ...] = Field(default=(), description="There, but not signed.")
-    ignored: tuple[FileFact, ...] = Field(
-        default=(), description="There, and excluded from signing by the signer or the format."
+    ignored: tuple[IgnoredFile, ...] = Field(
+        default=(), description="There, and outside the signature's scope."
     )
     declared: int = Field(
         default=0, description="Signed files whose digest, as the store declares it, agrees."
@@ -229,7 +241,7 @@ class PolicyUsed(_Record):
     """The policy that decided."""
 
     engine: Literal["wasm", "server"]
-    revision: str = Field(description="Digest of policy and data, or what the server says.")
+    revision: Printable = Field(description="Digest of policy and data, or what the server says.")
 
 
 class Verdict(_Record):
@@ -237,6 +249,10 @@ class Verdict(_Record):
 
     schema_version: Literal["oms-gate/verdict/v1"] = Field(default=VERDICT_SCHEMA, alias="schema")
     outcome: Literal["admitted", "denied"]
+    undecided: bool = Field(
+        default=False,
+        description="Whether it is denied only because the gate could not come to a decision.",
+    )
     mode: Literal["enforce", "annotate"] = "enforce"
     model: Model
     assurance: Assurance | None = Field(
@@ -247,7 +263,7 @@ class Verdict(_Record):
     signer: Signer | None = None
     signature: Signature | None = None
     coverage: Coverage | None = None
-    annotations: dict[str, Printable] = Field(default_factory=dict)
+    annotations: dict[Printable, Printable] = Field(default_factory=dict)
     policy: PolicyUsed | None = None
     timings: dict[str, float] = Field(
         default_factory=dict, description="Seconds spent in each step of the flow."
@@ -257,15 +273,18 @@ class Verdict(_Record):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.admitted == bool(self.reasons):
+            raise ValueError("a model is denied if, and only if, there are reasons")
+        if self.undecided != (not self.admitted and all(r.code.undecided for r in self.reasons)):
+            raise ValueError("a verdict is undecided if, and only if, all its reasons are")
+        return self
+
     @property
     def admitted(self) -> bool:
         """Whether the model passed every check."""
         return self.outcome == "admitted"
-
-    @property
-    def undecided(self) -> bool:
-        """Whether it is denied only because the gate could not decide."""
-        return not self.admitted and all(reason.code.undecided for reason in self.reasons)
 
     @property
     def lets_through(self) -> bool:

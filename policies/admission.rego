@@ -4,6 +4,9 @@
 #   Whether a model may be used: its signer is one whom a publisher rule names for that model, and
 #   the signature covers what a loader reads. The rules are at data.oms_gate.publishers, a list.
 #
+#   In a dataset and in a Space (hf://datasets/.., hf://spaces/..) documents and images have to be
+#   signed too: there they are what is loaded.
+#
 #   Everything here is positive: what is missing, misspelt or unknown leaves `allow` false. Further
 #   files of this package may add to `deny`, `warn` and `annotations`. No builtin needs a host.
 package oms_gate.admission
@@ -116,8 +119,13 @@ speaks_of_subjects(signer) := contains(signer.identity, "=") if not signer.ident
 
 deny contains {"code": "publisher.unknown", "msg": msg} if {
 	count(covering) == 0
-	msg := $`no publisher rule covers {input.model.name}, which was signed by {found}; if that is its publisher, add a rule to "publishers" in gate.yaml (for an OPA server, to data.oms_gate.publishers)`
+	msg := $`no publisher rule covers {input.model.name}, which was signed by {found}; if that is its publisher, add a rule to "publishers" in gate.yaml (for an OPA server, to data.oms_gate.publishers){local_copy}`
 }
+
+# How the Hub's client lays out its cache: a download by another name than the model's own.
+local_copy := " (a rule for hf://... does not cover its local copy; add its path to the rule's models)" if {
+	regex.match(`\Afile://.*/(?:models|datasets|spaces)--[^/]+/snapshots/[0-9a-f]{40}(?:/.*)?\z`, input.model.name)
+} else := ""
 
 deny contains {"code": "publisher.wrong-signer", "msg": msg} if {
 	count(covering) > 0
@@ -150,10 +158,21 @@ holder(signer) := $`"{signer.identity}"` if {
 ### What the signature covers
 
 # No loader reads these.
-inert := {"cache", "document", "image", "signature", "vcs"}
+inert contains "cache"
 
-# Left out of every signature by the format, not by the signer.
-unsigned_by_design := {"cache", "default", "signature"}
+inert contains "signature"
+
+inert contains "vcs"
+
+# What accompanies a model is the payload of a dataset and of a Space: images are examples, and the
+# head of README.md says which data or which program to load.
+inert contains kind if {
+	some kind in ["document", "image"]
+	name := input.model.name
+	every prefix in ["hf://datasets/", "hf://spaces/"] {
+		not startswith(name, prefix)
+	}
+}
 
 refused_unsigned := [file | some file in input.coverage.unsigned; not may_be_unsigned(file)]
 
@@ -161,15 +180,33 @@ may_be_unsigned(file) if file.kind in inert
 
 may_be_unsigned(file) if regex.match(allowed_paths.allow_unsigned, file.path)
 
-ignored_by_signer := [file | some file in input.coverage.ignored; not may_be_ignored(file)]
+noteworthy_ignored := [file | some file in input.coverage.ignored; not may_be_ignored(file)]
 
-may_be_ignored(file) if file.scope in unsigned_by_design
+# The bundle itself, and a download client's bookkeeping.
+may_be_ignored(file) if file.scope in {"cache", "signature"}
 
 may_be_ignored(file) if file.kind in inert
 
+# Below .git and .github, nobody could have signed documents, images and what nobody knows.
+may_be_ignored(file) if {
+	file.scope == "default"
+	file.kind in {"document", "image", "other"}
+}
+
 may_be_ignored(file) if regex.match(allowed_paths.allow_ignored, file.path)
 
-refused_ignored := [file | some file in ignored_by_signer; not file.kind == "other"]
+refused_ignored := [file | some file in noteworthy_ignored; not is_only_warned_of(file)]
+
+is_only_warned_of(file) if {
+	file.scope == "signer"
+	file.kind == "other"
+}
+
+# Workflows and the like, but instructions to an agent as well.
+is_only_warned_of(file) if {
+	file.scope == "default"
+	file.kind in {"config", "tokenizer"}
+}
 
 # One expression for all the paths that the trusting rules allow; none where they allow none.
 allowed_paths[permission] := concat("", [`\A(?:`, concat("|", globs), `)\z`]) if {
@@ -192,12 +229,22 @@ deny contains finding if {
 }
 
 deny contains finding if {
-	some finding in findings("coverage.ignored", refused_ignored, "was left out of the signature by its signer although a loader may read it; sign it, remove it, or let allow_ignored of the publisher rule name it")
+	files := [file | some file in refused_ignored; not file.scope == "default"]
+	some finding in findings("coverage.ignored", files, "was left out of the signature by its signer although a loader may read it; sign it, remove it, or let allow_ignored of the publisher rule name it")
+}
+
+deny contains finding if {
+	files := [file | some file in refused_ignored; file.scope == "default"]
+	some finding in findings("coverage.ignored", files, "is where the format signs nothing (.git, .github) although a loader may read it; move it, remove it, or let allow_ignored of the publisher rule name it")
 }
 
 warn contains finding if {
-	others := [file | some file in ignored_by_signer; file.kind == "other"]
-	some finding in findings("coverage.ignored", others, "was left out of the signature by its signer; make sure that nothing reads it")
+	some scope, problem in {
+		"signer": "was left out of the signature by its signer; make sure that nothing reads it",
+		"default": "is where the format signs nothing (.git, .github); make sure that no loader and no agent reads it",
+	}
+	files := [file | some file in noteworthy_ignored; file.scope == scope; is_only_warned_of(file)]
+	some finding in findings("coverage.ignored", files, problem)
 }
 
 # Twenty files by name, the others by their number.

@@ -140,10 +140,92 @@ test_an_unknown_file_that_the_signer_left_out_is_warned_of if {
 	{finding.path | some finding in decision.warn} == {"x"}
 }
 
-test_files_that_the_format_leaves_out_are_allowed if {
-	every scope in ["default", "signature", "cache"] {
+test_the_signature_and_bookkeeping_may_be_ignored if {
+	every scope in ["signature", "cache"] {
 		file := {"path": "x", "size": 1, "kind": "code", "scope": scope}
 		decided({"coverage": {"ignored": [file]}}).allow
+	}
+}
+
+test_files_that_the_format_leaves_out_are_allowed_if_nothing_loads_them if {
+	every kind in ["document", "image", "vcs", "other"] {
+		file := {"path": ".github/x", "size": 1, "kind": kind, "scope": "default"}
+		decision := decided({"coverage": {"ignored": [file]}})
+		decision.allow
+		count(decision.warn) == 0
+	}
+}
+
+test_files_that_the_format_leaves_out_are_refused_if_a_loader_reads_them if {
+	every kind in ["weights", "pickle", "code", "archive", "new"] {
+		file := {"path": ".github/x", "size": 1, "kind": kind, "scope": "default"}
+		decision := decided({"coverage": {"ignored": [file]}})
+		codes(decision) == {"coverage.ignored"}
+		every finding in decision.deny {
+			contains(finding.msg, "the format signs nothing")
+		}
+	}
+}
+
+test_files_that_the_format_leaves_out_are_allowed_if_the_rule_names_them if {
+	file := {"path": "build.toml", "size": 1, "kind": "code", "scope": "default"}
+	decided({"coverage": {"ignored": [file]}}).allow
+}
+
+test_configuration_that_the_format_leaves_out_is_warned_of if {
+	file := {"path": ".github/x", "size": 1, "kind": "config", "scope": "default"}
+	decision := decided({"coverage": {"ignored": [file]}})
+	decision.allow
+	{finding.path | some finding in decision.warn} == {".github/x"}
+}
+
+test_ignored_files_of_an_unknown_scope_or_kind_are_refused if {
+	every change in [{"scope": "new"}, {"kind": "new"}] {
+		file := object.union({"path": "x", "size": 1, "kind": "other", "scope": "default"}, change)
+		not decided({"coverage": {"ignored": [file]}}).allow
+	}
+}
+
+# The decision on a file of some kind in something else than a model.
+decided_on(name, list, kind) := decision if {
+	rules := [{"name": "Any", "models": ["hf://**"], "signers": [sigstore]}]
+	file := {"path": "x", "size": 1, "kind": kind, "scope": "signer"}
+	changed := object.union(model, {"model": {"name": name}, "coverage": {list: [file]}})
+	decision := admission.decision with input as changed with data.oms_gate.publishers as rules
+}
+
+test_what_accompanies_a_model_is_the_payload_of_datasets_and_spaces if {
+	every list in ["unsigned", "ignored"] {
+		every kind in ["document", "image"] {
+			every name in ["hf://datasets/example/data", "hf://spaces/example/app"] {
+				codes(decided_on(name, list, kind)) == {concat(".", ["coverage", list])}
+			}
+			every name in ["hf://example/model", "hf://datasets-and-more/x", "hf://example/datasets/x"] {
+				decided_on(name, list, kind).allow
+			}
+		}
+		every kind in ["cache", "signature", "vcs"] {
+			decided_on("hf://datasets/example/data", list, kind).allow
+		}
+	}
+}
+
+test_the_local_copy_of_a_download_is_explained if {
+	commit := concat("", [c | some i in numbers.range(1, 40); c := format_int(i % 10, 10)])
+	names := {
+		concat("", ["file:///cache/hub/models--org--m/snapshots/", commit]): true,
+		concat("", ["file:///cache/hub/models--org--m/snapshots/", commit, "/x.gguf"]): true,
+		concat("", ["file:///cache/hub/models--org--m/snapshots/", commit, "0"]): false,
+		concat("", ["hf://models--org--m/snapshots/", commit]): false,
+		"file:///cache/hub/models--org--m/snapshots/main": false,
+		"file:///srv/models/m": false,
+	}
+	every name, explained in names {
+		decision := admission.decision with input as object.union(model, {"model": {"name": name}})
+		codes(decision) == {"publisher.unknown"}
+		every finding in decision.deny {
+			contains(finding.msg, "does not cover its local copy") == explained
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ FLOORS = {
     "strict_yaml": 1,
     "coverage": 2,
     "streaming": 2,
+    "mistakes": 2,
     "config": 3,
     "gate": 3,
     "cli": 6,

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.corpus import CORPUS, needs_corpus
+from tests.oms import forge
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
 from tests.policy.opa_process import run_opa
@@ -63,6 +66,40 @@ def test_json_is_of_the_schema(model: Path) -> None:
     assert verdict["schema"] == "oms-gate/verdict/v1"
 
 
+def test_lines_in_a_pipe_are_whole_and_end_with_their_text(model: Path) -> None:
+    (model / "x.py").touch()
+    lines = oms_gate("verify", model, "--public-key", model.parent / "key.pub").stdout.splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert any(ReasonCode.COVERAGE_UNSIGNED in line and "x.py" in line for line in lines)
+
+
+def test_names_are_shown_as_they_are(model: Path) -> None:
+    """Neither rich's markup nor its emoji codes are read in what strangers wrote."""
+    names = ["[red]a[/].py", "a:100:b.py", "[/].py"]
+    for name in names:
+        models.write(model, {name: b""})
+    result = oms_gate("verify", model, "--public-key", model.parent / "key.pub")
+    assert result.returncode == 1
+    for name in names:
+        assert f"{name} is not signed" in result.stdout
+
+
+def test_of_one_problem_a_few_are_shown_and_json_has_all(model: Path) -> None:
+    for number in range(8):
+        (model / f"{number}.py").touch()
+    arguments = ["verify", model, "--public-key", model.parent / "key.pub"]
+    text = oms_gate(*arguments).stdout
+    assert text.count("is not signed") == 5
+    assert "3 more like these" in text
+    assert len(json.loads(oms_gate(*arguments, "--json").stdout)["reasons"]) == 8
+
+
+def test_a_terminal_that_cannot_show_a_character(model: Path) -> None:
+    arguments = ["verify", model, "--public-key", model.parent / "key.pub"]
+    result = oms_gate(*arguments, PYTHONIOENCODING="ascii")
+    assert result.returncode == 0, result.stderr
+
+
 def test_quiet_says_it_by_status(model: Path) -> None:
     public = model.parent / "key.pub"
     result = oms_gate("verify", model, "--public-key", public, "--quiet")
@@ -79,15 +116,24 @@ def test_quiet_says_it_by_status(model: Path) -> None:
         (["verify", "{model}"], "nobody is named"),
         (["verify", "{model}", "--identity", "a@example.com"], "belong together"),
         (["verify", "{model}", "--issuer", "https://x"], "belong together"),
-        (["verify", "{model}", "--trusted-root", "{key}"], "--trusted-root needs"),
-        (["verify", "{model}", "--certificate-root", "{key}", "--issuer", "x"], "belongs to"),
+        (["verify", "{model}", "--trusted-root", "{key}"], "belong together"),
+        (
+            ["verify", "{model}", "--certificate-root", "{key}", "--issuer", "x"],
+            "belong to Sigstore",
+        ),
         (["verify", "{model}", "--certificate-root", "{key}"], "certificate"),
         (["verify", "{model}", "--public-key", "{model}/none"], "cannot be read"),
         (["verify", "{model}", "--public-key", "{key}", "--assurance", "much"], "'declared'"),
         (["verify", "{model}", "--config", "{model}/none.yaml"], "cannot be read"),
         (["verify", "{model}", "--public-key", "{key}", "--policy", "{model}"], "policy"),
         (["verify", "hf://", "--public-key", "{key}"], "hf://"),
-        (["verify", "hf://a/b", "--public-key", "{key}", "--policy", "http://x"], "no effect"),
+        (["verify", "hf://a/b", "--public-key", "{key}", "--policy", "http://x"], "decides by"),
+        (["verify", "{model}", "--public-key", "{key}", "--identity", "a"], "leave out"),
+        (["verify", "{model}", "--certificate-root", "{key}", "--identity", ""], "identity"),
+        (["verify", "{model}", "--identity", "", "--issuer", ""], "identity"),
+        (["verify", "{model}", "--public-key", "{key}", "--policy", ""], "empty"),
+        (["verify", "{model}", "--public-key", "{key}", "--json", "--quiet"], "--quiet"),
+        (["verify", "nosuch://x/y", "--public-key", "{key}"], "nosuch"),
         (["config", "check", "{key}"], "gate"),
         (["inspect", "{model}"], "folder"),
         (["nonsense"], "nonsense"),
@@ -109,7 +155,6 @@ def test_usage_and_configuration_mistakes_are_2(
     [
         ("{model}/none", ReasonCode.STORE_NOT_FOUND),
         ("hf://org/none", ReasonCode.STORE_NOT_FOUND),
-        ("nosuch://x/y", ReasonCode.STORE_UNAVAILABLE),
     ],
 )
 def test_what_cannot_be_decided_is_3(
@@ -119,6 +164,7 @@ def test_what_cannot_be_decided_is_3(
     result = oms_gate("verify", reference.format(model=model), "--public-key", public)
     assert result.returncode == 3, result.stdout + result.stderr
     assert code in result.stdout
+    assert "could not decide" in result.stdout
     assert result.stderr == ""
 
 
@@ -152,6 +198,11 @@ def test_a_policy_of_ones_own(opa: Path, model: Path) -> None:
         ReasonCode.POLICY_DENIED,
         "acme.too-many-files",
     )
+    bundle = model.parent / "bundle.tar.gz"
+    entrypoint = "oms_gate/admission/decision"
+    subprocess.run([opa, "build", "-t", "wasm", "-e", entrypoint, "-o", bundle, folder], check=True)
+    result = oms_gate(*arguments[:-1], bundle, "--json", OMS_GATE_OPA="/no/such/opa")
+    assert json.loads(result.stdout)["reasons"][0]["policy_code"] == "acme.too-many-files"
     models.write(folder, {"own.rego": b"package oms_gate.admission\nallow if {"})
     result = oms_gate(*arguments, OMS_GATE_OPA=str(opa))
     assert (result.returncode, result.stdout) == (2, "")
@@ -239,6 +290,15 @@ def test_inspect(model: Path) -> None:
     assert len(claims["claimed_resources"]) == 3
 
 
+def test_inspect_escapes_what_strangers_wrote(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a\x1b]0;pwned\x07\n✓ admitted").symlink_to("/etc/hostname")
+    result = oms_gate("inspect", tmp_path / "m")
+    assert result.returncode == 1
+    assert "\x1b" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_inspect_refuses_what_is_no_bundle(model: Path) -> None:
     result = oms_gate("inspect", model / "config.json")
     assert result.returncode == 1
@@ -253,7 +313,8 @@ def test_config_check_and_data(model: Path) -> None:
     )
     result = oms_gate("config", "check", config)
     assert result.returncode == 0, result.stderr
-    assert "1 publishers" in result.stdout
+    assert "can be used" in result.stdout
+    assert "publishers  1" in result.stdout
     data = json.loads(oms_gate("config", "data", config).stdout)
     assert data["oms_gate"]["publishers"][0]["models"] == ["hf://acme/*"]
     config.write_text("publishers:\n  - nam: A\n")
@@ -262,10 +323,21 @@ def test_config_check_and_data(model: Path) -> None:
     assert "gate.yaml:2:5: publishers.0.nam" in result.stderr
 
 
+def test_a_configuration_that_admits_nothing_is_no_good_one(tmp_path: Path) -> None:
+    (tmp_path / "gate.yaml").write_text("mode: enforce\n")
+    result = oms_gate("config", "check", tmp_path / "gate.yaml")
+    assert result.returncode == 2
+    assert "admits nothing" in result.stderr
+
+
+def test_config_policy_prints_the_shipped_one() -> None:
+    assert oms_gate("config", "policy").stdout == (ROOT / "policies/admission.rego").read_text()
+
+
 def test_demo() -> None:
     result = oms_gate("demo")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.count("denied  ") == 5
+    assert result.stdout.count("denied    ") == 5
     assert "1 admitted, 5 denied, as it must be." in result.stdout
 
 
@@ -297,6 +369,118 @@ def test_help_has_examples() -> None:
         assert "Example" in oms_gate(*command, "--help").stdout, command
 
 
+def test_report_all_goes_on(model: Path) -> None:
+    public = model.parent / "key.pub"
+    models.write(model, {"x.py": b"import os", "config.json": b"[]"})
+    for options in (["--json"], []):
+        first = oms_gate("verify", model, "--public-key", public, *options).stdout
+        every = oms_gate("verify", model, "--public-key", public, "--report-all", *options).stdout
+        assert ReasonCode.COVERAGE_UNSIGNED in first
+        assert ReasonCode.FILE_CHANGED not in first
+        assert ReasonCode.COVERAGE_UNSIGNED in every
+        assert ReasonCode.FILE_CHANGED in every
+
+
+def test_the_options_are_heeded(model: Path) -> None:
+    public = model.parent / "key.pub"
+    bundle = (model / "model.sig").rename(model.parent / "elsewhere.sig")
+    assert oms_gate("verify", model, "--public-key", public).returncode == 1
+    here = oms_gate("verify", model, "--public-key", public, "--signature", bundle)
+    assert here.returncode == 0
+    assert "bytes: every signed byte was hashed here" in here.stdout
+    arguments = ["verify", model, "--public-key", public, "--signature", bundle]
+    little = oms_gate(*arguments, "--assurance", "signature")
+    assert little.returncode == 0
+    assert "no file was read" in little.stdout
+    assert "hashed" not in little.stdout.replace("hashed here", "")
+    (model / "config.json").write_bytes(b"other")
+    assert oms_gate(*arguments).returncode == 1
+
+
+def test_the_signer_of_the_options_is_the_only_one(model: Path) -> None:
+    """Whoever names a signer does not mean those of a configuration as well."""
+    stranger = model.parent / "stranger.pub"
+    stranger.write_bytes(models.public_pem(models.new_key()))
+    config = model.parent / "gate.yaml"
+    config.write_text(
+        "trust: {keys: {acme: key.pub}}\npublishers:\n"
+        "  - {name: A, models: ['/**'], signers: [{method: key, key: acme}]}\n"
+    )
+    assert oms_gate("verify", model, "--config", config).returncode == 0
+    result = oms_gate("verify", model, "--config", config, "--public-key", stranger)
+    assert result.returncode == 1
+    assert ReasonCode.KEY_UNTRUSTED in result.stdout
+
+
+def test_a_certificate_of_somebody_else(tmp_path: Path) -> None:
+    """The root certifies many; --identity names the one."""
+    now = datetime.now(UTC)
+    validity: dict[str, Any] = {"start": now - timedelta(days=1), "end": now + timedelta(days=1)}
+    root = forge.issue("Root CA", **validity)
+    leaf = forge.issue_leaf("Publisher", root, **validity)
+    (tmp_path / "root.pem").write_bytes(root.pem)
+    folder = models.write(tmp_path / "m", {**forge.FILES, "model.sig": forge.certified(leaf)})
+    arguments = ["verify", folder, "--certificate-root", tmp_path / "root.pem"]
+    for options, status in [
+        ([], 0),
+        (["--identity", "CN=Publisher"], 0),
+        (["--identity", "CN=Mallory"], 1),
+    ]:
+        result = oms_gate(*arguments, *options)
+        assert result.returncode == status, result.stdout + result.stderr
+    assert ReasonCode.PUBLISHER_WRONG_SIGNER in result.stdout
+
+
+def test_names_cannot_forge_the_output(model: Path) -> None:
+    """Neither as markup of the output nor as control characters of a terminal."""
+    public = model.parent / "key.pub"
+    models.write(model, {"[bold green]x[/].py": b"", "[/]y.py": b"", "\u202ez.py": b""})
+    hostile = model.rename(model.parent / "[red]model")
+    result = oms_gate("verify", hostile, "--public-key", public, "--report-all")
+    assert result.returncode == 1, result.stderr
+    for text in ("[bold green]x[/].py", "[/]y.py", "\\u202ez.py", "[red]model"):
+        assert text in result.stdout
+    assert "\u202e" not in result.stdout
+
+
+def test_inspect_shows_names_as_they_are(tmp_path: Path) -> None:
+    files = {"[bold]x[/].py": b"", "[/]y.py": b""}
+    bundle = tmp_path / "model.sig"
+    bundle.write_bytes(models.signature(files, models.new_key(), ignore_paths=["[/]out"]))
+    result = oms_gate("inspect", bundle)
+    assert result.returncode == 0, result.stderr
+    for text in (*files, "[/]out"):
+        assert text in result.stdout
+
+
+def test_inspect_refuses_what_is_too_large(tmp_path: Path) -> None:
+    with (tmp_path / "model.sig").open("wb") as stream:
+        stream.truncate(17 * 1024 * 1024)
+    result = oms_gate("inspect", tmp_path / "model.sig")
+    assert result.returncode == 2
+    assert "larger than" in result.stderr
+
+
+def test_inspect_cannot_read_what_is_not_there(hub: HubStandIn, tmp_path: Path) -> None:
+    for place in (tmp_path / "none.sig", "hf://org/none/model.sig"):
+        result = oms_gate("inspect", place)
+        assert result.returncode == 3, result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_config_check_loads_what_it_names(model: Path) -> None:
+    config = model.parent / "gate.yaml"
+    config.write_text(
+        "trust: {keys: {acme: key.pub}}\npublishers:\n"
+        "  - {name: A, models: ['acme/*'], signers: [{method: key, key: acme}]}\n"
+    )
+    assert oms_gate("config", "check", config).returncode == 0
+    (model.parent / "key.pub").write_text("no key")
+    result = oms_gate("config", "check", config)
+    assert result.returncode == 2
+    assert "acme" in result.stderr
+
+
 @needs_corpus
 def test_a_sigstore_signature_needs_no_network() -> None:
     """A proxy that is not there would break whatever tried to reach the network."""
@@ -309,6 +493,8 @@ def test_a_sigstore_signature_needs_no_network() -> None:
     ]
     nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     result = oms_gate(*arguments, "stefanb@us.ibm.com", **nowhere)
+    assert result.returncode == 0, result.stdout
+    result = oms_gate(*arguments[:-1], "--identity-pattern", r".*@us\.ibm\.com", **nowhere)
     assert result.returncode == 0, result.stdout
     result = oms_gate(*arguments, "somebody@us.ibm.com", **nowhere)
     assert result.returncode == 1

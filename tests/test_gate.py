@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Gate, Verdict
 from oms_gate.config import GateConfig
-from oms_gate.errors import UsageError
+from oms_gate.errors import ConfigError, UsageError
 from oms_gate.oms.trust import KeyRoot, Trust
 from oms_gate.policy.decision import Decision
 from oms_gate.reference import Reference
@@ -487,6 +489,46 @@ def test_a_slow_model_is_denied_at_the_deadline(
     verdict = check(settings, "hf://acme/m")
     assert codes(verdict) == [ReasonCode.DEADLINE_EXCEEDED]
     assert verdict.timings["total"] < 10
+
+
+CHECK_OFTEN = """
+import json, os, sys
+from oms_gate import Gate
+from oms_gate.config import GateConfig
+
+with Gate.from_config(GateConfig.model_validate(json.loads(sys.argv[1]))) as gate:
+    counts = []
+    for _ in range(15):
+        assert gate.check("hf://acme/m").admitted
+        counts.append(len(os.listdir("/proc/self/fd")))
+print(counts[-1] - counts[1])
+"""
+
+
+def test_checks_leave_no_connections_behind(
+    hub: HubStandIn, settings: dict[str, Any], key: ec.EllipticCurvePrivateKey
+) -> None:
+    settings["trust"]["keys"]["acme"] = str(settings["trust"]["keys"]["acme"])
+    hub.create("acme/m", files=signed(key))
+    result = subprocess.run(
+        [sys.executable, "-c", CHECK_OFTEN, json.dumps(settings)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) <= 3
+
+
+def test_an_operators_mistake_is_no_verdict(settings: dict[str, Any]) -> None:
+    settings["stores"] = {"options": {"s3": {"no_such_option": 1}}}
+    with pytest.raises(ConfigError):
+        check(settings, "s3://bucket/acme/m")
+
+
+def test_a_path_is_a_reference(
+    settings: dict[str, Any], key: ec.EllipticCurvePrivateKey, tmp_path: Path
+) -> None:
+    folder = models.write(tmp_path / "acme" / "m", signed(key))
+    with Gate.from_config(GateConfig.model_validate(settings)) as gate:
+        assert gate.check(folder).admitted
 
 
 def test_hostile_names_are_escaped_in_the_verdict(

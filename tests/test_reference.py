@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,12 @@ def test_parses(text: str, expected: Reference) -> None:
 
 def test_a_relative_path_is_local() -> None:
     assert Reference.parse("model") == Reference("file", os.path.abspath("model"))
+    assert Reference.parse("file:///models/../x") == Reference("file", "/x")
+    assert Reference.parse("file://model") == Reference("file", os.path.abspath("model"))
+
+
+def test_a_path_at_home(home: Path) -> None:
+    assert Reference.parse("~/model") == Reference("file", str(home / "model"))
 
 
 @pytest.mark.parametrize(
@@ -61,15 +68,48 @@ def test_a_relative_path_is_local() -> None:
         "s3://bucket//x",
         "s3://bucket/../x",
         "s3://bucket/x?versionId=1",
+        "s3://bucket/x#1",
+        "hf://org/name@a%0Ab",
+        "hf://org/name@a%5Cb",
         "https://user:secret@host/x",
         "simplecache::s3://bucket/x",
         "s3://bucket/a\nb",
         "s3://bucket\\x",
+        "hf://a/b@\udcff",
     ],
 )
 def test_refuses(text: str) -> None:
     with pytest.raises(UsageError):
         Reference.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://b.s3.amazonaws.com/m?X-Amz-Signature=SECRET",
+        "https://user:SECRET@host/x?y",
+        "hf://user:SECRET@host/x",
+        "ftp://user:SECRET@host/x",
+        "s3://key:SECRET@bucket/x",
+        "s3://key:SECRET@bucket::x/y",
+    ],
+)
+def test_a_secret_is_neither_taken_nor_shown(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Reference.parse(text)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_no_two_models_have_one_name() -> None:
+    """A folder of a repository without an owner reads like a repository with one."""
+    for text in ("hf://acme@main/m", "hf://datasets@main/x"):
+        with pytest.raises(UsageError):
+            Reference.parse(text)
+
+
+def test_a_page_of_the_hub_is_not_its_repository() -> None:
+    with pytest.raises(UsageError, match="write hf://org/name"):
+        Reference.parse("https://huggingface.co/org/name/tree/main")
 
 
 def test_the_name_has_no_revision() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from oms_gate.errors import AdmissionDenied
-from oms_gate.verdict import Model, Reason, ReasonCode, Verdict, printable
+from oms_gate.verdict import Assurance, Model, Reason, ReasonCode, Verdict, printable
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,6 +24,7 @@ def denied(*codes: ReasonCode, mode: str = "enforce") -> Verdict:
     return Verdict.model_validate(
         {
             "outcome": "denied",
+            "undecided": all(code.undecided for code in codes),
             "mode": mode,
             "model": Model(url="hf://org/name@main", name="hf://org/name"),
             "reasons": [Reason(code=code, message="It is so.") for code in codes],
@@ -80,6 +83,99 @@ def test_shown_text_holds_nothing_unprintable(text: str) -> None:
     assert all(character.isprintable() or character.isspace() for character in shown)
     assert not set("\n\r\x1b\u202e\u2066") & set(shown)
     assert Reason(code=ReasonCode.FILE_CHANGED, message=text).message == shown
+
+
+HOSTILE = "a\n\x1b[2K\u202e\u2028b"
+
+
+def test_no_text_of_a_stranger_deceives() -> None:
+    """Wherever it comes from: names of files, of models, of signers, and from policies."""
+    reason = {
+        "code": ReasonCode.POLICY_DENIED,
+        "message": HOSTILE,
+        "path": HOSTILE,
+        "policy_code": HOSTILE,
+    }
+    root = {"name": HOSTILE, "sha256": "0"}
+    signer = {
+        "method": "certificate",
+        "identity": HOSTILE,
+        "issuer": HOSTILE,
+        "subject": HOSTILE,
+        "alternative_names": [HOSTILE],
+        "claims": {"claim": HOSTILE},
+        "chain": [HOSTILE],
+        "key_sha256": "0",
+        "root": root,
+    }
+    signature = {
+        "location": HOSTILE,
+        "sha256": "0",
+        "root_digest": "0",
+        "serialization": "files",
+        "hash_type": "sha256",
+    }
+    file = {"path": HOSTILE, "size": 1, "kind": "code"}
+    verdict = Verdict.model_validate(
+        {
+            **denied(ReasonCode.POLICY_DENIED).model_dump(),
+            "model": {"url": HOSTILE, "name": HOSTILE, "revision": HOSTILE},
+            "reasons": [reason],
+            "warnings": [reason],
+            "signer": signer,
+            "signature": signature,
+            "coverage": {
+                "signed": 1,
+                "signed_bytes": 1,
+                "missing": [HOSTILE],
+                "unsigned": [file],
+                "ignored": [{**file, "scope": "signer"}],
+            },
+            "annotations": {HOSTILE: HOSTILE},
+            "policy": {"engine": "server", "revision": HOSTILE},
+        }
+    )
+    harmless = printable(HOSTILE)
+    assert harmless == "a\\n\\x1b[2K\\u202e\\u2028b"
+    told = list(_texts(json.loads(verdict.to_json())))
+    assert told.count(harmless) == 23
+    assert all(text.isprintable() for text in told)
+
+
+def _texts(document: object) -> Iterator[str]:
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, dict):
+        for name, value in document.items():
+            yield name
+            yield from _texts(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _texts(value)
+
+
+def test_assurance_is_ordered() -> None:
+    assert sorted(Assurance, key=lambda each: each.rank) == [
+        Assurance.SIGNATURE,
+        Assurance.DECLARED,
+        Assurance.BYTES,
+    ]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"outcome": "admitted"},
+        {"outcome": "admitted", "undecided": True, "reasons": ()},
+        {"reasons": ()},
+        {"undecided": True},
+    ],
+)
+def test_a_verdict_cannot_contradict_itself(lie: dict[str, object]) -> None:
+    document = denied(ReasonCode.FILE_CHANGED).model_dump()
+    assert Verdict.model_validate(document) == denied(ReasonCode.FILE_CHANGED)
+    with pytest.raises(ValidationError):
+        Verdict.model_validate({**document, **lie})
 
 
 def _reasons_page() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
@@ -9,6 +10,10 @@ def main() -> None:
     """Entry point of ``oms-gate``. Exits 0 admitted, 1 denied, 2 usage, 3 could not decide."""
     from oms_gate.cli.app import app
 
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character must not turn a verdict into a failure.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except Exception as error:  # noqa: BLE001 - no failure may look like an admission or denial
@@ -18,10 +23,12 @@ def main() -> None:
 def _explain(error: Exception) -> int:
     """Say what went wrong in one sentence; the exit status that it stands for."""
     from oms_gate.errors import ConfigError, OmsGateError, StepError, UsageError
+    from oms_gate.verdict import printable
 
     known = isinstance(error, OmsGateError)
     what = f"{error}" if known else f"it failed ({type(error).__name__}: {error})"
-    print(f"oms-gate: {what}", file=sys.stderr)  # noqa: T201
+    for line in what.splitlines():
+        print(f"oms-gate: {printable(line)}", file=sys.stderr)  # noqa: T201
     if isinstance(error, (UsageError, ConfigError)):
         return 2
     if isinstance(error, StepError) and not error.reason.code.undecided:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -65,10 +65,14 @@ def verify(
     config: _Config = None,
     policy: Annotated[
         str | None,
-        typer.Option(help="A folder of .rego files, or the URL of an OPA server."),
+        typer.Option(help="A folder of .rego files, a bundle.tar.gz, or the URL of an OPA server."),
     ] = None,
     identity: Annotated[
         str | None, typer.Option(help="Who must have signed: an email, URI or subject, exactly.")
+    ] = None,
+    identity_pattern: Annotated[
+        str | None,
+        typer.Option(help="Instead: a regular expression that the whole identity matches."),
     ] = None,
     issuer: Annotated[
         str | None, typer.Option(help="Sigstore: the OIDC issuer that vouched for --identity.")
@@ -77,18 +81,22 @@ def verify(
         Path | None, typer.Option(help="The public key of the signer, PEM.")
     ] = None,
     certificate_root: Annotated[
-        Path | None, typer.Option(help="The root that certifies the signer, PEM.")
+        Path | None,
+        typer.Option(help="The root that certifies the signer, PEM. Alone: anyone it certifies."),
     ] = None,
     trusted_root: Annotated[
         Path | None, typer.Option(help="trusted_root.json of a private Sigstore.")
     ] = None,
     signature: Annotated[
         str | None,
-        typer.Option(help="The bundle's name beside the model, or its URL or path elsewhere."),
+        typer.Option(
+            help="The bundle's name in the model's folder; or its URL, or a path that begins "
+            "with / or ./, elsewhere."
+        ),
     ] = None,
     assurance: Annotated[
-        str | None,
-        typer.Option(help="How far to check: 'bytes', 'declared' or 'signature'."),
+        Literal["bytes", "declared", "signature"] | None,
+        typer.Option(help="How far to check; see the guide on verdicts.", show_default=False),
     ] = None,
     report_all: Annotated[
         bool, typer.Option("--report-all", help="Go on after a denial and report everything.")
@@ -108,7 +116,9 @@ def verify(
     """
     from oms_gate.cli.verify import SignerOptions, run
 
-    signer = SignerOptions(identity, issuer, public_key, certificate_root, trusted_root)
+    signer = SignerOptions(
+        identity, identity_pattern, issuer, public_key, certificate_root, trusted_root
+    )
     raise typer.Exit(
         run(
             reference,
@@ -184,8 +194,21 @@ def config_data(
 
     Example:
 
-        oms-gate config data gate.yaml > data.json && opa run --server policies/ data.json
+        oms-gate config data gate.yaml > data.json
     """
     from oms_gate.cli.config import data
 
     raise typer.Exit(data(path))
+
+
+@config_app.command("policy")
+def config_policy() -> None:
+    """Print the policy that comes with the gate, to start one's own from or load into a server.
+
+    Example:
+
+        oms-gate config policy > admission.rego
+    """
+    from oms_gate.cli.config import policy
+
+    raise typer.Exit(policy())

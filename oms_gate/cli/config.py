@@ -7,9 +7,11 @@ from pathlib import Path
 
 import typer
 
-from oms_gate.config import load_config
+from oms_gate.config import PolicySettings, load_config
+from oms_gate.errors import ConfigError
 from oms_gate.gate import Gate
 from oms_gate.policy.publishers import data_document
+from oms_gate.policy.shipped import shipped
 
 
 def check(path: Path) -> int:
@@ -19,14 +21,20 @@ def check(path: Path) -> int:
         ConfigError: what cannot be used, with its place.
     """
     config = load_config(path)
+    if not config.publishers and config.policy == PolicySettings():
+        raise ConfigError(f"{path}: it names no publishers and no policy, so it admits nothing")
     with Gate.from_config(config) as gate:
-        trust = gate.trust
-        roots = len(trust.keys) + len(trust.certificates) + len(trust.sigstore)
-        typer.echo(
-            f"{path} is valid: mode {config.mode}, assurance {config.assurance}, "
-            f"{len(config.publishers)} publishers, {roots} trust roots, policy "
-            f"{gate.policy.kind} {gate.policy.revision}"
-        )
+        roots = len(gate.trust.keys) + len(gate.trust.certificates) + len(gate.trust.sigstore)
+        facts = {
+            "mode": config.mode,
+            "assurance": config.assurance,
+            "publishers": len(config.publishers),
+            "trust roots": roots,
+            "policy": f"{gate.policy.kind}, {gate.policy.revision}",
+        }
+    typer.echo(f"{path} can be used")
+    for name, value in facts.items():
+        typer.echo(f"  {name:<11} {value}")
     return 0
 
 
@@ -37,4 +45,10 @@ def data(path: Path) -> int:
         ConfigError: the configuration has a mistake.
     """
     typer.echo(json.dumps(data_document(load_config(path).publishers), indent=2))
+    return 0
+
+
+def policy() -> int:
+    """Print the Rego that comes with the gate."""
+    typer.echo(shipped("admission.rego").read_text(), nl=False)
     return 0

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from rich.console import Console
 from rich.markup import escape
 
-from oms_gate.cli.render import one_line
+from oms_gate.cli.render import new_console, outcome_word, print_reasons
 from oms_gate.errors import UsageError
 from oms_gate.gate import Gate
 from oms_gate.limits import Limits
@@ -51,12 +50,15 @@ def run(keep: Path | None) -> int:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oms-gate-demo-")))
         else:
             root = keep.absolute()
-            root.mkdir(parents=True)
+            try:
+                root.mkdir(parents=True)
+            except OSError as error:
+                raise UsageError(f"{keep} cannot be made: {error.strerror}") from error
         return _show(root.resolve())
 
 
 def _show(root: Path) -> int:
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console()
     acme, stranger = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     (root / "acme.pub").write_bytes(
         acme.public_key().public_bytes(
@@ -107,9 +109,9 @@ def _show(root: Path) -> int:
             if case.spoil is not None:
                 case.spoil(model)
             verdict = gate.check(str(model))
-            console.print(f"{one_line(verdict)}  {case.path}  [dim]({case.story})[/]")
-            for reason in verdict.reasons:
-                console.print(f"    {escape(reason.message)} [dim]\\[{reason.code}][/]")
+            outcome = outcome_word(verdict, width=len("admitted"))
+            console.print(f"{outcome}  {case.path}  [dim]({case.story})[/]")
+            print_reasons(console, verdict.reasons, "   ")
             codes = {reason.code for reason in verdict.reasons}
             as_expected += codes == ({case.expected} if case.expected else set())
     shutil.rmtree(original)

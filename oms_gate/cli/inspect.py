@@ -6,9 +6,9 @@ import dataclasses
 import json as json_module
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from oms_gate.cli.render import new_console, print_beside
 from oms_gate.errors import UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms.verify import UnverifiedBundle, inspect
@@ -27,9 +27,12 @@ def run(bundle: str, *, json: bool) -> int:
     limits = Limits()
     reference = Reference.parse(bundle)
     snapshot = open_store(reference, StoreSettings(), limits).snapshot(reference)
-    if not snapshot.single:
-        raise UsageError(f"{bundle} is a folder; name the signature file in it")
-    content = snapshot.read(next(iter(snapshot.files)), limits.bundle_bytes)
+    try:
+        if not snapshot.single:
+            raise UsageError(f"{bundle} is a folder; name the signature file in it")
+        content = snapshot.read(next(iter(snapshot.files)), limits.bundle_bytes)
+    finally:
+        snapshot.close()
     if content is None:
         raise UsageError(f"{bundle} is larger than {limits.bundle_bytes} bytes; it is no bundle")
     claims = inspect(content, limits)
@@ -64,7 +67,7 @@ def _as_json(claims: UnverifiedBundle) -> dict[str, object]:
 
 
 def _print(bundle: str, claims: UnverifiedBundle) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console()
     console.print(f"{escape(bundle)}  [bold yellow]not verified[/]: this is what it claims")
     manifest = claims.claimed_manifest
     facts = {
@@ -84,7 +87,7 @@ def _print(bundle: str, claims: UnverifiedBundle) -> None:
     }
     for name, value in facts.items():
         if value not in (None, ""):
-            console.print(f"  [dim]{name:<12}[/] {escape(printable(str(value)))}")
+            print_beside(console, f"  [dim]{name:<11}[/]", escape(printable(str(value))))
     for resource in manifest.resources:
         part = "" if resource.end is None else f"[{resource.start}:{resource.end}]"
         console.print(f"    {resource.digest[:16]}…  {escape(printable(resource.path) + part)}")

@@ -1,73 +1,114 @@
-"""Verdicts for people: coloured on a terminal, plain text in a pipe."""
+"""Verdicts for people: coloured and wrapped on a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Table
 
 from oms_gate.gate import ProgressCallback
 from oms_gate.streaming.measure import Progress
-from oms_gate.verdict import Assurance, Coverage, Signer, Verdict
+from oms_gate.verdict import Assurance, Coverage, Reason, ReasonCode, Signer, Verdict
 
-# Lines in a pipe are for other programs to cut.
-_PIPE_COLUMNS = 4096
+# A model with hundreds of unsigned files has one problem, not hundreds.
+_SHOWN_OF_A_CODE = 5
+_BAR_AFTER_SECONDS = 0.5
+
+
+def new_console(*, stderr: bool = False) -> Console:
+    """A console that prints text as it is, and in a pipe never breaks a line."""
+    console = Console(stderr=stderr, highlight=False, emoji=False)
+    console.soft_wrap = not console.is_terminal
+    return console
 
 
 def print_verdict(verdict: Verdict) -> None:
     """Print a verdict to standard output."""
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = _PIPE_COLUMNS
-    console.print(_headline(verdict))
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column(overflow="fold")
+    console = new_console()
+    mark = "[bold green]✓[/]" if verdict.admitted else "[bold red]✗[/]"
+    undecided = " (could not decide)" if verdict.undecided else ""
+    console.print(f"{mark} {outcome_word(verdict)}{undecided}  {escape(verdict.model.url)}")
     for name, value in _facts(verdict):
-        facts.add_row(name, escape(value))
-    if facts.row_count:
-        console.print(Padding(facts, (0, 0, 0, 2)))
-    for reason in verdict.reasons:
-        console.print(f"  [red]✗[/] {escape(reason.message)} [dim]\\[{reason.code}][/]")
-    for warning in verdict.warnings:
-        console.print(f"  [yellow]![/] {escape(warning.message)} [dim]\\[{warning.code}][/]")
+        print_beside(console, f"  [dim]{name:<9}[/]", escape(value))
+    print_reasons(console, verdict.reasons, "  [red]✗[/]")
+    print_reasons(console, verdict.warnings, "  [yellow]![/]")
     if not verdict.admitted and verdict.lets_through:
-        console.print(
-            "  [bold yellow]let through all the same:[/] the gate's mode is 'annotate', which "
-            "enforces nothing"
+        print_beside(
+            console,
+            "  [bold yellow]![/]",
+            "[bold]let through all the same:[/] the gate's mode is 'annotate', which enforces "
+            "nothing",
         )
 
 
-def one_line(verdict: Verdict) -> str:
-    """A verdict's outcome, as markup of one word."""
-    return "[bold green]admitted[/]" if verdict.admitted else "[bold red]denied[/]"
+def print_reasons(console: Console, reasons: tuple[Reason, ...], mark: str) -> None:
+    """Print reasons, of each code no more than a few."""
+    shown: Counter[ReasonCode] = Counter()
+    for reason in reasons:
+        shown[reason.code] += 1
+        if shown[reason.code] <= _SHOWN_OF_A_CODE:
+            code = reason.policy_code or reason.code
+            print_beside(console, mark, f"{escape(reason.message)} [dim]{escape(f'[{code}]')}[/]")
+    for code, count in shown.items():
+        if count > _SHOWN_OF_A_CODE:
+            more = f"{count - _SHOWN_OF_A_CODE} more like these; --json shows all"
+            print_beside(console, mark, f"{more} [dim]{escape(f'[{code}]')}[/]")
+
+
+def print_beside(console: Console, label: str, text: str) -> None:
+    """Print a label and a text, which wraps beside it on a terminal."""
+    if not console.is_terminal:
+        console.print(f"{label} {text}")
+        return
+    row = Table.grid(padding=(0, 1, 0, 0))
+    row.add_column(no_wrap=True)
+    row.add_column(overflow="fold")
+    row.add_row(label, text)
+    console.print(row)
+
+
+def outcome_word(verdict: Verdict, width: int = 0) -> str:
+    """A verdict's outcome as markup: one word, in its colour, at least so wide."""
+    colour = "green" if verdict.admitted else "red"
+    return f"[bold {colour}]{verdict.outcome:<{width}}[/]"
 
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[ProgressCallback]:
-    """A progress bar on standard error, where that is a terminal; gone when it ends."""
+    """A progress bar on standard error where that is a terminal: for long work, gone at its end."""
     from rich import progress
 
-    with progress.Progress(
+    console = new_console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    bar = progress.Progress(
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
-        progress.DownloadColumn(binary_units=True),
+        progress.DownloadColumn(),
         progress.TransferSpeedColumn(),
         progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=not Console(stderr=True).is_terminal,
-    ) as bar:
-        task = bar.add_task(escape(title), total=None)
+    )
+    task = bar.add_task(escape(title), total=None)
+    started = time.monotonic()
 
-        def show(now: Progress) -> None:
-            bar.update(task, completed=now.bytes_done, total=now.bytes_total)
+    def show(now: Progress) -> None:
+        if time.monotonic() - started > _BAR_AFTER_SECONDS:
+            bar.start()
+        bar.update(task, completed=now.bytes_done, total=now.bytes_total)
 
+    try:
         yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def human_bytes(count: int) -> str:
@@ -80,26 +121,21 @@ def human_bytes(count: int) -> str:
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
-def _headline(verdict: Verdict) -> str:
-    mark = "[bold green]✓[/]" if verdict.admitted else "[bold red]✗[/]"
-    return f"{mark} {one_line(verdict)}  {escape(verdict.model.url)}"
-
-
 def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if verdict.signer is not None:
-        yield "signed by", signer_line(verdict.signer)
+        yield "signed by", _signer_line(verdict.signer)
     if verdict.signature is not None and verdict.signature.times:
         first = min(time.time for time in verdict.signature.times)
         yield "signed at", f"{first:%Y-%m-%d %H:%M:%S} UTC"
     if verdict.coverage is not None:
         yield "files", _coverage_line(verdict.coverage)
-    if verdict.admitted and verdict.assurance is not None:
-        yield "assurance", _ASSURANCE[verdict.assurance]
+    if verdict.admitted and verdict.assurance is not None and verdict.coverage is not None:
+        yield "assurance", _assurance_line(verdict.assurance, verdict.coverage)
     if verdict.model.revision is not None and verdict.model.revision not in verdict.model.url:
         yield "revision", verdict.model.revision
 
 
-def signer_line(signer: Signer) -> str:
+def _signer_line(signer: Signer) -> str:
     """Who signed, in one line."""
     if signer.method == "key":
         return f"key '{signer.root.name}' ({signer.identity})"
@@ -111,16 +147,23 @@ def _coverage_line(coverage: Coverage) -> str:
     parts = [f"{coverage.signed} signed"]
     if coverage.measured:
         parts.append(f"{coverage.measured} hashed ({human_bytes(coverage.measured_bytes)})")
-    for name in ("missing", "unsigned", "ignored"):
-        files = getattr(coverage, name)
+    left_out = [file for file in coverage.ignored if file.scope == "signer"]
+    for word, files in (
+        ("missing", coverage.missing),
+        ("unsigned", coverage.unsigned),
+        ("left out by the signer", left_out),
+    ):
         if files:
-            parts.append(f"{len(files)} {name}")
+            parts.append(f"{len(files)} {word}")
     return ", ".join(parts)
 
 
-_ASSURANCE = {
-    Assurance.BYTES: "bytes: every signed byte was hashed here",
-    Assurance.DECLARED: "declared: the store's own digests are the signed ones; "
-    "its bytes were not read",
-    Assurance.SIGNATURE: "signature: the bundle and the names agree; no file was read",
-}
+def _assurance_line(assurance: Assurance, coverage: Coverage) -> str:
+    if assurance is Assurance.SIGNATURE:
+        return "signature: the bundle and the names agree; no file was read"
+    if assurance is Assurance.BYTES or coverage.measured == coverage.signed:
+        return f"{assurance}: every signed byte was hashed here"
+    return (
+        f"declared: {coverage.signed - coverage.measured} files have the signed digest, as their "
+        f"store declares it, and were not read; {coverage.measured} were hashed here"
+    )

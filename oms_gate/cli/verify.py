@@ -14,21 +14,24 @@ from oms_gate.gate import Gate
 from oms_gate.reference import Reference
 from oms_gate.verdict import Verdict
 
-_NAME = "command-line"
+_RULE = "command line"
 
 
 @dataclass(frozen=True)
 class SignerOptions:
-    """Who must have signed, as the options say it."""
+    """Who must have signed, as the options say it: by one method."""
 
-    identity: str | None
-    issuer: str | None
-    public_key: Path | None
-    certificate_root: Path | None
-    trusted_root: Path | None
+    identity: str | None = None
+    identity_pattern: str | None = None
+    issuer: str | None = None
+    public_key: Path | None = None
+    certificate_root: Path | None = None
+    trusted_root: Path | None = None
 
-    def __bool__(self) -> bool:
-        return any(vars(self).values())
+    @property
+    def given(self) -> bool:
+        """Whether any is: an empty one counts, and is refused later."""
+        return any(value is not None for value in vars(self).values())
 
 
 def run(
@@ -49,14 +52,16 @@ def run(
         UsageError: the options cannot be meant together.
         ConfigError: a file that they name cannot be used.
     """
+    if json and quiet:
+        raise UsageError("--json prints and --quiet does not; give one of them")
     model = Reference.parse(reference)
     settings = load_config(config) if config is not None else GateConfig()
     settings = _with_signer(settings, signer, model)
-    settings = _with_policy(settings, policy)
+    settings = _with_policy(settings, policy, signer)
     if not settings.publishers and settings.policy.server is None and settings.policy.rego is None:
         raise UsageError(
-            "nobody is named who may sign this model: give --config gate.yaml, or --identity with "
-            "--issuer, --public-key, or --certificate-root"
+            "nobody is named who may sign this model: give --config gate.yaml with publishers, or "
+            "--identity with --issuer, --public-key, or --certificate-root"
         )
     if signature is not None:
         settings = revised(settings, signature=signature)
@@ -90,42 +95,54 @@ def _check(gate: Gate, model: Reference, *, report_all: bool, silent: bool) -> V
 
 
 def _with_signer(config: GateConfig, options: SignerOptions, model: Reference) -> GateConfig:
-    """The configuration with the signers of the options instead of its own publishers."""
-    if not options:
+    """The configuration with the signer of the options instead of its own publishers."""
+    if not options.given:
         return config
-    trust: dict[str, Any] = {"public_good": False}
-    signers: list[dict[str, Any]] = []
-    if options.public_key is not None:
-        trust["keys"] = {_NAME: options.public_key}
-        signers.append({"method": "key", "key": _NAME})
-    if options.certificate_root is not None:
-        if options.issuer is not None:
-            raise UsageError("--issuer belongs to Sigstore, --certificate-root to certificates")
-        trust["certificates"] = {_NAME: options.certificate_root}
-        who = {"identity": options.identity} if options.identity else {"any_identity": True}
-        signers.append({"method": "certificate", "root": _NAME, **who})
-    elif options.identity is not None or options.issuer is not None:
-        if options.identity is None or options.issuer is None:
-            raise UsageError(
-                "--identity and --issuer belong together: an identity is worth what its issuer is"
-            )
-        who = {"identity": options.identity, "issuer": options.issuer}
-        if options.trusted_root is not None:
-            trust["sigstore"] = {_NAME: options.trusted_root}
-            who["root"] = _NAME
-        else:
-            trust["public_good"] = True
-        signers.append({"method": "sigstore", **who})
-    if options.trusted_root is not None and "sigstore" not in trust:
-        raise UsageError("--trusted-root needs --identity and --issuer")
+    trust, signer = _signer(options)
     anything = "/**" if model.scheme == "file" else f"{model.scheme}://**"
-    publisher = {"name": _NAME, "models": [anything], "signers": signers}
-    return revised(config, trust=trust, publishers=[publisher])
+    publisher = {"name": _RULE, "models": [anything], "signers": [signer]}
+    return revised(config, trust={"public_good": False, **trust}, publishers=[publisher])
 
 
-def _with_policy(config: GateConfig, policy: str | None) -> GateConfig:
+def _signer(options: SignerOptions) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What to trust, and whom to expect. Roots go by the name of their file."""
+    given = {name for name, value in vars(options).items() if value is not None}
+    identity = {name: getattr(options, name) for name in given & {"identity", "identity_pattern"}}
+    if options.public_key is not None:
+        if given != {"public_key"}:
+            raise UsageError("--public-key says it all: leave out the other options of the signer")
+        name = str(options.public_key)
+        return {"keys": {name: options.public_key}}, {"method": "key", "key": name}
+    if options.certificate_root is not None:
+        if given & {"issuer", "trusted_root"}:
+            raise UsageError(
+                "--issuer and --trusted-root belong to Sigstore, --certificate-root to certificates"
+            )
+        name = str(options.certificate_root)
+        return (
+            {"certificates": {name: options.certificate_root}},
+            {"method": "certificate", "root": name, **(identity or {"any_identity": True})},
+        )
+    if not identity or options.issuer is None:
+        raise UsageError(
+            "--identity (or --identity-pattern) and --issuer belong together: an identity is worth "
+            "what its issuer is"
+        )
+    signer = {"method": "sigstore", "issuer": options.issuer, **identity}
+    if options.trusted_root is None:
+        return {"public_good": True}, signer
+    name = str(options.trusted_root)
+    return {"sigstore": {name: options.trusted_root}}, {**signer, "root": name}
+
+
+def _with_policy(config: GateConfig, policy: str | None, options: SignerOptions) -> GateConfig:
     if policy is None:
         return config
-    if policy.startswith(("http://", "https://")):
-        return revised(config, policy={"server": {"url": policy}})
-    return revised(config, policy={"rego": policy})
+    if not policy.startswith(("http://", "https://")):
+        return revised(config, policy={"rego": policy})
+    if options.given:
+        raise UsageError(
+            "an OPA server decides by its own publishers: leave out --policy, or the options of "
+            "the signer (trust roots for it belong into --config)"
+        )
+    return revised(config, policy={"server": {"url": policy}}, publishers=[])

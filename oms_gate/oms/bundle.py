@@ -24,6 +24,10 @@ MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 MOST_CERTIFICATES: Final = 16
 """Most certificates in one bundle, as a count; real chains have two to four."""
 
+MOST_VALUES: Final = 10_000
+"""Most values in the bundle's own JSON, as a count. Real bundles have some fifty: of what grows
+with the model all is in one string, and the proof of a log with 2**63 entries has 63 hashes."""
+
 _MATERIAL: Final[dict[str, Method]] = {
     "publicKey": "key",
     "x509CertificateChain": "certificate",
@@ -68,7 +72,8 @@ def parse_bundle(data: bytes, limits: Limits) -> Bundle:
             f"{limits.bundle_bytes}; raise the limit if the model is that large",
         )
     try:
-        return _read(data, JsonObject(parse(data, depth=limits.json_depth), "the bundle"))
+        value = parse(data, depth=limits.json_depth, values=MOST_VALUES)
+        return _read(data, JsonObject(value, "the bundle"))
     except MalformedJson as error:
         raise SignatureError(
             ReasonCode.BUNDLE_MALFORMED,

@@ -19,6 +19,8 @@ from oms_gate.oms.quoting import quoted
 from oms_gate.oms.trust import KeyRoot
 from oms_gate.verdict import ReasonCode, Signer, TrustRoot
 
+_MOST_HINTS = 3
+
 
 def key_hint(public_key: ec.EllipticCurvePublicKey) -> str:
     """How bundles name a key: hex SHA-256 of its PEM, trailing newline included."""
@@ -47,12 +49,22 @@ def verify_key(bundle: Bundle, roots: Mapping[str, KeyRoot]) -> Signer:
                 key_sha256=root.sha256,
                 root=TrustRoot(name=root.name, sha256=root.sha256),
             )
-    named = f"the hint {quoted(bundle.key_hint)}" if bundle.key_hint else "raw bytes"
+    named = (
+        f"its hint {quoted(bundle.key_hint)} (the SHA-256 of the public key's PEM file)"
+        if bundle.key_hint
+        else "its own bytes in the bundle"
+    )
     raise SignatureError(
         ReasonCode.KEY_UNTRUSTED,
         f"the model is signed with a key, named by {named}, that is none of the trusted keys "
-        f"({', '.join(roots)}); add the publisher's public key if it is to be trusted",
+        f"({_described(roots)}); add the publisher's public key if it is to be trusted",
     )
+
+
+def _described(roots: Mapping[str, KeyRoot]) -> str:
+    if len(roots) > _MOST_HINTS:
+        return f"{len(roots)} keys: {', '.join(roots)}"
+    return ", ".join(f"{root.name}: hint {key_hint(root.public_key)}" for root in roots.values())
 
 
 def _names(bundle: Bundle, key: ec.EllipticCurvePublicKey) -> bool:

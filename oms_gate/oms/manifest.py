@@ -23,7 +23,8 @@ from oms_gate.verdict import ReasonCode
 
 Serialization = Literal["files", "shards"]
 
-DEFAULT_EXCLUSIONS: Final = frozenset({".git", ".gitignore", ".gitattributes", ".github"})
+EXCLUDED_FILES: Final = frozenset({".gitattributes", ".gitignore"})
+EXCLUDED_FOLDERS: Final = frozenset({".git", ".github"})
 """Top-level names that the format never signs unless the signer lists them."""
 
 LARGEST_OFFSET: Final = 2**63 - 1
@@ -113,7 +114,7 @@ class Manifest:
         Asks about scope only: a signer may list what the format leaves out by default, so look
         `path` up in `files` first.
         """
-        if path.partition("/")[0] in DEFAULT_EXCLUSIONS:
+        if path in EXCLUDED_FILES or path.partition("/")[0] in EXCLUDED_FOLDERS:
             return "default"
         return "signer" if self._ignores(path) else None
 

@@ -36,6 +36,9 @@ _SHARD_NAME = re.compile(
     r"(?P<path>.+):(?P<start>0|[1-9][0-9]{0,18}):(?P<end>0|[1-9][0-9]{0,18})", re.DOTALL
 )
 _HEX = re.compile(r"[0-9a-f]+")
+# An entry of the manifest has four; names with commas and ignored paths may have as many more.
+_VALUES_PER_RESOURCE = 8
+_OTHER_VALUES = 10_000
 
 T = TypeVar("T")
 
@@ -60,7 +63,13 @@ def parse_statement(payload: bytes, limits: Limits) -> Statement:
             ``bundle.unsupported`` for the format before v1.0.
     """
     try:
-        return _read(JsonObject(parse(payload, depth=limits.json_depth), "the statement"), limits)
+        value = parse(
+            payload,
+            depth=limits.json_depth,
+            values=_OTHER_VALUES + _VALUES_PER_RESOURCE * limits.resources,
+            limit="limits.resources",
+        )
+        return _read(JsonObject(value, "the statement"), limits)
     except MalformedJson as error:
         raise SignatureError(
             ReasonCode.STATEMENT_MALFORMED,

@@ -16,6 +16,7 @@ from typing import Final, NoReturn, TypeVar
 
 from oms_gate.oms.quoting import quoted
 
+_SEPARATORS: Final = (b",", b"[", b"{")
 _LONGEST_NUMBER = 40
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 # An unclosed string runs to the end: looking for its end again and again would take forever.
@@ -38,14 +39,22 @@ class MalformedJson(ValueError):  # noqa: N818 - the document is what is malform
     """The document cannot be read; the text completes "... is malformed: "."""
 
 
-def parse(data: bytes, *, depth: int) -> object:
+def parse(data: bytes, *, depth: int, values: int, limit: str | None = None) -> object:
     """The value of a JSON document (RFC 8259) that has only one reading.
 
     depth: most levels of lists and objects; counted before anything recurses.
+    values: most lists, objects and members of them; counted before anything is decoded, because
+        each takes many times the memory of its text. Marks inside strings count as well.
+    limit: what the operator may raise to have more values read.
 
     Raises:
         MalformedJson: it is not JSON, or readers could differ on it.
     """
+    if not data.strip():
+        raise MalformedJson("it is empty")
+    if sum(map(data.count, _SEPARATORS)) > values:
+        named = f" ({limit})" if limit else ""
+        raise MalformedJson(f"it holds more than {values} values{named}")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -56,7 +65,8 @@ def parse(data: bytes, *, depth: int) -> object:
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
-        raise MalformedJson(f"it is not JSON ({error.msg} at character {error.pos})") from error
+        fault = error.msg.removesuffix(" at")
+        raise MalformedJson(f"it is not JSON ({fault} at character {error.pos})") from error
     except UnicodeEncodeError as error:
         raise MalformedJson("a string in it holds half of a surrogate pair") from error
     return value

@@ -6,6 +6,7 @@ A trust root comes from the gate's configuration, never from a bundle or from be
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +35,8 @@ PUBLIC_GOOD: Final = "public-good"
 _PUBLIC_GOOD_REPOSITORY = "https://tuf-repo-cdn.sigstore.dev"
 _SIGSTORE_MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 _JSON_DEPTH = 16
+_JSON_VALUES = 10_000
+_PEM_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,17 @@ class KeyRoot:
                 f"the trusted key {name!r} is a private key; configure the public one, and keep "
                 "the private one away from the gate"
             )
-        if pem.count(b"-----BEGIN ") != 1:
-            raise ConfigError(f"the trusted key {name!r} must be exactly one public key in PEM")
+        if _labels(pem) != ["PUBLIC KEY"]:
+            raise ConfigError(
+                f"the trusted key {name!r} must be exactly one public key in PEM, but its file "
+                f"holds {_content(pem)}"
+            )
         try:
             key = load_pem_public_key(pem)
         except Exception as error:
             raise ConfigError(
-                f"the trusted key {name!r} is not a public key in PEM: {one_line(error)}"
+                f"the trusted key {name!r} is not a public key in PEM: what its file holds between "
+                "BEGIN and END is damaged"
             ) from error
         if not isinstance(key, ec.EllipticCurvePublicKey) or not dsse.is_supported(key):
             raise ConfigError(
@@ -93,11 +100,17 @@ class CertificateRoot:
         Raises:
             ConfigError: it is something else.
         """
+        if not {"CERTIFICATE", "X509 CERTIFICATE"} & set(_labels(pem)):
+            raise ConfigError(
+                f"the trusted certificates {name!r} are not certificates in PEM: their file holds "
+                f"{_content(pem)} and no CERTIFICATE"
+            )
         try:
             anchors = x509.load_pem_x509_certificates(pem)
         except Exception as error:
             raise ConfigError(
-                f"the trusted certificates {name!r} are not certificates in PEM: {one_line(error)}"
+                f"the trusted certificates {name!r} are not certificates in PEM: what their file "
+                "holds between BEGIN and END is damaged"
             ) from error
         digest = hashlib.sha256(b"".join(anchor.public_bytes(Encoding.DER) for anchor in anchors))
         return cls(name, digest.hexdigest(), tuple(anchors))
@@ -145,7 +158,8 @@ class SigstoreRoot:
         from sigstore_models.trustroot.v1 import TrustedRoot
 
         try:
-            document = JsonObject(parse(self.raw, depth=_JSON_DEPTH), "the file")
+            value = parse(self.raw, depth=_JSON_DEPTH, values=_JSON_VALUES)
+            document = JsonObject(value, "the file")
             if (media_type := document.text("mediaType")) != _SIGSTORE_MEDIA_TYPE:
                 document.fault("mediaType", f"must be {_SIGSTORE_MEDIA_TYPE}, not {media_type!r}")
             for part in ("certificateAuthorities", "ctlogs", "tlogs"):
@@ -178,3 +192,18 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
     """SHA-256 of a key's DER SubjectPublicKeyInfo, in hex."""
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(spki).hexdigest()
+
+
+def _labels(pem: bytes) -> list[str]:
+    """What a file says that it holds, such as PUBLIC KEY."""
+    return [label.decode("ascii") for label in _PEM_LABEL.findall(pem)]
+
+
+def _content(pem: bytes) -> str:
+    """The same, to complete "its file holds ..."."""
+    labels = _labels(pem)
+    if not labels:
+        return "no PEM at all (no line that starts with -----BEGIN)"
+    if len(labels) == 1:
+        return f"a {labels[0]}"
+    return f"{len(labels)} parts ({', '.join(sorted(set(labels)))})"

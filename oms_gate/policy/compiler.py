@@ -102,7 +102,7 @@ def _find_opa() -> str:
         raise ConfigError(
             f"the policy compiler {named or 'opa'!r} was not found; install OPA "
             "(openpolicyagent.org/docs, one program), put it on the PATH or name it in "
-            "OMS_GATE_OPA, or use a compiled bundle or an OPA server instead"
+            "OMS_GATE_OPA, or use an OPA server instead"
         )
     return program
 
@@ -144,7 +144,12 @@ def _run(command: list[str], folder: Path) -> bytes:
             f"the policy compiler {command[0]} cannot be run: {error.strerror}"
         ) from error
     if done.returncode != 0:
-        raise ConfigError(f"OPA refuses the policy: {_complaint(done.stderr or done.stdout)}")
+        if complaint := _complaint(done.stderr or done.stdout):
+            raise ConfigError(f"OPA refuses the policy: {complaint}")
+        raise ConfigError(
+            f"the policy compiler {command[0]} failed with exit status {done.returncode} and said "
+            "nothing; make sure that it is OPA and that it runs on this machine"
+        )
     return done.stdout
 
 
@@ -185,7 +190,7 @@ def _store(path: Path, key: str, bundle: bytes) -> None:
             Path(name).unlink()
             raise
     except OSError as error:
-        _LOG.warning("the compiled policy is not kept: %s", error)
+        _LOG.debug("the compiled policy is not kept: %s", error)
 
 
 def _digest(key: str, bundle: bytes) -> bytes:

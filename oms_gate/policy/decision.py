@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from oms_gate.errors import PolicyError
 from oms_gate.verdict import Assurance, Printable, Reason, ReasonCode
 
-# The codes that a policy may give as its own; any other is `policy.denied` with that code.
-_FAMILIES = ("publisher", "coverage", "policy")
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+# The codes that a policy may give as its own; any other is `policy.denied` with that code. Who
+# signed matters before what the signature covers.
+_FAMILIES = ("publisher", "policy", "coverage")
 _CODES = {code.value: code for code in ReasonCode if code.value.split(".")[0] in _FAMILIES}
 
 
 class Decision(BaseModel):
     """What a policy decided about one model.
 
-    deny, warn: in the order of code and path, whichever engine they came from.
+    deny, warn: what speaks of the publisher, of the policy, of coverage; each in the order of code
+        and path, whichever engine they came from.
     require: the least assurance that the gate must reach, if the policy says.
     """
 
@@ -26,7 +31,7 @@ class Decision(BaseModel):
     allow: bool
     deny: tuple[Reason, ...] = ()
     warn: tuple[Reason, ...] = ()
-    annotations: dict[str, Printable] = Field(default_factory=dict)
+    annotations: dict[Printable, Printable] = Field(default_factory=dict)
     require: Assurance | None = None
 
 
@@ -73,7 +78,7 @@ def parse_decision(value: object) -> Decision:
         where = ".".join(str(key) for key in mistake["loc"]) or "the decision"
         raise PolicyError(
             ReasonCode.POLICY_ILL_TYPED,
-            f"the policy's answer is not a decision ({where}: {mistake['msg'].lower()}); its "
+            f"the policy's answer is not a decision ({where} {_fault(mistake)}); its "
             "decision rule must give allow, deny, warn, annotations and require as documented",
         ) from None
     deny = _in_order(answer.deny)
@@ -94,9 +99,27 @@ def parse_decision(value: object) -> Decision:
     )
 
 
+_FAULTS = {
+    "missing": "is missing",
+    "extra_forbidden": "is not a member that it may have",
+    "bool_type": "must be true or false",
+    "string_type": "must be a string",
+    "string_too_short": "must not be empty",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "literal_error": "must be 'bytes' or 'declared'",
+}
+
+
+def _fault(mistake: ErrorDetails) -> str:
+    return _FAULTS.get(mistake["type"], "is not as documented")
+
+
 def _in_order(findings: list[_Finding]) -> tuple[Reason, ...]:
     # Some engines give sets in any order. What speaks of the remaining files comes last.
-    def place(reason: Reason) -> tuple[str, bool, str, str]:
-        return reason.code, reason.path is None, reason.path or "", reason.message
+    def place(reason: Reason) -> tuple[int, str, bool, str, str]:
+        family = _FAMILIES.index(reason.code.split(".")[0])
+        return family, reason.code, reason.path is None, reason.path or "", reason.message
 
     return tuple(sorted((finding.reason() for finding in findings), key=place))

@@ -29,14 +29,15 @@ INERT: Final[frozenset[Kind]] = frozenset({"cache", "document", "image", "signat
 _EXTENSIONS: Final[dict[Kind, str]] = {
     "weights": """
         safetensors gguf ggml onnx onnx_data h5 hdf5 keras tflite msgpack npz npy mlmodel pb pbtxt
-        pte engine plan params caffemodel ot mnn ncnn rknn""",
+        pte engine plan params caffemodel ot mnn ncnn rknn ort pdmodel weights lgb ubj cbm parquet
+        arrow""",
     "pickle": """
-        bin pt pth ckpt pkl pickle joblib dill cloudpickle pdparams pdiparams jit ptl t7""",
+        bin pt pth ckpt pkl p pickle skops joblib dill cloudpickle pdparams pdiparams jit ptl t7""",
     "code": """
-        py pyc pyd pyi pyw pyx pxd so dll dylib a o sh bash zsh ps1 bat cmd exe wasm js mjs cjs ts
-        ipynb cu cuh ptx cubin metal cl c cc cpp cxx h hpp rs go java jar class lua rb pl r jl swift
-        kt php tcl""",
-    "config": "json yaml yml toml ini cfg conf jinja jinja2 j2 xml properties env",
+        py pyc pyd pyi pyw pyx pxd pyz so dll dylib a o sh bash zsh ps1 bat cmd exe llamafile wasm
+        js mjs cjs ts ipynb cu cuh ptx cubin metal cl c cc cpp cxx h hpp rs go java jar class lua rb
+        pl r jl swift kt php tcl""",
+    "config": "json jsonl yaml yml toml ini cfg conf jinja jinja2 j2 xml properties env",
     "tokenizer": "model spm tiktoken vocab bpe",
     "archive": "zip tar gz tgz bz2 xz zst lz4 7z rar nemo mar whl egg",
     "image": "png jpg jpeg gif webp svg bmp ico tiff avif",
@@ -64,7 +65,19 @@ _BY_NAME: Final[dict[str, Kind]] = {
     **dict.fromkeys(("dockerfile", "makefile"), "code"),
     "modelfile": "config",
     # What an agent is told to do is read, although it is prose.
-    **dict.fromkeys(("skill.md", "agents.md", "claude.md"), "config"),
+    **dict.fromkeys(
+        (
+            "skill.md",
+            "agents.md",
+            "agents.override.md",
+            "claude.md",
+            "claude.local.md",
+            "gemini.md",
+            ".cursorrules",
+            ".windsurfrules",
+        ),
+        "config",
+    ),
 }
 
 _DOCUMENT = re.compile(
@@ -76,6 +89,8 @@ _BY_PATTERN: Final[tuple[tuple[re.Pattern[str], Kind], ...]] = (
     (re.compile(r".+\.onnx(?:\.data|_data(?:_\d+)?)"), "weights"),
     (re.compile(r".+\.(?:data-\d+-of-\d+|index)"), "weights"),
     (re.compile(r".+\.so(?:\.\d+)+"), "code"),
+    # Installing a package runs it.
+    (re.compile(r"(?:.+[-_.])?requirements(?:[-_.].+)?\.(?:txt|in)"), "code"),
     (re.compile(r".+\.(?:sig|sigstore)\.json"), "signature"),
     (_DOCUMENT, "document"),
 )
@@ -84,17 +99,29 @@ _CACHE = re.compile(
     r"\.cache/huggingface/"
     r"(?:\.gitignore|CACHEDIR\.TAG|trees/[0-9a-f]{40}\.json|(?:[^/]+/)*[^/]+\.(?:metadata|lock))"
 )
+# Where agents look for instructions, whatever these are called.
+_AGENT = re.compile(
+    r"(?:.+/)?(?:\.(?:claude|cursor)/.+"
+    r"|\.github/(?:copilot-instructions\.md|(?:agents|instructions|prompts|skills)/.+))",
+    re.DOTALL,
+)
 
 
 def kind_of(path: str) -> Kind:
     """The kind of the file at `path`, which is relative to the model and uses ``/``.
 
     The last extension decides: ``LICENSE.safetensors`` is weights, ``README.py`` is code, and
-    what a folder is called says nothing about its files. Case does not matter, except for the
-    download client's own bookkeeping (``cache``), which has to be named exactly.
+    what a folder is called says nothing about its files; but where an agent looks for its
+    instructions, prose is ``config``. Case does not matter, except for the download client's own
+    bookkeeping (``cache``), which has to be named exactly.
     """
     if _CACHE.fullmatch(path):
         return "cache"
+    kind = _kind_of_name(path)
+    return "config" if kind in ("document", "other") and _AGENT.fullmatch(path.lower()) else kind
+
+
+def _kind_of_name(path: str) -> Kind:
     name = path.rsplit("/", 1)[-1].lower()
     if name in _BY_NAME:
         return _BY_NAME[name]

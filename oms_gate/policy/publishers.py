@@ -10,12 +10,21 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from oms_gate.verdict import Assurance, printable
 
 _NOT_GLOB = re.compile(r"[?\[\]{}\\]")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
+_ISSUER = re.compile(r"https?://[^\s/?#*]+(?:/[^\s?#*]*)?")
 _SHORTHAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/.+")
 
 # What RE2, which evaluates patterns, and Python, which checks them here, both understand.
@@ -96,9 +105,25 @@ def _regular_expression(text: str) -> str:
     return text
 
 
+def _issuer(text: str) -> str:
+    if not _ISSUER.fullmatch(text):
+        raise ValueError(
+            f"'{text}' can be no issuer: write the URL of whoever vouches for the identity, such "
+            "as https://accounts.google.com (http:// for a private instance)"
+        )
+    return text
+
+
+def _method(signer: object) -> str | None:
+    # Rules come as read from a file or, already made, from the command line.
+    method = signer.get("method") if isinstance(signer, dict) else getattr(signer, "method", None)
+    return method if isinstance(method, str) else None
+
+
 Name = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
 ModelGlob = Annotated[Name, AfterValidator(_glob), AfterValidator(_model_glob)]
 PathGlob = Annotated[Name, AfterValidator(_glob), AfterValidator(_path_glob)]
+Issuer = Annotated[Name, AfterValidator(_issuer)]
 Pattern = Annotated[Name, AfterValidator(_regular_expression)]
 
 
@@ -118,7 +143,7 @@ class SigstoreSigner(_Rule):
         description="Instead: a regular expression (RE2) that the whole identity matches; it is "
         "anchored at both ends.",
     )
-    issuer: Name = Field(description="URL of the OIDC issuer, exactly.")
+    issuer: Issuer = Field(description="URL of the OIDC issuer, exactly.")
     root: Name = Field(default="public-good", description="Name of the trust root.")
 
     @model_validator(mode="after")
@@ -167,6 +192,18 @@ class KeySigner(_Rule):
     key: Name = Field(description="Name of the trust root.")
 
 
+Signer = Annotated[
+    Annotated[SigstoreSigner, Tag("sigstore")]
+    | Annotated[CertificateSigner, Tag("certificate")]
+    | Annotated[KeySigner, Tag("key")],
+    Discriminator(
+        _method,
+        custom_error_type="method",
+        custom_error_message="'method' must be sigstore, certificate or key",
+    ),
+]
+
+
 class Publisher(_Rule):
     """Who may sign which models, and what their signatures may leave out.
 
@@ -183,10 +220,7 @@ class Publisher(_Rule):
         description="Globs over model names without a revision. Each covers all that is below "
         "what it matches. 'org/*' is short for 'hf://org/*', a path for 'file://' and the path.",
     )
-    signers: tuple[
-        Annotated[SigstoreSigner | CertificateSigner | KeySigner, Field(discriminator="method")],
-        ...,
-    ] = Field(min_length=1)
+    signers: tuple[Signer, ...] = Field(min_length=1)
     allow_unsigned: tuple[PathGlob, ...] = Field(
         default=(), description="Globs over the paths of files that need not be signed."
     )

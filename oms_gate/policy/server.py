@@ -15,7 +15,7 @@ from oms_gate.errors import ConfigError, PolicyError
 from oms_gate.policy.decision import Decision, parse_decision
 from oms_gate.policy.engine import DECISION_PATH
 from oms_gate.policy.transport import Transport
-from oms_gate.verdict import ReasonCode
+from oms_gate.verdict import ReasonCode, printable
 
 _ORIGIN: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?"
@@ -178,4 +178,4 @@ def _bundle_revisions(answer: Mapping[str, object]) -> str | None:
         for name, bundle in sorted(bundles.items())
         if isinstance(bundle, dict) and bundle.get("revision")
     )
-    return ", ".join(revisions) or None
+    return printable(", ".join(revisions)) or None

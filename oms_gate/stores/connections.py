@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
+import threading
 import urllib.request
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,15 +30,23 @@ from oms_gate.verdict import ReasonCode
 
 PORTS = {"http": 80, "https": 443}
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
+# IPv4-compatible addresses, NAT64 of a network's own, and site-local ones.
+_INTERNAL = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b:1::/48", "fec0::/10")))
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Names that resolvers take for an address (2852039166, 0x7f.1), for this machine, or literally.
+_INTERNAL_NAME = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*|(?:ip6-)?localhost|)")
 
 
 class Connections:
-    """Pools by origin, and the proxies of the environment. Safe for use by several threads."""
+    """Pools by origin, and the proxies of the environment. Safe for use by several threads.
+
+    They are closed by `close`, or when nothing refers to them any more.
+    """
 
     def __init__(self, limits: Limits, trusted_hosts: frozenset[str]) -> None:
         """`trusted_hosts` may have private addresses; all others must have public ones."""
         self._trusted = trusted_hosts
-        self._open: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
+        self._guard = _Guard(trusted_hosts)
         options: dict[str, Any] = {
             "maxsize": limits.connections,
             "timeout": urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
@@ -43,15 +54,19 @@ class Connections:
             "ca_certs": next(filter(None, map(os.environ.get, _CA_VARIABLES)), None),
         }
         self._direct = urllib3.PoolManager(**options)
-        self._direct.pool_classes_by_scheme = _guarded_pools(self)
         self._proxies = {
             scheme: urllib3.ProxyManager(proxy, **options)
             for scheme, proxy in urllib.request.getproxies_environment().items()
             if scheme in PORTS
         }
+        for manager in (self._direct, *self._proxies.values()):
+            manager.pool_classes_by_scheme = {
+                "http": partial(_HttpPool, guard=self._guard),  # type: ignore[dict-item]
+                "https": partial(_HttpsPool, guard=self._guard),  # type: ignore[dict-item]
+            }
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str]
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> urllib3.BaseHTTPResponse:
         """Send one request. Nothing is decoded, retried or redirected; the body is not read yet.
 
@@ -59,9 +74,11 @@ class Connections:
             StoreError: the host is at a private address, and not one that is trusted.
             urllib3.exceptions.HTTPError, OSError: there is no answer.
         """
-        return self._manager(url).request(
+        self._guard.check()
+        response = self._manager(url).request(
             method,
             url,
+            body=body,
             headers={
                 "User-Agent": f"oms-gate/{__version__}",
                 "Accept-Encoding": "identity",
@@ -72,13 +89,62 @@ class Connections:
             preload_content=False,
             decode_content=False,
         )
+        try:
+            # A connection that was being made when the others were ended is ended here.
+            self._guard.check()
+        except OSError:
+            response.close()
+            raise
+        return response
+
+    @property
+    def ended(self) -> bool:
+        """Whether `abort` or `close` was called."""
+        return self._guard.ended.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not longer than until `abort`."""
+        self._guard.ended.wait(seconds)
 
     def abort(self) -> None:
-        """End every transfer under way; its reader gets an error at once."""
-        for connection in list(self._open):
-            with suppress(OSError):  # It may have ended by itself.
-                if connection.sock is not None:
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+        """End every transfer under way, whose reader gets an error at once, and begin no other."""
+        self._guard.end()
+
+    def close(self) -> None:
+        """End every transfer, and close every connection."""
+        self.abort()
+        for manager in (self._direct, *self._proxies.values()):
+            manager.clear()
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        proxy = self._proxies.get(parts.scheme)
+        if proxy is None or urllib.request.proxy_bypass(host):
+            return self._direct
+        # Behind a proxy a written address can be looked at, but not where a name leads.
+        if host not in self._trusted and _is_internal(host):
+            raise _private(host, host)
+        return proxy
+
+
+class _Guard:
+    """What connections are shown to before they are used, and all ended by.
+
+    It knows no pool: urllib3 keeps the connections of a pool alive until the pool is collected,
+    so a way from one of them back to its pool would keep both for ever.
+    """
+
+    def __init__(self, trusted_hosts: frozenset[str]) -> None:
+        self.ended = threading.Event()
+        self._trusted = trusted_hosts
+        self._open: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def check(self) -> None:
+        """Raises ConnectionAbortedError if everything was ended."""
+        if self.ended.is_set():
+            raise ConnectionAbortedError
 
     def admit(self, connection: HTTPConnection, sock: socket.socket) -> None:
         """Look at where a new connection leads, before anything is sent.
@@ -89,54 +155,62 @@ class Connections:
             StoreError: to a private address, and the host is not trusted.
         """
         address = sock.getpeername()[0]
-        if connection.host not in self._trusted and not _is_public(address):
+        proxied = connection.proxy is not None
+        if not proxied and connection.host not in self._trusted and not _is_public(address):
             sock.close()
             raise _private(connection.host, address)
-        self._open.add(connection)
+        with self._lock:
+            self._open.add(connection)
 
-    def _manager(self, url: str) -> urllib3.PoolManager:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        proxy = self._proxies.get(parts.scheme)
-        if proxy is None or urllib.request.proxy_bypass(host):
-            return self._direct
-        # Behind a proxy a written address can be looked at, but not where a name leads.
-        if host not in self._trusted and _is_address(host) and not _is_public(host):
-            raise _private(host, host)
-        return proxy
+    def end(self) -> None:
+        self.ended.set()
+        with self._lock:
+            connections = list(self._open)
+        for connection in connections:
+            with suppress(OSError, AttributeError):  # It may have ended by itself.
+                connection.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _guarded_pools(connections: Connections) -> dict[str, type[HTTPConnectionPool]]:
-    """Pools of connections that are shown to `connections` before they are used."""
+class _Guarded(HTTPConnection):
+    def __init__(self, *args: Any, guard: _Guard, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._guard = guard
 
-    class Http(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            sock = super()._new_conn()
-            connections.admit(self, sock)
-            return sock
-
-    class Https(Http, HTTPSConnection):
-        pass
-
-    class HttpPool(HTTPConnectionPool):
-        ConnectionCls = Http
-
-    class HttpsPool(HTTPSConnectionPool):
-        ConnectionCls = Https
-
-    return {"http": HttpPool, "https": HttpsPool}
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        self._guard.admit(self, sock)
+        return sock
 
 
-def _is_address(host: str) -> bool:
+class _GuardedTls(_Guarded, HTTPSConnection):
+    pass
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Guarded
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _GuardedTls
+
+
+def _is_internal(host: str) -> bool:
+    """Whether a host, as written, is for certain or likely not a public one."""
     with suppress(ValueError):
-        ipaddress.ip_address(host)
-        return True
-    return False
+        return not _is_public(host)
+    return _INTERNAL_NAME.fullmatch(host) is not None
 
 
 def _is_public(address: str) -> bool:
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    if isinstance(parsed, ipaddress.IPv6Address):
+        embedded = parsed.ipv4_mapped or parsed.sixtofour
+        if parsed in _NAT64:
+            embedded = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        if embedded is not None:
+            return _is_public(str(embedded))
+        if any(parsed in network for network in _INTERNAL):
+            return False
     return parsed.is_global and not parsed.is_multicast
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
-from oms_gate.errors import StoreError
+from oms_gate.errors import ConfigError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores.snapshot import CHUNK_BYTES, Snapshot, StoredFile, listed
-from oms_gate.stores.store import StoreSettings, translated, within
+from oms_gate.stores.store import StoreSettings, in_short, translated, unusable, within
 from oms_gate.verdict import ReasonCode
 
 
@@ -17,7 +18,8 @@ class GenericStore:
     """What fsspec offers everywhere: listing, and reading at an offset.
 
     A file is pinned by what its file system calls its unique key (``ukey``: a checksum, an entity
-    tag, or its details), compared before and after it is read.
+    tag, or its details), compared before and after it is read. The listing is the file system's
+    own, and so is the memory that it takes.
     """
 
     def __init__(self, settings: StoreSettings, limits: Limits) -> None:
@@ -26,30 +28,10 @@ class GenericStore:
 
     def snapshot(self, reference: Reference) -> Snapshot:
         """See `Store.snapshot`."""
-        import fsspec
-
         with translated(lambda error: _store_error(error, reference.url)):
-            fs = fsspec.filesystem(
-                reference.scheme,
-                skip_instance_cache=True,
-                use_listings_cache=False,
-                **self._settings.options.get(reference.scheme, {}),
-            )
-            root = fs._strip_protocol(reference.name).rstrip("/")
-            entries: dict[str, dict[str, Any]] = within(
-                self._limits.listing_seconds, lambda: fs.find(root, detail=True)
-            )
-            names = {
-                name.removeprefix(root).lstrip("/") or root.rpartition("/")[2]: name
-                for name, entry in entries.items()
-                if entry["type"] == "file"
-            }
-            if not names:
-                raise FileNotFoundError(root)
-            files = [
-                StoredFile(path, entries[name].get("size"), version=str(fs.ukey(name)))
-                for path, name in names.items()
-            ]
+            fs, root, entries = within(self._limits.listing_seconds, lambda: self._list(reference))
+        files = listed([file for _, file in entries], self._limits)
+        names = {file.path: name for name, file in entries}
 
         def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[bytes]:
             name = names[file.path]
@@ -67,20 +49,79 @@ class GenericStore:
                     if left is not None:
                         left -= len(chunk)
                     yield chunk
+                if end == file.size and stream.read(1):
+                    raise _changed(file.path)
                 _check_unchanged(fs, name, file)
 
-        single = list(names.values()) == [root]
-        return Snapshot(reference, listed(files, self._limits), single, read_range)
+        return Snapshot(reference, files, list(names.values()) == [root], read_range)
+
+    def _list(self, reference: Reference) -> tuple[Any, str, list[tuple[str, StoredFile]]]:
+        """The file system, the model's name in it, and each file with its name in it."""
+        fs = self._open(reference.scheme)
+        root = fs._strip_protocol(reference.name).rstrip("/")
+        found = fs.find(root, detail=True)
+        if not found:
+            raise FileNotFoundError(root)
+        entries = []
+        for name in islice(found, self._limits.files + 1):
+            path = root.rpartition("/")[2] if name == root else name.removeprefix(root + "/")
+            # The pin comes first: what is read from then on has this size, or another pin.
+            version = str(fs.ukey(name))
+            fs.invalidate_cache()
+            details = fs.info(name)
+            if found[name]["type"] == details["type"] == "directory":
+                continue
+            if details["type"] != "file" or found[name]["type"] != "file":
+                raise StoreError(
+                    ReasonCode.STORE_UNSAFE_FILE,
+                    f"{path} is not a regular file; a model is made of regular files, put the "
+                    "file itself there",
+                    path=path,
+                )
+            size = details.get("size")
+            if path == name != root or (size is not None and not _is_count(size)):
+                raise StoreError(
+                    ReasonCode.STORE_PROTOCOL,
+                    f"the store's entry for {path} has a name or a size that is none",
+                    path=path,
+                )
+            entries.append((name, StoredFile(path, size, version=version)))
+        return fs, root, entries
+
+    def _open(self, scheme: str) -> Any:
+        import fsspec
+
+        try:
+            return fsspec.filesystem(
+                scheme,
+                skip_instance_cache=True,
+                use_listings_cache=False,
+                **self._settings.options.get(scheme, {}),
+            )
+        except ImportError as error:
+            raise ConfigError(
+                f"{scheme}:// needs a package that is not installed: {in_short(error)}"
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise unusable(scheme, error) from error
+
+
+def _is_count(size: object) -> bool:
+    return isinstance(size, int) and not isinstance(size, bool) and size >= 0
 
 
 def _check_unchanged(fs: Any, name: str, file: StoredFile) -> None:
     fs.invalidate_cache()
     if str(fs.ukey(name)) != file.version:
-        raise StoreError(
-            ReasonCode.STORE_CHANGED,
-            f"{file.path} was changed after it was listed; try again when nothing writes to it",
-            path=file.path,
-        )
+        raise _changed(file.path)
+
+
+def _changed(path: str) -> StoreError:
+    return StoreError(
+        ReasonCode.STORE_CHANGED,
+        f"{path} was changed after it was listed; try again when nothing writes to it",
+        path=path,
+    )
 
 
 def _store_error(error: Exception, name: str) -> StoreError:
@@ -92,5 +133,5 @@ def _store_error(error: Exception, name: str) -> StoreError:
         )
     return StoreError(
         ReasonCode.STORE_UNAVAILABLE,
-        f"the store could not be asked for {name}: {error or type(error).__name__}",
+        f"the store could not be asked for {name}: {in_short(error)}",
     )

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
 
@@ -22,7 +22,8 @@ from oms_gate.stores.snapshot import CHUNK_BYTES
 from oms_gate.verdict import ReasonCode
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
+_COUNT = re.compile(r"\d{1,19}", re.ASCII)
 # A transfer that got this far may fail `limits.retries` times more.
 _PROGRESS_BYTES = 64 * 1024 * 1024
 
@@ -47,6 +48,15 @@ class RemoteFile:
     expected: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer of a server; the content is empty unless the status is 200."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
 class HttpReader:
     """Reads files over pooled connections. Safe for use by several threads."""
 
@@ -54,12 +64,14 @@ class HttpReader:
         """`trusted_hosts` may have private addresses; all others must have public ones."""
         self._limits = limits
         self._connections = Connections(limits, trusted_hosts)
-        self._aborted = False
 
     def abort(self) -> None:
-        """End every transfer under way; their readers get an error at once."""
-        self._aborted = True
+        """End every transfer under way; its reader gets an error at once. Begin no other."""
         self._connections.abort()
+
+    def close(self) -> None:
+        """End every transfer, and close every connection."""
+        self._connections.close()
 
     def chunks(self, file: RemoteFile, start: int, end: int | None) -> Iterator[bytes]:
         """The bytes `start` to `end` (exclusive; None: all) of a file, in order.
@@ -83,14 +95,28 @@ class HttpReader:
                 if position - checkpoint >= _PROGRESS_BYTES:
                     failures, checkpoint = 0, position
                 failures += 1
-                if self._aborted or failures > self._limits.retries:
-                    raise StoreError(
-                        ReasonCode.STORE_UNAVAILABLE,
-                        f"{file.path} could not be read from its store: {_cause(error)}",
-                        path=file.path,
-                    ) from error
-                retry_after = error.retry_after if isinstance(error, _Transient) else 0
-                time.sleep(min(max(0.1 * 2**failures, retry_after), self._limits.read_seconds))
+                self._wait(file, failures, error)
+
+    def answer(self, file: RemoteFile, form: Mapping[str, str] | None = None) -> Answer:
+        """A whole answer of a store's interface, of at most `limits.listing_bytes`.
+
+        form: what is posted, form-encoded.
+
+        Raises:
+            StoreError: as `chunks`, except for refusals: their status is the caller's to judge.
+        """
+        failures = 0
+        while True:
+            try:
+                response = self._follow("GET" if form is None else "POST", file, {}, form)
+                self._check_transient(response)
+                if response.status != 200:
+                    response.close()
+                    return Answer(response.status, response.headers, b"")
+                return Answer(200, response.headers, self._whole(file, response))
+            except (urllib3.exceptions.HTTPError, OSError, _Transient) as error:
+                failures += 1
+                self._wait(file, failures, error)
 
     def head(self, file: RemoteFile) -> Mapping[str, str]:
         """The headers of a file.
@@ -104,11 +130,30 @@ class HttpReader:
             response.release_conn()
             return response.headers
         except (urllib3.exceptions.HTTPError, OSError, _Transient) as error:
-            raise StoreError(
-                ReasonCode.STORE_UNAVAILABLE,
-                f"{file.path} could not be reached: {_cause(error)}",
-                path=file.path,
-            ) from error
+            raise _unavailable(file, error, self._limits) from error
+
+    def _wait(self, file: RemoteFile, failures: int, error: Exception) -> None:
+        """Wait before the next attempt; raises StoreError where there is to be none."""
+        if self._connections.ended or failures > self._limits.retries:
+            raise _unavailable(file, error, self._limits) from error
+        retry_after = error.retry_after if isinstance(error, _Transient) else 0
+        self._connections.wait(min(max(0.1 * 2**failures, retry_after), self._limits.read_seconds))
+
+    def _whole(self, file: RemoteFile, response: urllib3.BaseHTTPResponse) -> bytes:
+        content = bytearray()
+        try:
+            _check_encoding(file, response)
+            for chunk in self._body(file, response, None, 0):
+                content += chunk
+                if len(content) > self._limits.listing_bytes:
+                    raise StoreError(
+                        ReasonCode.STORE_TOO_MANY_FILES,
+                        f"the store's listing {file.path} is longer than the limit "
+                        f"'listing_bytes' of {self._limits.listing_bytes}",
+                    )
+        finally:
+            response.close()
+        return bytes(content)
 
     def _open(
         self, file: RemoteFile, position: int, end: int | None, etag: str | None
@@ -130,12 +175,20 @@ class HttpReader:
         return response
 
     def _follow(
-        self, method: str, file: RemoteFile, headers: Mapping[str, str]
+        self,
+        method: str,
+        file: RemoteFile,
+        headers: Mapping[str, str],
+        form: Mapping[str, str] | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Request a file; redirects are followed by hand, and leave credentials behind."""
         url, credentials = file.url(), file.headers
+        body = None
+        if form is not None:
+            body = urlencode(form).encode()
+            headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
         for _ in range(self._limits.redirects + 1):
-            response = self._connections.request(method, url, {**credentials, **headers})
+            response = self._connections.request(method, url, {**credentials, **headers}, body)
             for name, value in file.expected.items():
                 found = response.headers.get(name)
                 if found is not None and found.strip('"') != value:
@@ -150,15 +203,19 @@ class HttpReader:
                 return response
             response.close()
             target = self._redirected(file, url, response.headers.get("Location"))
-            if _origin(target) != _origin(url):
+            if origin(target) != origin(url):
                 credentials = {}
             url = target
         raise _redirect_refused(file, f"more than {self._limits.redirects} times")
 
     def _redirected(self, file: RemoteFile, url: str, location: str | None) -> str:
-        target = urljoin(url, location or "")
-        parts = urlsplit(target)
-        if location is None or parts.scheme not in PORTS or not parts.hostname:
+        try:
+            target = urljoin(url, location or "")
+            parts = urlsplit(target)
+            usable = location and parts.scheme in PORTS and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
             raise _redirect_refused(file, f"to {location!r}, which is no web address")
         if urlsplit(url).scheme == "https" and parts.scheme == "http":
             raise _redirect_refused(file, f"from https to plain http at {parts.hostname}")
@@ -166,14 +223,18 @@ class HttpReader:
             raise _redirect_refused(file, "to an address with credentials in it")
         return target
 
+    def _check_transient(self, response: urllib3.BaseHTTPResponse) -> None:
+        if response.status == 429 or response.status >= 500:
+            response.close()
+            seconds = count_of(response.headers.get("Retry-After"))
+            raise _Transient(f"the server answered {response.status}", seconds or 0)
+
     def _check_status(self, file: RemoteFile, response: urllib3.BaseHTTPResponse) -> None:
+        self._check_transient(response)
         status = response.status
         if status in (200, 206):
             return
         response.close()
-        if status == 429 or status >= 500:
-            after = response.headers.get("Retry-After", "")
-            raise _Transient(f"the server answered {status}", int(after) if after.isdigit() else 0)
         if status in (401, 403):
             raise StoreError(
                 ReasonCode.STORE_FORBIDDEN,
@@ -201,8 +262,7 @@ class HttpReader:
         partial: bool,
     ) -> None:
         headers = response.headers
-        if headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise _protocol(file, f"it was sent with encoding {headers['Content-Encoding']}")
+        _check_encoding(file, response)
         found = headers.get("ETag")
         if etag is not None and found is not None and found != etag:
             raise _changed(file, f"its entity tag was {etag} and is now {found}")
@@ -270,21 +330,55 @@ class _Transient(Exception):  # noqa: N818 - never leaves this module
         self.retry_after = retry_after
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port: credentials for one origin are for no other."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
 
 
-def _cause(error: BaseException) -> str:
-    if isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError)):
-        return "it took too long to answer"
+def count_of(header: str | None) -> int | None:
+    """The number that a header gives, or None where it gives none."""
+    return int(header) if header is not None and _COUNT.fullmatch(header) else None
+
+
+def _unavailable(file: RemoteFile, error: Exception, limits: Limits) -> StoreError:
+    return StoreError(
+        ReasonCode.STORE_UNAVAILABLE,
+        f"{file.path} could not be read from its store: {_cause(error, limits)}",
+        path=file.path,
+    )
+
+
+def _cause(error: BaseException, limits: Limits) -> str:
+    if isinstance(error, urllib3.exceptions.ProxyError):
+        return f"the proxy of the environment failed, as {_cause(error.original_error, limits)}"
+    # Those that follow are time-outs too, in urllib3's classes.
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return "its host name cannot be resolved"
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        refused = isinstance(error.__cause__, ConnectionRefusedError)
+        return "the connection was refused" if refused else "there is no way to its host"
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError):
+        return (
+            "its host took too long to take the connection, more than the limit "
+            f"'connect_seconds' of {limits.connect_seconds:g}"
+        )
+    if isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError)):
+        return (
+            "it took too long to answer, more than the limit 'read_seconds' of "
+            f"{limits.read_seconds:g}"
+        )
     if isinstance(error, urllib3.exceptions.SSLError):
         return f"its TLS certificate or connection was refused ({error})"
     if isinstance(error, _Transient):
         return str(error)
     return "the connection failed or was closed"
+
+
+def _check_encoding(file: RemoteFile, response: urllib3.BaseHTTPResponse) -> None:
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise _protocol(file, f"it was sent with encoding {encoding}")
 
 
 def _changed(file: RemoteFile, what: str) -> StoreError:

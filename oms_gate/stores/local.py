@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from threading import Event
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores.snapshot import CHUNK_BYTES, Snapshot, StoredFile, listed
+from oms_gate.stores.snapshot import CHUNK_BYTES, Snapshot, StoredFile, listed, too_many
+from oms_gate.stores.store import too_late, within
 from oms_gate.verdict import ReasonCode
+
+_CACHE_FOLDER = re.compile(r"(?:models|datasets|spaces)--.+")
 
 
 @dataclass(frozen=True)
@@ -29,40 +35,77 @@ class LocalStore:
     def snapshot(self, reference: Reference) -> Snapshot:
         """See `Store.snapshot`."""
         named = Path(reference.location)
+        root = _resolved(named)
+        # The operator named this one file, so a link to it is as good as its target.
+        single = root.is_file()
+        abandoned = Event()
+
+        def walk() -> list[tuple[StoredFile, str]]:
+            entries = [(named.name, str(root))] if single else _walk(root, self.limits)
+            found = []
+            for path, target in entries:
+                if abandoned.is_set():
+                    raise too_late(self.limits.listing_seconds)
+                found.append((_described(path, target), target))
+            return found
+
         try:
-            root = named.resolve(strict=True)
-            # The operator named this one file, so a link to it is as good as its target.
-            entries = [(named.name, str(root))] if root.is_file() else list(_walk(root))
+            found = within(self.limits.listing_seconds, walk, abandoned.set)
         except OSError as error:
             raise _store_error(reference.location, error) from error
-
-        targets: dict[str, str] = {}
-        files = []
-        for path, target in entries:
-            targets[path] = target
-            try:
-                status = Path(target).lstat()
-            except OSError as error:
-                raise _store_error(path, error) from error
-            if not stat.S_ISREG(status.st_mode):
-                raise _unsafe(path, "is not a regular file")
-            files.append(StoredFile(path, status.st_size, version=_identity(status)))
-            if len(files) > self.limits.files:
-                break
+        targets = {file.path: target for file, target in found}
 
         def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[memoryview]:
             return _read(targets[file.path], file, start, end)
 
-        return Snapshot(reference, listed(files, self.limits), root.is_file(), read_range)
+        files = listed((file for file, _ in found), self.limits)
+        return Snapshot(reference, files, single, read_range)
 
 
-def _walk(root: Path) -> Iterator[tuple[str, str]]:
+def _resolved(named: Path) -> Path:
+    """Where a model is.
+
+    Raises:
+        StoreError: nowhere, or in a place that cannot be one model.
+    """
+    try:
+        root = named.resolve(strict=True)
+    except OSError as error:
+        raise _store_error(str(named), error) from error
+    except RuntimeError as error:  # It is a link to itself; since Python 3.13 an OSError.
+        raise _store_error(str(named), OSError(errno.ELOOP, os.strerror(errno.ELOOP))) from error
+    parts = ("snapshots", "blobs")
+    if _CACHE_FOLDER.fullmatch(root.name) and all((root / part).is_dir() for part in parts):
+        raise StoreError(
+            ReasonCode.STORE_UNSAFE_FILE,
+            f"{named} is a repository in the Hub's cache, with all its revisions; name a folder "
+            "below its snapshots/",
+        )
+    return root
+
+
+def _described(path: str, target: str) -> StoredFile:
+    try:
+        status = Path(target).lstat()
+    except OSError as error:
+        raise _store_error(path, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise _unsafe(path, "is not a regular file")
+    return StoredFile(path, status.st_size, version=_identity(status))
+
+
+def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, str]]:
     """Each file below `root`: its relative path, and the path that is opened for it."""
     blobs = _cache_blobs(root)
-    pending = [""]
+    pending, room = [""], limits.files
     while pending:
         folder = pending.pop()
-        with os.scandir(root / folder) as entries:
+        with os.scandir(root / folder) as scan:
+            # Folders count too, and nothing is taken in that is too much.
+            entries = list(islice(scan, room + 1))
+            room -= len(entries)
+            if room < 0:
+                raise too_many(limits)
             for entry in sorted(entries, key=lambda entry: entry.name):
                 path = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.is_symlink():

@@ -11,13 +11,15 @@ from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores.http import HttpReader, RemoteFile
-from oms_gate.stores.snapshot import Snapshot, StoredFile, listed
-from oms_gate.stores.store import StoreSettings, translated, within
+from oms_gate.stores.snapshot import Snapshot, StoredFile, listed, too_many
+from oms_gate.stores.store import StoreSettings, in_short, too_late, translated, unusable
 from oms_gate.verdict import ReasonCode
 
 # As long as the slowest transfer; each attempt to read signs its URL anew.
 _URL_SECONDS = 3600
 _HEADS_AT_ONCE = 32
+
+_Heads = list[tuple[str, Mapping[str, Any]]]
 
 
 class S3Store:
@@ -32,35 +34,33 @@ class S3Store:
         from s3fs import S3FileSystem
 
         options: dict[str, Any] = {**settings.options.get("s3", {})}
-        if not options.get("anon"):
-            # The older signature cannot be used for a URL with a session token or in all regions.
-            config = {"signature_version": "s3v4", **options.get("config_kwargs", {})}
-            options["config_kwargs"] = config
-        options["config_kwargs"] = {
-            "connect_timeout": limits.connect_seconds,
-            "read_timeout": limits.read_seconds,
-            "retries": {"max_attempts": limits.retries},
-            **options.get("config_kwargs", {}),
-        }
-        self._fs = S3FileSystem(skip_instance_cache=True, use_listings_cache=False, **options)
+        try:
+            self._fs = S3FileSystem(
+                skip_instance_cache=True, use_listings_cache=False, **_complete(options, limits)
+            )
+        except (TypeError, ValueError) as error:
+            raise unusable("s3", error) from error
         self._limits = limits
         self._private_hosts = settings.private_hosts
 
     def snapshot(self, reference: Reference) -> Snapshot:
         """See `Store.snapshot`."""
         with translated(lambda error: _store_error(error, reference.url)):
-            heads, single = within(
-                self._limits.listing_seconds, lambda: self._heads(reference.location)
-            )
-            # The bucket's own address may be private: the operator configured it.
-            example = self._fs.url(next(iter(heads)), expires=_URL_SECONDS)
+            heads, single, example = self._listed(reference.location)
+        # The bucket's own address may be private: the operator configured it.
         reader = HttpReader(
             self._limits, frozenset({urlsplit(example).hostname or "", *self._private_hosts})
         )
         prefix = (reference.location.rpartition("/")[0] if single else reference.location) + "/"
         pins: dict[str, tuple[str, str | None]] = {}
         files = []
-        for key, head in heads.items():
+        for key, head in heads:
+            size = head.get("ContentLength")
+            if not isinstance(size, int) or size < 0 or not key.startswith(prefix):
+                raise StoreError(
+                    ReasonCode.STORE_PROTOCOL,
+                    f"the store's entry for {key} has no size, or is not below {prefix}",
+                )
             version = head.get("VersionId")
             if version in (None, "", "null"):
                 version = None
@@ -69,7 +69,7 @@ class S3Store:
             files.append(
                 StoredFile(
                     path,
-                    head["ContentLength"],
+                    size,
                     sha256=_declared_sha256(head),
                     version=version or head.get("ETag"),
                 )
@@ -87,32 +87,99 @@ class S3Store:
             with translated(lambda error: _store_error(error, reference.url)):
                 yield from reader.chunks(remote, start, end)
 
-        return Snapshot(reference, listed(files, self._limits), single, read_range, reader.abort)
+        def close() -> None:
+            reader.close()
+            self._close()
 
-    def _heads(self, location: str) -> tuple[Mapping[str, Mapping[str, Any]], bool]:
-        """What the store says of each object, by key with bucket; and whether it is just one."""
+        return Snapshot(
+            reference, listed(files, self._limits), single, read_range, reader.abort, close
+        )
+
+    def _listed(self, location: str) -> tuple[_Heads, bool, str]:
+        """What the store says of each object, whether it is just one, and the URL of the first."""
         from fsspec.asyn import sync
+        from fsspec.exceptions import FSTimeoutError
 
-        listing: dict[str, dict[str, Any]] = self._fs.find(location, detail=True)
-        keys = [key for key, entry in listing.items() if entry["type"] == "file"]
+        seconds = self._limits.listing_seconds
+        try:
+            # Unlike a thread, a coroutine that is not waited for any more can be ended.
+            heads, single, example = sync(self._fs.loop, self._list, location, timeout=seconds)
+        except FSTimeoutError:
+            raise too_late(seconds) from None
+        return heads, single, example
+
+    async def _list(self, location: str) -> tuple[_Heads, bool, str]:
+        from botocore import exceptions
+
+        try:
+            await self._fs.set_session()
+        except (
+            TypeError,
+            ValueError,
+            exceptions.ProfileNotFound,
+            exceptions.ConfigParseError,
+            exceptions.ConfigNotFound,
+            exceptions.PartialCredentialsError,
+        ) as error:
+            raise unusable("s3", error) from error
+        bucket, _, prefix = location.partition("/")
+        keys = await self._keys(bucket, prefix + "/" if prefix else "")
+        single = not keys and bool(prefix)
+        if single:
+            keys = [prefix]
         if not keys:
             raise FileNotFoundError(location)
-        if len(keys) > self._limits.files:
-            keys = keys[: self._limits.files + 1]
         places = asyncio.Semaphore(_HEADS_AT_ONCE)
 
         async def head(key: str) -> Mapping[str, Any]:
-            bucket, _, name = key.partition("/")
             async with places:
                 answer: Mapping[str, Any] = await self._fs._call_s3(
-                    "head_object", Bucket=bucket, Key=name, ChecksumMode="ENABLED"
+                    "head_object", Bucket=bucket, Key=key, ChecksumMode="ENABLED"
                 )
                 return answer
 
-        async def heads() -> list[Mapping[str, Any]]:
-            return await asyncio.gather(*(head(key) for key in keys))
+        tasks = [asyncio.ensure_future(head(key)) for key in keys]
+        try:
+            heads = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        names = [f"{bucket}/{key}" for key in keys]
+        example = await self._fs._url(names[0], expires=_URL_SECONDS)
+        return list(zip(names, heads, strict=True)), single, example
 
-        return dict(zip(keys, sync(self._fs.loop, heads), strict=True)), keys == [location]
+    async def _keys(self, bucket: str, prefix: str) -> list[str]:
+        keys: list[str] = []
+        more: dict[str, Any] = {}
+        while True:
+            page = await self._fs._call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
+            keys += [entry["Key"] for entry in page.get("Contents", ())]
+            if len(keys) > self._limits.files:
+                raise too_many(self._limits)
+            if not page.get("IsTruncated"):
+                return keys
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _close(self) -> None:
+        """Close the client's own connections; s3fs does so as well when it is collected."""
+        client = getattr(self._fs, "_s3creator", None)
+        if client is not None:
+            self._fs.close_session(self._fs.loop, client)
+
+
+def _complete(options: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """The operator's options, and those that follow from the limits."""
+    if not options.get("anon"):
+        # The older signature cannot be used for a URL with a session token or in all regions.
+        config = {"signature_version": "s3v4", **options.get("config_kwargs", {})}
+        options["config_kwargs"] = config
+    options["config_kwargs"] = {
+        "connect_timeout": limits.connect_seconds,
+        "read_timeout": limits.read_seconds,
+        "retries": {"max_attempts": limits.retries},
+        **options.get("config_kwargs", {}),
+    }
+    return options
 
 
 def _declared_sha256(head: Mapping[str, Any]) -> str | None:
@@ -145,9 +212,10 @@ def _store_error(error: Exception, name: str) -> StoreError:
         )
     if isinstance(error, (exceptions.ClientError, LookupError, ValueError)):
         return StoreError(
-            ReasonCode.STORE_PROTOCOL, f"the store gave no usable listing of {name}: {error}"
+            ReasonCode.STORE_PROTOCOL,
+            f"the store gave no usable listing of {name}: {in_short(error)}",
         )
     return StoreError(
         ReasonCode.STORE_UNAVAILABLE,
-        f"the store could not be asked for {name}: {error or type(error).__name__}",
+        f"the store could not be asked for {name}: {in_short(error)}",
     )

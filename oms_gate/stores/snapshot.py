@@ -44,6 +44,8 @@ class Snapshot:
     files: by path; a single-file model has one, under its base name.
     single: whether the reference names one file rather than a folder.
     revision: the store's own (a commit), or a digest over paths and versions.
+    abort: ends every transfer under way; its reader gets an error at once.
+    close: releases the connections; nothing can be read afterwards.
     """
 
     reference: Reference
@@ -51,6 +53,7 @@ class Snapshot:
     single: bool
     read_range: RangeReader = field(repr=False)
     abort: Callable[[], None] = field(default=lambda: None, repr=False)
+    close: Callable[[], None] = field(default=lambda: None, repr=False)
 
     @property
     def revision(self) -> str:
@@ -131,9 +134,14 @@ def listed(files: Iterable[StoredFile], limits: Limits) -> dict[str, StoredFile]
             )
         listing[file.path] = file
         if len(listing) > limits.files:
-            raise StoreError(
-                ReasonCode.STORE_TOO_MANY_FILES,
-                f"the model has more than {limits.files} files; name the model's own folder, or "
-                "raise the limit 'files'",
-            )
+            raise too_many(limits)
     return listing
+
+
+def too_many(limits: Limits) -> StoreError:
+    """The error for a listing of more than `limits.files` files and folders."""
+    return StoreError(
+        ReasonCode.STORE_TOO_MANY_FILES,
+        f"the model has more than {limits.files} files and folders; name the model's own folder, "
+        "or raise the limit 'files'",
+    )

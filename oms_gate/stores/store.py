@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import ipaddress
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from oms_gate.errors import StoreError
+from oms_gate.errors import ConfigError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores.snapshot import Snapshot
-from oms_gate.verdict import ReasonCode
+from oms_gate.verdict import ReasonCode, printable
+
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_ERROR_CHARACTERS = 200
 
 T = TypeVar("T")
 
@@ -37,6 +42,11 @@ class StoreSettings(BaseModel):
         description="fsspec storage options by scheme, such as s3: {endpoint_url: ...}.",
     )
 
+    @field_validator("private_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_host, hosts))
+
 
 class Store(Protocol):
     """A place where models live."""
@@ -46,12 +56,17 @@ class Store(Protocol):
 
         Raises:
             StoreError: no such model or revision, no permission, or no usable answer.
+            ConfigError: the store cannot be opened as it is configured.
         """
 
 
 def open_store(reference: Reference, settings: StoreSettings, limits: Limits) -> Store:
-    """The store that a reference belongs to; its clients are imported only here."""
-    if reference.scheme == "file":
+    """The store that a reference belongs to; its clients are imported only here.
+
+    Raises:
+        ConfigError: its options cannot be meant.
+    """
+    if reference.scheme in ("file", "local"):
         from oms_gate.stores.local import LocalStore
 
         return LocalStore(limits)
@@ -77,16 +92,33 @@ def translated(translate: Callable[[Exception], StoreError]) -> Iterator[None]:
     """Turn whatever a store's client raises into a `StoreError` with a sentence."""
     try:
         yield
-    except StoreError:
+    except (ConfigError, StoreError):
         raise
     except Exception as error:
         raise translate(error) from error
 
 
-def within(seconds: float, call: Callable[[], T]) -> T:
+def unusable(scheme: str, error: Exception) -> ConfigError:
+    """The error for options, a package or a profile that a store's client cannot use."""
+    return ConfigError(
+        f"{scheme}:// cannot be used as it is configured: {in_short(error)}; check the options "
+        f"under 'stores' and the environment"
+    )
+
+
+def in_short(error: Exception) -> str:
+    """What a store or its client said, in one short line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = printable(text[:_ERROR_CHARACTERS])
+    return text if len(text) < _ERROR_CHARACTERS else text[: _ERROR_CHARACTERS - 1] + "…"
+
+
+def within(seconds: float, call: Callable[[], T], abandon: Callable[[], None] = lambda: None) -> T:
     """Run a store client's call, and stop waiting for it after `seconds`.
 
     The clients bound each request, not the whole of a listing in pages or of a slow transfer.
+
+    abandon: tells the call, when it is not waited for any more, to end soon.
 
     Raises:
         StoreError: it took longer.
@@ -104,11 +136,26 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     try:
         result, error = results.get(timeout=seconds)
     except queue.Empty:
-        raise StoreError(
-            ReasonCode.STORE_UNAVAILABLE,
-            f"the store did not give its listing or the signature within {seconds:g} seconds; try "
-            "again, or raise the limit 'listing_seconds'",
-        ) from None
+        abandon()
+        raise too_late(seconds) from None
     if error is not None:
         raise error
     return result  # type: ignore[return-value]  # no error: it is call's own result
+
+
+def too_late(seconds: float) -> StoreError:
+    """The error for a listing or a signature that took more than `seconds`."""
+    return StoreError(
+        ReasonCode.STORE_UNAVAILABLE,
+        f"the store did not give its listing or the signature within {seconds:g} seconds; try "
+        "again, or raise the limit 'listing_seconds'",
+    )
+
+
+def _host(text: str) -> str:
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(text.strip("[]")))
+    host = text.lower()
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"{text!r} is not a host name; write it without scheme, port and path")
+    return host

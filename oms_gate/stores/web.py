@@ -7,20 +7,24 @@ from html.parser import HTMLParser
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from oms_gate.errors import StoreError
-from oms_gate.limits import MIB, Limits
+from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores.http import HttpReader, RemoteFile
-from oms_gate.stores.snapshot import Snapshot, StoredFile, listed
+from oms_gate.stores.http import HttpReader, RemoteFile, count_of
+from oms_gate.stores.snapshot import Snapshot, StoredFile, listed, too_many
 from oms_gate.stores.store import StoreSettings, within
 from oms_gate.verdict import ReasonCode
 
-_INDEX_BYTES = 16 * MIB
+# What servers show in place of a listing, where it is there.
+_INDEX_PAGES = ("index.html", "index.htm")
 
 
 class WebStore:
     """``https://host/folder/`` with links to its files, or ``https://host/model.gguf``.
 
-    A folder is a page of type ``text/html`` at its address with a slash added.
+    A folder is what has a page at its address with a slash added. Its files are those, and only
+    those, to which that page links: a server may have files that it does not show. A page that
+    was put there in place of the server's own listing is refused, as it would hide what its
+    author likes.
     """
 
     def __init__(self, settings: StoreSettings, limits: Limits) -> None:
@@ -32,69 +36,82 @@ class WebStore:
         base = f"{reference.scheme}://{quote(reference.location, safe='/:')}"
         host = urlsplit(base).hostname or ""
         reader = HttpReader(self._limits, frozenset({host, *self._private_hosts}))
-        files, urls, single = within(self._limits.listing_seconds, lambda: self._list(reader, base))
+        found, single = within(
+            self._limits.listing_seconds, lambda: self._list(reader, base), reader.abort
+        )
+        files = listed((file for file, _ in found), self._limits)
+        urls = {file.path: url for file, url in found}
 
         def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[bytes]:
             url = urls[file.path]
             remote = RemoteFile(file.path, lambda: url, size=file.size, etag=file.version)
             return reader.chunks(remote, start, end)
 
-        return Snapshot(reference, listed(files, self._limits), single, read_range, reader.abort)
+        return Snapshot(reference, files, single, read_range, reader.abort, reader.close)
 
-    def _list(self, reader: HttpReader, base: str) -> tuple[list[StoredFile], dict[str, str], bool]:
+    def _list(self, reader: HttpReader, base: str) -> tuple[list[tuple[StoredFile, str]], bool]:
         urls, single = self._find(reader, base)
-        return [_described(reader, path, url) for path, url in urls.items()], urls, single
+        return [(_described(reader, path, url), url) for path, url in urls], single
 
-    def _find(self, reader: HttpReader, base: str) -> tuple[dict[str, str], bool]:
-        """The URL of each file by its path, and whether `base` is a file itself."""
+    def _find(self, reader: HttpReader, base: str) -> tuple[list[tuple[str, str]], bool]:
+        """The path and the URL of each file, and whether `base` is a file itself."""
         root = base + "/"
-        urls: dict[str, str] = {}
+        urls: list[tuple[str, str]] = []
         pending, folders = [root], 0
         # Folders count too: a server may invent them without end.
         while pending and len(urls) + len(pending) + folders <= self._limits.files:
             folder = pending.pop()
             folders += 1
             try:
-                page = _page(reader, folder)
+                page = self._page(reader, folder)
             except StoreError as error:
                 if folder == root and error.reason.code is ReasonCode.STORE_NOT_FOUND:
-                    return {unquote(base.rpartition("/")[2]): base}, True
+                    return [(unquote(base.rpartition("/")[2]), base)], True
                 raise
+            _check_own_listing(reader, folder)
             for url in _links(folder, page):
                 if url.endswith("/"):
                     pending.append(url)
                 else:
-                    urls[unquote(url.removeprefix(root))] = url
+                    urls.append((unquote(url.removeprefix(root)), url))
         if pending:
-            raise StoreError(
-                ReasonCode.STORE_TOO_MANY_FILES,
-                f"{base} has more than {self._limits.files} files and folders; name the model's "
-                "own folder, or raise the limit 'files'",
-            )
+            raise too_many(self._limits)
         return urls, False
+
+    def _page(self, reader: HttpReader, url: str) -> str:
+        page = bytearray()
+        for chunk in reader.chunks(RemoteFile(url, lambda: url), 0, None):
+            page += chunk
+            if len(page) > self._limits.listing_bytes:
+                raise StoreError(
+                    ReasonCode.STORE_TOO_MANY_FILES,
+                    f"the index page at {url} is longer than the limit 'listing_bytes' of "
+                    f"{self._limits.listing_bytes}",
+                )
+        return page.decode("utf-8", "replace")
 
 
 def _described(reader: HttpReader, path: str, url: str) -> StoredFile:
     headers = reader.head(RemoteFile(path, lambda: url))
-    length = headers.get("Content-Length", "")
-    return StoredFile(path, int(length) if length.isdigit() else None, version=headers.get("ETag"))
+    return StoredFile(path, count_of(headers.get("Content-Length")), version=headers.get("ETag"))
 
 
-def _page(reader: HttpReader, url: str) -> str:
-    page = bytearray()
-    for chunk in reader.chunks(RemoteFile(url, lambda: url), 0, None):
-        page += chunk
-        if len(page) > _INDEX_BYTES:
-            raise StoreError(
-                ReasonCode.STORE_TOO_MANY_FILES,
-                f"the index page at {url} is larger than {_INDEX_BYTES // MIB} MiB",
-            )
-    return page.decode("utf-8", "replace")
+def _check_own_listing(reader: HttpReader, folder: str) -> None:
+    """Raises StoreError where the page of a folder is a file in it."""
+    for name in _INDEX_PAGES:
+        url = folder + name
+        try:
+            reader.head(RemoteFile(url, lambda url=url: url))  # type: ignore[misc]
+        except StoreError as error:
+            if error.reason.code is not ReasonCode.STORE_NOT_FOUND:
+                raise
+        else:
+            raise _unusable_page(folder, f"is a page that somebody put there ({name})")
 
 
 def _links(folder: str, page: str) -> list[str]:
     """The files and folders directly in `folder` that a page links to, once each, in order."""
-    hrefs: dict[str, None] = {}
+    hrefs: dict[str, None] = {}  # in order
 
     class Anchors(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -106,8 +123,20 @@ def _links(folder: str, page: str) -> list[str]:
                 # Links elsewhere, and those that sort the index, are none of its files.
                 if inside in ("", url) or set("?#") & set(inside):
                     continue
-                if "/" not in inside.removesuffix("/"):
-                    hrefs[url] = None
+                if "/" in unquote(inside).removesuffix("/"):
+                    raise _unusable_page(folder, "links to what is not directly in it")
+                hrefs[url] = None
 
-    Anchors().feed(page)
+    try:
+        Anchors().feed(page)
+    except (AssertionError, ValueError) as error:  # of the parser, and of urljoin
+        raise _unusable_page(folder, "cannot be read as one") from error
     return list(hrefs)
+
+
+def _unusable_page(folder: str, what: str) -> StoreError:
+    return StoreError(
+        ReasonCode.STORE_PROTOCOL,
+        f"the listing of {folder} {what}, so nobody knows which files are there; let the server "
+        "write its own",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from oms_gate.oms.digests import HashType, new_hasher
-from oms_gate.oms.manifest import DEFAULT_EXCLUSIONS, Manifest, Resource
+from oms_gate.oms.manifest import EXCLUDED_FILES, EXCLUDED_FOLDERS, Manifest, Resource
 from oms_gate.stores import Snapshot
 
 
@@ -20,7 +20,7 @@ def manifest_of(
         SignatureError: nothing is left to sign, or a name cannot be signed.
         StoreError: the store failed.
     """
-    ignored = tuple(sorted({*DEFAULT_EXCLUSIONS, *ignore_paths}))
+    ignored = tuple(sorted({*EXCLUDED_FILES, *EXCLUDED_FOLDERS, *ignore_paths}))
     resources = []
     for path in sorted(snapshot.files):
         if any(path == out or path.startswith(out + "/") for out in ignored):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from oms_gate.errors import MeasureError, StepError
+from oms_gate.errors import MeasureError, StepError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType, new_hasher
 from oms_gate.oms.manifest import Resource
@@ -72,10 +72,6 @@ def measure(
     tasks = [_Task(path, resource) for path, parts in signed.items() for resource in parts]
     # The longest first, so that the last to end is a short one.
     tasks.sort(key=lambda task: _expected_bytes(snapshot, task), reverse=True)
-    bytes_total = sum(_expected_bytes(snapshot, task) for task in tasks)
-    left = {path: len(parts) for path, parts in signed.items()}
-    findings: list[Reason] = []
-    hashed = 0
     waiting: queue.SimpleQueue[_Task] = queue.SimpleQueue()
     ended: queue.SimpleQueue[_Task] = queue.SimpleQueue()
     stop = threading.Event()
@@ -97,24 +93,67 @@ def measure(
     for _ in range(min(limits.connections, len(tasks))):
         # Daemons: a reader that hangs in a system call must not keep the process alive.
         threading.Thread(target=work, name="oms-gate-measure", daemon=True).start()
+    report = _Reporter(snapshot, tasks, signed, on_progress)
+    findings: list[Reason] = []
+    pending = len(tasks)
     try:
-        while any(left.values()) and (report_all or not findings):
+        while pending and (report_all or not findings):
             done = _next(ended, deadline, limits)
             if done is not None:
-                left[done.path] -= 1
-                hashed += done.bytes_done
+                pending -= 1
                 if isinstance(done.error, StepError):
                     findings.append(done.error.reason)
                 elif done.error is not None:
                     raise done.error
-            if on_progress is not None:
-                on_progress(_progress(tasks, bytes_total, left))
+                report.ended(done)
+            report.show()
     finally:
         stop.set()
-        if any(left.values()):
+        if pending:
             snapshot.abort()
-    files = sum(1 for count in left.values() if not count)
-    return Measurement(files, hashed, tuple(findings))
+    return Measurement(report.files_done, report.bytes_hashed, tuple(findings))
+
+
+class _Reporter:
+    """Counts what was hashed, and tells of it from time to time."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        tasks: list[_Task],
+        signed: Mapping[str, tuple[Resource, ...]],
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.files_done = 0
+        self.bytes_hashed = 0
+        self._tasks = tasks
+        self._bytes_total = sum(_expected_bytes(snapshot, task) for task in tasks)
+        self._parts_left = {path: len(parts) for path, parts in signed.items()}
+        self._on_progress = on_progress
+        self._next_time = 0.0
+
+    def ended(self, task: _Task) -> None:
+        """Count a resource; a file counts when all of its resources were read to their end."""
+        if isinstance(task.error, StoreError):
+            return
+        self.bytes_hashed += task.bytes_done
+        self._parts_left[task.path] -= 1
+        if not self._parts_left[task.path]:
+            self.files_done += 1
+
+    def show(self) -> None:
+        """Tell how far the measurement is, unless that was told a moment ago."""
+        if self._on_progress is None or time.monotonic() < self._next_time:
+            return
+        self._next_time = time.monotonic() + _POLL_SECONDS
+        self._on_progress(
+            Progress(
+                bytes_done=sum(task.bytes_done for task in self._tasks),
+                bytes_total=self._bytes_total,
+                files_done=self.files_done,
+                files_total=len(self._parts_left),
+            )
+        )
 
 
 def _next(ended: queue.SimpleQueue[_Task], deadline: float, limits: Limits) -> _Task | None:
@@ -136,7 +175,7 @@ def _hash(snapshot: Snapshot, task: _Task, hash_type: HashType, stop: threading.
     hasher = new_hasher(hash_type)
     for chunk in snapshot.chunks(task.path, resource.start or 0, resource.end):
         if stop.is_set():
-            return
+            raise InterruptedError("the measurement was ended")
         hasher.update(chunk)
         task.bytes_done += len(chunk)
     found = hasher.hexdigest()
@@ -154,12 +193,3 @@ def _expected_bytes(snapshot: Snapshot, task: _Task) -> int:
     if task.resource.end is not None:
         return task.resource.end - (task.resource.start or 0)
     return snapshot.files[task.path].size or 0
-
-
-def _progress(tasks: list[_Task], bytes_total: int, left: Mapping[str, int]) -> Progress:
-    return Progress(
-        bytes_done=sum(task.bytes_done for task in tasks),
-        bytes_total=bytes_total,
-        files_done=sum(1 for count in left.values() if not count),
-        files_total=len(left),
-    )

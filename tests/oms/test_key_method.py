@@ -87,6 +87,19 @@ def test_a_key_in_the_bundle_is_never_trusted() -> None:
     refused(INVALID, named(mallory, hint=hint(forge.key())))
 
 
+def test_an_unknown_key_can_be_compared_with_the_trusted_ones() -> None:
+    mallory, keys = forge.key("mallory"), [forge.key(f"trusted {number}") for number in range(4)]
+    few = refused(UNTRUSTED, named(mallory, hint=hint(mallory)), trusting(*keys[:3]))
+    for private_key in (mallory, *keys[:3]):
+        assert hint(private_key) in few
+    assert "the SHA-256 of the public key's PEM" in few
+    many = refused(UNTRUSTED, named(mallory, hint=hint(mallory)), trusting(*keys))
+    assert "4 keys: key 0, key 1, key 2, key 3" in many
+    assert not any(hint(private_key) in many for private_key in keys)
+    without = refused(UNTRUSTED, named(mallory, rawBytes=raw(mallory)), trusting(keys[0]))
+    assert hint(keys[0]) in without
+
+
 @pytest.mark.parametrize(
     "change", [str.upper, lambda text: text[:-1], lambda text: f" {text}", lambda text: f"{text}0"]
 )

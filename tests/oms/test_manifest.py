@@ -70,6 +70,10 @@ def test_scope_is_told_by_whom() -> None:
         ".gitignore": "default",
         ".gitattributes": "default",
         ".github/workflows/x.yml": "default",
+        ".github": "default",
+        # Left out as files only: a folder of that name is nothing special.
+        ".gitattributes/x.py": None,
+        ".gitignore/x.py": None,
         ".gitmodules": None,
         "sub/.git": None,
         "sub/.github/x": None,

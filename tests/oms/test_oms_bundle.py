@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from oms_gate.errors import SignatureError, StepError
 from oms_gate.limits import Limits
-from oms_gate.oms.bundle import MOST_CERTIFICATES, parse_bundle
+from oms_gate.oms.bundle import MOST_CERTIFICATES, MOST_VALUES, parse_bundle
 from oms_gate.oms.dsse import pae
 from oms_gate.oms.trust import SigstoreRoot, Trust
 from oms_gate.oms.verify import inspect, verify
@@ -197,8 +199,53 @@ def test_the_size_limit_is_a_denial_that_names_it() -> None:
     assert caught.value.reason.code is ReasonCode.SIGNATURE_TOO_LARGE
 
 
+MEMORY = """
+import resource, sys
+from oms_gate.errors import SignatureError
+from oms_gate.limits import MIB, Limits
+from oms_gate.oms.bundle import parse_bundle
+count = int(sys.argv[2]) // len(sys.argv[1])
+data = ('{"mediaType":"x","a":[' + sys.argv[1] * count + "0]}").encode()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    parse_bundle(data, Limits())
+except SignatureError as error:
+    print(error, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("unit", ["[],", '{"":0},', "1.5,"])
+def test_many_tiny_values_take_no_memory(unit: str) -> None:
+    def run(size: int) -> tuple[str, int]:
+        command = [sys.executable, "-c", MEMORY, unit, str(size)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        message, mebibytes = done.stdout.splitlines()
+        return message, int(mebibytes)
+
+    message, mebibytes = run(16_000_000)
+    assert f"more than {MOST_VALUES} values" in message
+    assert mebibytes < 50
+    assert "media type" in run(10_000)[0]
+
+
+def test_the_longest_bundle_that_can_be_meant_is_read() -> None:
+    leaf = forge.issue_leaf("leaf")
+    payload = encode(forge.statement({f"{number},[{{": b"" for number in range(5000)}))
+    made = forge.certificate_bundle(payload, *[leaf] * MOST_CERTIFICATES)
+    assert len(parse_bundle(encode(made), LIMITS).certificates) == MOST_CERTIFICATES
+    made = sigstore_shaped()
+    entry = made["verificationMaterial"]["tlogEntries"][0]
+    entry["inclusionProof"]["hashes"] *= 63
+    assert parse_bundle(encode(made), LIMITS).log_entry is not None
+
+
+def test_an_empty_file_is_called_empty() -> None:
+    assert "is malformed: it is empty;" in refused(MALFORMED, b"")
+    assert "it is empty" not in refused(MALFORMED, b"x")
+
+
 def test_the_depth_limit_is_a_denial_that_names_it() -> None:
-    nested = "[" * 100_000 + "]" * 100_000
+    nested = "[" * 1000 + "]" * 1000
     text = encode(sound()).decode().replace("[]", nested, 1)
     assert "json_depth" in refused(MALFORMED, text.encode())
 

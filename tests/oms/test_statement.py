@@ -315,6 +315,22 @@ def test_the_reference_implementations_spellings_are_understood(
     refused(MALFORMED, signed(rooted(made)))
 
 
+def test_values_are_counted_before_they_are_decoded() -> None:
+    def ignoring(count: int) -> bytes:
+        paths = [f"p{number}" for number in range(count)]
+        return signed(with_("predicate.serialization.ignore_paths", paths))
+
+    limits = Limits(resources=len(statement()["predicate"]["resources"]))
+    verify(ignoring(9_000), trusting(), at=NOW, limits=limits)
+    with pytest.raises(SignatureError, match=r"values \(limits\.resources\)") as caught:
+        verify(ignoring(11_000), trusting(), at=NOW, limits=limits)
+    assert caught.value.reason.code is MALFORMED
+    verify(ignoring(11_000), trusting(), at=NOW, limits=Limits())
+    # Each name has as many commas as an entry has values of its own.
+    names = {f"{number},,,,": b"" for number in range(3000)}
+    verify(signed(statement(names)), trusting(), at=NOW, limits=Limits(resources=3000))
+
+
 def test_limits_are_denials() -> None:
     data = signed(statement())
     count = len(statement()["predicate"]["resources"])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from oms_gate.oms.strict_json import JsonObject, MalformedJson, parse
 
 DEPTH = 32
+VALUES = 100_000_000
 PLAIN = st.recursive(
     st.none()
     | st.booleans()
@@ -27,13 +28,13 @@ PLAIN = st.recursive(
 @given(PLAIN, st.booleans())
 def test_sound_json_is_read_as_python_reads_it(value: object, ascii_only: bool) -> None:
     data = json.dumps(value, ensure_ascii=ascii_only).encode()
-    assert parse(data, depth=200) == value
+    assert parse(data, depth=200, values=VALUES) == value
 
 
 @given(st.binary() | st.text('{}[]",:\\u0123d8e+-.aN \ufeff').map(str.encode))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     try:
-        value = parse(data, depth=DEPTH)
+        value = parse(data, depth=DEPTH, values=VALUES)
     except MalformedJson:
         return
     assert value == json.loads(data)
@@ -62,7 +63,9 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         (b'{"a": 1}', b'{"a": 1,}', "not JSON"),
         (b"{}", b"{}{}", "not JSON"),
         (b"{}", b"{} // done", "not JSON"),
-        (b"{}", b"", "not JSON"),
+        (b"{}", b"", "it is empty"),
+        (b"{}", b" \r\n", "it is empty"),
+        (b'{"a": "x"}', b'{"a": "x', r"starting at character 6\)"),
         (b"[" * DEPTH + b"]" * DEPTH, b"[" * 33 + b"]" * 33, "json_depth"),
         (b"[" * DEPTH + b"]" * DEPTH, b'{"a":' * 100_000, "json_depth"),
         (b'["\\"[[", ' + b"[" * 31 + b"]" * 32, b'["\\\\", ' + b"[" * 32 + b"]" * 33, "json_depth"),
@@ -70,17 +73,29 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     ],
 )
 def test_a_second_reading_is_refused(sound: bytes, attack: bytes, says: str) -> None:
-    parse(sound, depth=DEPTH)
+    parse(sound, depth=DEPTH, values=VALUES)
     with pytest.raises(MalformedJson, match=says):
-        parse(attack, depth=DEPTH)
+        parse(attack, depth=DEPTH, values=VALUES)
 
 
 def test_hostile_text_takes_no_longer_than_its_length() -> None:
     started = time.perf_counter()
     for attack in (b"[[" * 20 + b'"' + b'\\"' * 2_000_000, b'"' * 4_000_000, b"[" * 4_000_000):
         with pytest.raises(MalformedJson):
-            parse(attack, depth=DEPTH)
+            parse(attack, depth=DEPTH, values=VALUES)
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("unit", [b"[]", b'{"":0}', b"1.5", b'""', b"[[]]", b'{"":{}}'])
+def test_values_are_counted_before_they_are_decoded(unit: bytes) -> None:
+    few = b"[" + b",".join([unit] * 100) + b"]"
+    count = sum(map(few.count, (b",", b"[", b"{")))
+    parse(few, depth=DEPTH, values=count)
+    with pytest.raises(MalformedJson, match=rf"more than {count - 1} values \(limits\.some\)$"):
+        parse(few, depth=DEPTH, values=count - 1, limit="limits.some")
+    # Not even JSON, so nothing was decoded.
+    with pytest.raises(MalformedJson, match=r"more than 99 values$"):
+        parse(few + b"\xff", depth=DEPTH, values=99)
 
 
 OBJECT: dict[str, Any] = {

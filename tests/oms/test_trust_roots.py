@@ -51,15 +51,18 @@ def ed25519_pem() -> bytes:
 @pytest.mark.parametrize(
     ("pem", "says"),
     [
-        (b"", "exactly one"),
-        (b"not a key", "exactly one"),
-        (forge.public_pem(forge.key()) * 2, "exactly one"),
+        (b"", "holds no PEM at all"),
+        (b"not a key", "holds no PEM at all"),
+        (forge.public_pem(forge.key()) * 2, r"exactly one public key .* holds 2 parts"),
         (private_pem(), "private key"),
         (forge.public_pem(forge.key("small", ec.SECP224R1)), "P-256"),
         (forge.public_pem(forge.key("other", ec.SECP256K1)), "P-256"),
         (forge.public_pem(forge.rsa_key(2048)), "P-256"),
         (ed25519_pem(), "P-256"),
-        (forge.issue("root").pem, "not a public key"),
+        (
+            forge.issue("root").pem,
+            "exactly one public key in PEM, but its file holds a CERTIFICATE",
+        ),
         (forge.public_pem(forge.key())[:60] + b"\n-----END PUBLIC KEY-----\n", "not a public key"),
     ],
     ids=labelled,
@@ -68,6 +71,7 @@ def test_other_keys_are_refused(pem: bytes, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
         KeyRoot.from_pem("release", pem)
     assert "'release'" in str(caught.value)
+    assert "cryptography" not in str(caught.value)
 
 
 def test_each_certificate_of_a_file_is_an_anchor() -> None:
@@ -79,11 +83,20 @@ def test_each_certificate_of_a_file_is_an_anchor() -> None:
 
 
 @pytest.mark.parametrize(
-    "pem", [b"", b"x", private_pem(), forge.issue("root").pem[:200]], ids=labelled
+    ("pem", "says"),
+    [
+        (b"", "holds no PEM at all"),
+        (b"x", "holds no PEM at all"),
+        (private_pem(), "holds a PRIVATE KEY and no CERTIFICATE"),
+        (forge.public_pem(forge.key()), "holds a PUBLIC KEY and no CERTIFICATE"),
+        (forge.issue("root").pem[:200], "damaged"),
+    ],
+    ids=labelled,
 )
-def test_other_files_are_no_certificates(pem: bytes) -> None:
-    with pytest.raises(ConfigError, match="'corporate' are not certificates"):
+def test_other_files_are_no_certificates(pem: bytes, says: str) -> None:
+    with pytest.raises(ConfigError, match=f"'corporate' are not certificates.*{says}") as caught:
         CertificateRoot.from_pem("corporate", pem)
+    assert "cryptography" not in str(caught.value)
 
 
 def test_the_public_good_root_ships_with_the_package() -> None:

@@ -37,7 +37,7 @@ RULES: list[dict[str, Any]] = [
         "models": ["loose/*"],
         "signers": [BY_KEY],
         "allow_unsigned": ["assets/**", "*.log"],
-        "allow_ignored": ["build/*.json"],
+        "allow_ignored": ["build/*.json", ".github/hooks/*"],
         "assurance": "declared",
     },
     {"name": "Strict", "models": ["loose/strict"], "signers": [BY_KEY], "assurance": "bytes"},
@@ -48,6 +48,11 @@ RULES: list[dict[str, Any]] = [
         "assurance": "declared",
     },
     {"name": "Least", "models": ["least/*"], "signers": [BY_KEY], "assurance": "signature"},
+    {
+        "name": "Payload",
+        "models": ["payload/*", "hf://datasets/payload/*", "hf://spaces/payload/*"],
+        "signers": [BY_SIGSTORE],
+    },
     {"name": "Bucket", "models": ["s3://bucket/models"], "signers": [BY_KEY]},
     {"name": "Folder", "models": ["/srv/models/*"], "signers": [BY_KEY]},
 ]
@@ -134,7 +139,59 @@ CASES = [
     Case("an allowed end of line", unsigned("x.log\n", name="hf://loose/m"), {UNSIGNED}),
     Case("an unsigned file without a name", unsigned(""), {UNSIGNED}),
     Case("another rule's allowance", unsigned("assets/b.py"), {UNSIGNED}),
-    Case("ignored by the format", ignored(".github/x.py", scope="default")),
+    Case(
+        "ignored by the format",
+        ignored(".gitattributes", ".git/HEAD", ".github/a.md", ".github/b.png", scope="default"),
+    ),
+    Case("workflows", ignored(".github/workflows/x.yml", scope="default"), warn={IGNORED}),
+    Case(
+        "instructions to agents where the format signs nothing",
+        ignored(".github/skills/x/SKILL.md", ".github/copilot-instructions.md", scope="default"),
+        warn={IGNORED},
+    ),
+    *(
+        Case(
+            f"{path} where the format signs nothing",
+            ignored(path, scope="default"),
+            {IGNORED},
+            says=(path, "the format signs nothing", "allow_ignored"),
+        )
+        for path in (".github/pytorch_model.bin", ".github/x.py", ".git/x.gguf", ".github/x.zip")
+    ),
+    Case(
+        "allowed where the format signs nothing",
+        ignored(".github/hooks/x.sh", name="hf://loose/m", scope="default"),
+    ),
+    # What is an ornament of a model is the payload of a dataset or of a Space.
+    *(
+        Case(
+            f"{what} of {name}",
+            document(f"hf://{name}", unsigned=((what, 1),)),
+            {UNSIGNED} if name != "payload/x" else set(),
+            says=(what,) if name != "payload/x" else (),
+        )
+        for what in ("README.md", "train/a.png")
+        for name in ("datasets/payload/x", "spaces/payload/x", "payload/x")
+    ),
+    Case(
+        "a hidden README of a dataset",
+        ignored("README.md", name="hf://datasets/payload/x"),
+        {IGNORED},
+    ),
+    Case(
+        "what nobody loads from a dataset",
+        document(
+            "hf://datasets/payload/x",
+            unsigned=((".gitattributes", 1), ("old.sig", 1)),
+            ignored=((".cache/huggingface/x.lock", 1, "cache"), ("model.sig", 1, "signature")),
+        ),
+    ),
+    Case(
+        "a local copy of a download",
+        document(f"file:///c/models--example--model/snapshots/{'a' * 40}"),
+        {UNKNOWN},
+        says=("(a rule for hf://... does not cover its local copy;",),
+    ),
     Case("ignored bookkeeping", ignored(".cache/huggingface/x.lock", scope="cache")),
     # Row 6: the signer's ignore_paths hides what a loader reads.
     Case("hidden code", ignored("modeling_x.py"), {IGNORED}, says=("modeling_x.py",)),

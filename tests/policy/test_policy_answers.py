@@ -19,7 +19,7 @@ def test_a_whole_decision() -> None:
             "allow": True,
             "deny": [],
             "warn": [{"code": "my.warning", "msg": "Take care.\x1b[2J", "path": "a\u202eb"}],
-            "annotations": {"publisher": "x\n"},
+            "annotations": {"publisher": "x\n", "\u202ekey\x1b": "y"},
             "require": "declared",
         }
     )
@@ -33,7 +33,7 @@ def test_a_whole_decision() -> None:
                 policy_code="my.warning",
             ),
         ),
-        annotations={"publisher": "x\\n"},
+        annotations={"publisher": "x\\n", "\\u202ekey\\x1b": "y"},
         require=Assurance.DECLARED,
     )
 
@@ -85,9 +85,11 @@ def test_findings_are_in_order() -> None:
         {"code": "coverage.unsigned", "msg": "B.", "path": "b"},
         {"code": "coverage.missing", "msg": "C.", "path": "c"},
         {"code": "coverage.unsigned", "msg": "A.", "path": "a"},
+        {"code": "an operator's own", "msg": "Own."},
+        {"code": "publisher.unknown", "msg": "Who?"},
     ]
     deny = parse_decision({"allow": False, "deny": findings}).deny
-    assert [reason.message for reason in deny] == ["C.", "A.", "B.", "More."]
+    assert [reason.message for reason in deny] == ["Who?", "Own.", "C.", "A.", "B.", "More."]
 
 
 FINDING = {"code": "a", "msg": "b"}
@@ -133,6 +135,28 @@ def test_what_is_no_decision(value: object) -> None:
     with pytest.raises(PolicyError) as caught:
         parse_decision(value)
     assert caught.value.reason.code is ReasonCode.POLICY_ILL_TYPED
+    assert not any(words in str(caught.value) for words in ("instance", "input", "_", "permitted"))
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (None, "(the decision must be an object)"),
+        ({}, "(allow is missing)"),
+        ({"allow": 1}, "(allow must be true or false)"),
+        ({"allow": True, "denied": []}, "(denied is not a member that it may have)"),
+        ({"allow": True, "deny": {}}, "(deny must be a list)"),
+        ({"allow": True, "deny": ["no"]}, "(deny.0 must be an object)"),
+        ({"allow": True, "deny": [{**FINDING, "msg": ""}]}, "(deny.0.msg must not be empty)"),
+        ({"allow": True, "annotations": {"a": 1}}, "(annotations.a must be a string)"),
+        ({"allow": True, "annotations": []}, "(annotations must be an object)"),
+        ({"allow": True, "require": "most"}, "(require must be 'bytes' or 'declared')"),
+    ],
+)
+def test_what_is_wrong_is_said_plainly(value: object, says: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        parse_decision(value)
+    assert says in str(caught.value)
 
 
 JSON = st.recursive(

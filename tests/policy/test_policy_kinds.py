@@ -11,23 +11,32 @@ from oms_gate.policy.kinds import INERT, KINDS, kind_of
 EXAMPLES = {
     "weights": "model.safetensors m.gguf m.ggml m.onnx m.onnx_data m.onnx_data_12 m.onnx.data m.h5 "
     "m.keras m.tflite m.msgpack m.npz m.npy m.mlmodel saved_model.pb v.data-00000-of-00001 v.index "
+    "m.ort m.pdmodel yolo.weights m.lgb m.ubj m.cbm d.parquet d.arrow "
     "MODEL.SAFETENSORS LICENSE.safetensors README.md.gguf",
-    "pickle": "m.pt m.pth m.ckpt m.pkl m.pickle pytorch_model.bin m.joblib m.dill README.pkl",
+    "pickle": "m.pt m.pth m.ckpt m.pkl m.pickle pytorch_model.bin m.joblib m.dill "
+    "m.p m.skops README.pkl",
     "code": "modeling.py x.so x.so.1.2 x.dll x.dylib run.sh x.js n.ipynb k.cu README.py LICENSE.py "
+    "m.llamafile m.pyz requirements.txt a/Requirements-dev.txt dev_requirements.in .claude/x.py "
     ".md/x.py docs.md/x.py x.md.py X.PY .cache/huggingface/x.py Dockerfile __init__.py",
     "config": "config.json a.yaml a.yml a.toml a.ini a.cfg a.conf chat_template.jinja SKILL.md "
-    "model.safetensors.index.json Modelfile LICENSE.json",
+    "model.safetensors.index.json Modelfile LICENSE.json d.jsonl "
+    # Instructions to agents.
+    "AGENTS.md CLAUDE.md GEMINI.md sub/CLAUDE.local.md AGENTS.override.md a/skill.md .cursorrules "
+    ".windsurfrules .claude/agents/x.md sub/.Claude/x .cursor/rules/x.mdc .cursor/README.md "
+    ".github/copilot-instructions.md .github/skills/x/y.md .github/prompts/x.prompt.md",
     "tokenizer": "spiece.model tokenizer.json vocab.txt vocab.json merges.txt a.tiktoken",
     "archive": "a.zip a.tar a.tar.gz a.gz a.xz a.7z a.nemo a.whl README.zip",
     "image": "a.png a.jpg a.JPEG a.svg",
     "document": "README.md a.rst a.pdf a.bib LICENSE LICENSE.txt LICENCE-MIT NOTICE NOTICE.txt "
-    "README README.txt license_model.txt Copying",
+    "README README.txt license_model.txt Copying claude/x.md x.claude/x.md .github/x.md "
+    "copilot-instructions.md .github/skills.md AGENTS.other.md",
     "signature": "model.sig a.gguf.sig a.sigstore a.asc a.sig.json a.sigstore.json",
-    "vcs": ".gitattributes .gitignore a/.gitkeep",
+    "vcs": ".gitattributes .gitignore a/.gitkeep .claude/.gitignore",
     "cache": ".cache/huggingface/.gitignore .cache/huggingface/CACHEDIR.TAG "
     ".cache/huggingface/download/a/b.safetensors.metadata .cache/huggingface/download/x.lock",
     # What a loader may read, or what nobody knows: never inert.
-    "other": "notes.txt requirements.txt labels.txt model_params1.txt x.log a.wav data.csv x.xyz x "
+    "other": "notes.txt requirement.txt myrequirements.txt labels.txt model_params1.txt x.log "
+    "a.wav data.csv x.xyz x "
     ".md .sig LICENSE.exe2 README.md~ readme.md.bak licenses.md.x model. md sig "
     "x.metadata .cache/x.lock .cache/huggingface/x.incomplete a/.cache/huggingface/x.lock "
     ".CACHE/huggingface/x.lock .cache/huggingface/cachedir.tag .git/config readmepy",

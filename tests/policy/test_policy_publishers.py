@@ -144,6 +144,40 @@ def test_signers_that_are_refused(signer: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    "signer", [{}, {"method": "pgp"}, {"method": 5}, {"method": None}, {"methods": "key"}, "key", 5]
+)
+def test_methods_that_are_refused(signer: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        publisher(signers=[KEY, signer])
+    (mistake,) = caught.value.errors()
+    assert mistake["msg"] == "'method' must be sigstore, certificate or key"
+    assert mistake["loc"] == ("signers", 1)
+
+
+def test_signers_that_are_made_already() -> None:
+    signers = publisher(signers=[SIGSTORE, CERTIFICATE, KEY]).signers
+    assert publisher(signers=signers).signers == signers
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [ISSUER, f"{ISSUER}/oauth2", "https://localhost:5556/auth", "http://dex.internal:5556"],
+)
+def test_issuers(issuer: str) -> None:
+    assert publisher(signers=[{**SIGSTORE, "issuer": issuer}])
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    ["accounts.google.com", "google", "https://", "https:///x", "ftp://issuer.example", "HTTPS://x",
+     "https://a b", "https://*", "https://x?y", "https://x#y", "//issuer.example"],
+)  # fmt: skip
+def test_issuers_that_can_never_match(issuer: str) -> None:
+    with pytest.raises(ValidationError, match="can be no issuer: write the URL"):
+        publisher(signers=[{**SIGSTORE, "issuer": issuer}])
+
+
+@pytest.mark.parametrize(
     "changes",
     [{"name": ""}, {"models": []}, {"signers": []}, {"assurance": "most"}, {"model": ["x/*"]}],
 )

@@ -136,6 +136,16 @@ def test_a_provenance_without_bundles(provenance: object) -> None:
         engine.close()
 
 
+def test_a_revision_is_shown_escaped() -> None:
+    bundles = {"a\x1b[2J": {"revision": "\u202er"}, "b": {"revision": "7"}}
+    body = json.dumps({"result": {"allow": True}, "provenance": {"bundles": bundles}}).encode()
+    with serve(answer(body)) as server:
+        engine = ServerEngine(server.url)
+        assert engine.decide({}).allow
+        assert engine.revision == "a\\x1b[2J@\\u202er, b@7"
+        engine.close()
+
+
 # Configuration.
 
 

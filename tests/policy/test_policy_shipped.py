@@ -49,7 +49,7 @@ def test_opa_check(opa: Path) -> None:
 
 def test_the_schema_finds_misspelt_members(opa: Path, tmp_path: Path) -> None:
     text = (POLICIES / "admission.rego").read_text()
-    for right, wrong in (("input.model.name", "input.model.nmae"), ("file.kind ", "file.kinds ")):
+    for right, wrong in (("input.model.name", "input.model.nmae"), ("file.scope ", "file.scopes ")):
         path = tmp_path / "admission.rego"
         path.write_text(text.replace(right, wrong))
         command = [str(opa), "check", "-s", str(POLICIES / "input.schema.json"), str(path)]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from oms_gate.errors import ConfigError, PolicyError
 from oms_gate.limits import MIB, Limits
@@ -85,6 +86,12 @@ def test_ill_typed(build: Build, value: str) -> None:
     engine = build(f"decision := {value}")
     assert reason_of(engine) is ReasonCode.POLICY_ILL_TYPED
     engine.close()
+
+
+def test_time_for_a_policy_is_never_too_short_to_decide() -> None:
+    assert Limits(policy_seconds=0.05).policy_seconds == 0.05
+    with pytest.raises(ValidationError):
+        Limits(policy_seconds=0.049)
 
 
 def test_two_decisions_at_once(build: Build) -> None:

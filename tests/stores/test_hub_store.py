@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
 import pytest
 
 from oms_gate.errors import StoreError
@@ -13,6 +17,7 @@ from oms_gate.verdict import ReasonCode
 from tests.peers import faults
 from tests.peers.content import Repeated, sha256_of
 from tests.peers.hub import HubStandIn
+from tests.peers.wire import Response
 
 WEIGHTS = bytes(range(256)) * 1000
 LIMITS = Limits(read_seconds=1, connect_seconds=1, retries=1, minimum_bytes_per_second=1000)
@@ -144,10 +149,39 @@ def test_the_token_does_not_come_back_with_a_redirect(hub: HubStandIn) -> None:
     assert [record.authorized for record in hub.requests] == [True, False, False]
 
 
+def test_the_token_does_not_follow_to_another_host_at_the_same_port(hub: HubStandIn) -> None:
+    hub.create("org/private", files={"a.json": b"{}"}, private=True)
+    settings = StoreSettings(
+        private_hosts=("localhost",),
+        options={"hf": {"endpoint": hub.endpoint, "token": hub.token}},
+    )
+    listing = HubStore(settings, LIMITS).snapshot(Reference.parse("hf://org/private"))
+    elsewhere = hub.endpoint.replace("127.0.0.1", "localhost") + "/elsewhere"
+    hub.inject(faults.Redirect(elsewhere), "*a.json")
+    hub.clear()
+    with pytest.raises(StoreError):
+        read(listing, "a.json")
+    told = {record.path: record.authorized for record in hub.requests}
+    assert told.pop("/elsewhere") is False
+    assert set(told.values()) == {True}
+
+
 # Each row of what a hostile or broken range server does, hitting a range of the weights.
 HOSTILE: dict[str, tuple[faults.Fault, ReasonCode]] = {
     "200 instead of 206": (faults.IgnoreRange(), ReasonCode.STORE_PROTOCOL),
     "wrong Content-Range": (faults.WrongContentRange(), ReasonCode.STORE_PROTOCOL),
+    "ends elsewhere": (
+        faults.SetHeaders({"Content-Range": "bytes 1000-200000/256000"}),
+        ReasonCode.STORE_PROTOCOL,
+    ),
+    "starts elsewhere": (
+        faults.SetHeaders({"Content-Range": "bytes 1001-199999/256000"}),
+        ReasonCode.STORE_PROTOCOL,
+    ),
+    "another size": (
+        faults.SetHeaders({"Content-Range": "bytes 1000-199999/256001"}),
+        ReasonCode.STORE_CHANGED,
+    ),
     "no Content-Range": (faults.SetHeaders({"Content-Range": None}), ReasonCode.STORE_PROTOCOL),
     "longer body": (faults.BodyLength(+1), ReasonCode.STORE_PROTOCOL),
     "shorter body": (faults.BodyLength(-1), ReasonCode.STORE_PROTOCOL),
@@ -155,6 +189,7 @@ HOSTILE: dict[str, tuple[faults.Fault, ReasonCode]] = {
     "always dropped": (faults.Drop(), ReasonCode.STORE_UNAVAILABLE),
     "gzip": (faults.Gzip(), ReasonCode.STORE_PROTOCOL),
     "gzip bomb": (faults.GzipBomb(20_000_000), ReasonCode.STORE_PROTOCOL),
+    "encoded": (faults.SetHeaders({"Content-Encoding": "br"}), ReasonCode.STORE_PROTOCOL),
     "endless": (faults.Endless(), ReasonCode.STORE_PROTOCOL),
     "a byte at a time": (faults.Slow(20), ReasonCode.STORE_TOO_SLOW),
     "silence": (faults.Stall(30), ReasonCode.STORE_UNAVAILABLE),
@@ -162,6 +197,8 @@ HOSTILE: dict[str, tuple[faults.Fault, ReasonCode]] = {
     "429": (faults.too_many_requests(0), ReasonCode.STORE_UNAVAILABLE),
     "403": (faults.Status(403), ReasonCode.STORE_FORBIDDEN),
     "404": (faults.Status(404), ReasonCode.STORE_NOT_FOUND),
+    "410": (faults.Status(410), ReasonCode.STORE_NOT_FOUND),
+    "416": (faults.Status(416), ReasonCode.STORE_CHANGED),
     "412": (faults.Status(412), ReasonCode.STORE_CHANGED),
     "418": (faults.Status(418), ReasonCode.STORE_PROTOCOL),
     "metadata address": (
@@ -172,6 +209,9 @@ HOSTILE: dict[str, tuple[faults.Fault, ReasonCode]] = {
         faults.Redirect("http://127.0.0.2:1/x"),
         ReasonCode.STORE_UNAVAILABLE,
     ),
+    "another protocol": (faults.Redirect("ftp://localhost/x"), ReasonCode.STORE_REDIRECT_REFUSED),
+    "nowhere": (faults.Redirect("http://:80/x"), ReasonCode.STORE_REDIRECT_REFUSED),
+    "no place": (faults.Status(302), ReasonCode.STORE_REDIRECT_REFUSED),
     "file": (faults.Redirect("file:///etc/passwd"), ReasonCode.STORE_REDIRECT_REFUSED),
     "credentials": (faults.Redirect("http://a:b@localhost/"), ReasonCode.STORE_REDIRECT_REFUSED),
 }
@@ -208,6 +248,29 @@ def test_a_redirect_to_a_private_host_needs_permission(hub: HubStandIn, model: s
     assert caught.value.reason.code is not ReasonCode.STORE_REDIRECT_REFUSED
 
 
+def test_no_more_redirects_than_allowed(hub: HubStandIn, model: str) -> None:
+    """The weights are one redirect away."""
+    weights = "sub/model.safetensors"
+    one = snapshot(hub, "hf://org/model", limits=LIMITS.model_copy(update={"redirects": 1}))
+    assert read(one, weights) == WEIGHTS
+    none = snapshot(hub, "hf://org/model", limits=LIMITS.model_copy(update={"redirects": 0}))
+    with pytest.raises(StoreError) as caught:
+        read(none, weights)
+    assert caught.value.reason.code is ReasonCode.STORE_REDIRECT_REFUSED
+
+
+@pytest.mark.parametrize("status", [203, 206])
+def test_another_answer_is_not_taken_for_the_file(hub: HubStandIn, model: str, status: int) -> None:
+    """The whole file was asked for, and as many bytes are sent as it has."""
+    listing = snapshot(hub, "hf://org/model")
+    size = len(WEIGHTS)
+    part = {"Content-Range": f"bytes 5-{size + 4}/{size + 5}"}
+    hub.inject(faults.Status(status, part, WEIGHTS), "*model.safetensors", origin="cdn")
+    with pytest.raises(StoreError) as caught:
+        read(listing, "sub/model.safetensors")
+    assert caught.value.reason.code is ReasonCode.STORE_PROTOCOL
+
+
 def test_a_redirect_loop_ends(hub: HubStandIn, model: str) -> None:
     listing = snapshot(hub, "hf://org/model")
     hub.inject(faults.Redirect(f"{hub.cdn.url}/loop"), origin="cdn")
@@ -225,6 +288,88 @@ def test_a_passing_failure_is_survived(hub: HubStandIn, model: str, fault: fault
     listing = snapshot(hub, "hf://org/model")
     hub.inject(fault, "*model.safetensors", origin="cdn", times=1)
     assert read(listing, "sub/model.safetensors") == WEIGHTS
+
+
+def test_failures_are_survived_as_often_as_allowed(hub: HubStandIn, model: str) -> None:
+    limits = LIMITS.model_copy(update={"retries": 2})
+    listing = snapshot(hub, "hf://org/model", limits=limits)
+    for failures in (2, 3):
+        hub.clear()
+        hub.inject(faults.Status(503), "*model.safetensors", origin="cdn", times=failures)
+        if failures == 2:
+            assert read(listing, "sub/model.safetensors") == WEIGHTS
+        else:
+            with pytest.raises(StoreError) as caught:
+                read(listing, "sub/model.safetensors")
+            assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+        assert sum(record.origin == "cdn" for record in hub.requests) == 3
+
+
+def test_a_long_transfer_may_fail_more_often(hub: HubStandIn) -> None:
+    """Every 70 megabytes, and never twice at one place."""
+    size = 220 * 1024 * 1024
+    hub.create("org/big", files={"w.safetensors": Repeated(b"x" * 65536, size)})
+    listing = snapshot(hub, "hf://org/big")
+    hub.inject(faults.Truncate(70 * 1024 * 1024), "*w.safetensors", origin="cdn")
+    assert LIMITS.retries < 3
+    assert sum(len(chunk) for chunk in listing.chunks("w.safetensors")) == size
+
+
+def test_a_server_says_when_to_come_back_within_reason(hub: HubStandIn, model: str) -> None:
+    listing = snapshot(hub, "hf://org/model")
+    for told, least, most in [(1, 0.9, 10), (3600, 0.9, 10)]:
+        hub.inject(faults.too_many_requests(told), "*model.safetensors", origin="cdn", times=1)
+        start = time.monotonic()
+        assert read(listing, "sub/model.safetensors") == WEIGHTS
+        assert least < time.monotonic() - start < most
+
+
+@dataclass(frozen=True)
+class Tiring(faults.AnswerFault):
+    """Fast at first, then `pause` seconds between every two thousand bytes."""
+
+    fast: int
+    pause: float
+
+    def spoil(self, response: Response) -> None:
+        response.blocks = self._slower(response.blocks)
+
+    def _slower(self, blocks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+        content = b"".join(blocks)
+        yield content[: self.fast]
+        for start in range(self.fast, len(content), 2000):
+            time.sleep(self.pause)
+            yield content[start : start + 2000]
+
+
+def test_a_server_that_tires_is_too_slow(hub: HubStandIn) -> None:
+    """A fast start is no credit for what comes after it."""
+    hub.create("org/tiring", files={"w.safetensors": bytes(220_000)})
+    limits = Limits(read_seconds=0.5, minimum_bytes_per_second=40_000)
+    listing = snapshot(hub, "hf://org/tiring", limits=limits)
+    assert len(read(listing, "w.safetensors")) == 220_000
+    hub.inject(Tiring(200_000, 0.2), "*w.safetensors", origin="cdn")
+    with pytest.raises(StoreError) as caught:
+        read(listing, "w.safetensors")
+    assert caught.value.reason.code is ReasonCode.STORE_TOO_SLOW
+
+
+@dataclass(frozen=True)
+class Short(faults.AnswerFault):
+    """A body that ends too early and properly, of an unknown length."""
+
+    def spoil(self, response: Response) -> None:
+        response.blocks, response.length = [b"".join(response.blocks)[:1000]], None
+
+
+def test_an_answer_that_ends_early_is_resumed(hub: HubStandIn, model: str) -> None:
+    listing = snapshot(hub, "hf://org/model")
+    hub.inject(Short(), "*model.safetensors", origin="cdn", times=1)
+    assert read(listing, "sub/model.safetensors") == WEIGHTS
+    hub.inject(Short(), "*model.safetensors", origin="cdn")
+    with pytest.raises(StoreError) as caught:
+        read(listing, "sub/model.safetensors")
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
 
 
 def test_a_broken_transfer_is_resumed_at_its_byte(hub: HubStandIn, model: str) -> None:
@@ -265,6 +410,50 @@ def test_another_commit_or_digest_on_the_way_is_refused(hub: HubStandIn, model: 
         assert caught.value.reason.code is ReasonCode.STORE_CHANGED, header
 
 
+def test_another_commit_of_a_small_file_is_refused(hub: HubStandIn, model: str) -> None:
+    """It comes without a redirect."""
+    listing = snapshot(hub, "hf://org/model")
+    assert read(listing, "config.json") == b"{}"
+    hub.inject(faults.SetHeaders({"X-Repo-Commit": "0" * 40}), "*config.json")
+    with pytest.raises(StoreError) as caught:
+        read(listing, "config.json")
+    assert caught.value.reason.code is ReasonCode.STORE_CHANGED
+
+
+@pytest.mark.parametrize(
+    ("reference", "request_path", "path"),
+    [
+        ("hf://org/model@main", "/api/models/org/model/tree/*", "sub/model.safetensors"),
+        ("hf://org/model@main/sub", "/api/models/org/model/paths-info/*", "model.safetensors"),
+        (
+            "hf://org/model@main/sub/model.safetensors",
+            "/api/models/org/model/paths-info/*",
+            "model.safetensors",
+        ),
+    ],
+)
+def test_a_branch_that_moves_during_the_listing_changes_nothing(
+    hub: HubStandIn, model: str, reference: str, request_path: str, path: str
+) -> None:
+    def move() -> None:
+        hub.commit("org/model", {"sub/model.safetensors": b"other"})
+
+    hub.inject(faults.CallBefore(move), request_path, times=1)
+    listing = snapshot(hub, reference)
+    assert hub.head("org/model") != model
+    assert listing.revision == model
+    assert listing.files[path].size == len(WEIGHTS)
+    assert read(listing, path) == WEIGHTS
+
+
+@pytest.mark.parametrize("sha", [None, "", 7])
+def test_a_hub_that_names_no_commit_is_refused(hub: HubStandIn, model: str, sha: object) -> None:
+    hub.inject(faults.EditJson(lambda info: {**info, "sha": sha}), "/api/models/org/model*")
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, "hf://org/model")
+    assert caught.value.reason.code is ReasonCode.STORE_PROTOCOL
+
+
 @pytest.mark.parametrize(
     "path", ["../x", "/etc/passwd", "a/../b", "a//b", "a\\b", "a\nb", "./a", "a/"]
 )
@@ -293,6 +482,48 @@ def test_a_listing_that_is_none_is_refused(hub: HubStandIn, model: str, body: by
     with pytest.raises(StoreError) as caught:
         snapshot(hub, "hf://org/model")
     assert caught.value.reason.code in {ReasonCode.STORE_PROTOCOL, ReasonCode.STORE_UNAVAILABLE}
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (faults.Status(401), ReasonCode.STORE_FORBIDDEN),
+        (faults.Status(403), ReasonCode.STORE_FORBIDDEN),
+        (faults.Status(418), ReasonCode.STORE_PROTOCOL),
+        (faults.Body(b'[{"type": "file"}]'), ReasonCode.STORE_PROTOCOL),
+        (faults.EditJson(lambda _: [{"type": "file", "path": "a"}]), ReasonCode.STORE_PROTOCOL),
+    ],
+    ids=["401", "403", "418", "no path", "no size"],
+)
+def test_a_listing_is_refused_for_what_is_wrong(
+    hub: HubStandIn, model: str, fault: faults.Fault, code: ReasonCode
+) -> None:
+    hub.inject(fault, "/api/models/org/model/tree/*")
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, "hf://org/model")
+    assert caught.value.reason.code is code, caught.value
+
+
+def test_an_offline_client_cannot_decide(
+    hub: HubStandIn, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, "hf://org/model")
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+    assert "HF_HUB_OFFLINE" in caught.value.reason.message
+
+
+def test_a_listing_without_end_is_not_waited_for(hub: HubStandIn) -> None:
+    """The pages that would come after too many files are not asked for."""
+    hub.state.page_size = 10
+    hub.create("org/many", files={f"{number}.txt": b"" for number in range(100)})
+    with pytest.raises(StoreError) as caught:
+        snapshot(hub, "hf://org/many", limits=Limits(files=15))
+    assert caught.value.reason.code is ReasonCode.STORE_TOO_MANY_FILES
+    assert sum("/tree/" in record.path for record in hub.requests) == 2
 
 
 def test_more_files_than_allowed(hub: HubStandIn) -> None:

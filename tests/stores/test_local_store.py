@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,26 @@ def test_a_link_out_of_the_blobs_is_refused(tmp_path: Path, target: str) -> None
     assert caught.value.reason.code is ReasonCode.STORE_UNSAFE_FILE
 
 
+@pytest.mark.parametrize("inside", ["blobs/etag", "blobs/folder/etag", "blobs-of-another/etag"])
+def test_a_link_that_leads_out_by_way_of_the_blobs_is_refused(tmp_path: Path, inside: str) -> None:
+    """What counts is where a link ends, not what is written in it."""
+    repository = tmp_path / "models--org--name"
+    folder = repository / "snapshots" / ("0" * 40)
+    for place in (repository / "blobs", repository / "blobs-of-another", folder, tmp_path / "out"):
+        place.mkdir(parents=True)
+    (tmp_path / "out" / "etag").write_bytes(b"x")
+    (repository / "blobs-of-another" / "etag").write_bytes(b"x")
+    (repository / "blobs" / "etag").symlink_to(tmp_path / "out" / "etag")
+    (repository / "blobs" / "folder").symlink_to(tmp_path / "out")
+    (repository / "blobs" / "good").write_bytes(b"x")
+    (folder / "config.json").symlink_to("../../blobs/good")
+    assert content(snapshot(folder), "config.json") == b"x"
+    (folder / "other.json").symlink_to(f"../../{inside}")
+    with pytest.raises(StoreError) as caught:
+        snapshot(folder)
+    assert caught.value.reason.code is ReasonCode.STORE_UNSAFE_FILE
+
+
 def test_links_in_a_plain_folder_are_refused(tmp_path: Path) -> None:
     model = tmp_path / "model"
     model.mkdir()
@@ -105,6 +126,23 @@ def _to_link(path: Path) -> None:
     path.symlink_to("elsewhere")
 
 
+def _replace_unseen(path: Path) -> None:
+    """Another file of the same size and time."""
+    _replace(path)
+    os.utime(path, (1, 1))
+
+
+def _lengthen_unseen(path: Path) -> None:
+    """More of the same, in the same file, at the same time."""
+    path.write_bytes(b"0123456789 and more")
+    os.utime(path, (1, 1))
+
+
+def _to_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -113,9 +151,22 @@ def _to_link(path: Path) -> None:
         lambda path: path.unlink(),
         _replace,
         _to_link,
+        _replace_unseen,
+        _lengthen_unseen,
+        _to_pipe,
     ],
-    ids=["rewritten", "truncated", "removed", "replaced", "linked"],
+    ids=[
+        "rewritten",
+        "truncated",
+        "removed",
+        "replaced",
+        "linked",
+        "replaced unseen",
+        "lengthened unseen",
+        "a pipe",
+    ],
 )
+@pytest.mark.timeout(20)
 def test_a_file_changed_after_the_listing_is_refused(
     tmp_path: Path, change: Callable[[Path], object]
 ) -> None:
@@ -124,7 +175,7 @@ def test_a_file_changed_after_the_listing_is_refused(
     listing = snapshot(tmp_path)
     change(tmp_path / "a")
     with pytest.raises(StoreError) as caught:
-        content(listing, "a")
+        next(listing.chunks("a"))  # Not one byte of it is given.
     assert caught.value.reason.code is ReasonCode.STORE_CHANGED
 
 
@@ -146,6 +197,34 @@ def test_nothing_there(tmp_path: Path) -> None:
     assert caught.value.reason.code is ReasonCode.STORE_NOT_FOUND
 
 
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the rights of root, which may read everything."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_what_may_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    listing = snapshot(tmp_path)
+    assert content(listing, "a") == b"x"
+    tmp_path.chmod(0o500)
+    (tmp_path / "a").chmod(0)
+    with as_nobody(), pytest.raises(StoreError) as caught:
+        content(listing, "a")
+    assert caught.value.reason.code is ReasonCode.STORE_FORBIDDEN
+    tmp_path.chmod(0)
+    with as_nobody(), pytest.raises(StoreError) as caught:
+        snapshot(tmp_path)
+    assert caught.value.reason.code is ReasonCode.STORE_FORBIDDEN
+    tmp_path.chmod(0o700)
+
+
 def test_too_many_files(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / name).touch()
@@ -155,7 +234,7 @@ def test_too_many_files(tmp_path: Path) -> None:
     assert caught.value.reason.code is ReasonCode.STORE_TOO_MANY_FILES
 
 
-@pytest.mark.parametrize("name", [b"a\nb", b"a\\b", b"\xff"])
+@pytest.mark.parametrize("name", [b"a\nb", b"a\\b", b"a\x7f", b"\xff"])
 def test_a_name_that_cannot_be_shown_is_refused(tmp_path: Path, name: bytes) -> None:
     with open(os.path.join(os.fsencode(tmp_path), name), "wb"):  # noqa: PTH118, PTH123
         pass
@@ -170,5 +249,68 @@ def test_the_revision_names_the_content(tmp_path: Path) -> None:
     os.utime(tmp_path / "a", (1, 1))
     first = snapshot(tmp_path).revision
     assert snapshot(tmp_path).revision == first
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert snapshot(tmp_path).revision != first
+    (tmp_path / "b").rename(tmp_path / "a")
+    assert snapshot(tmp_path).revision == first
     (tmp_path / "a").write_bytes(b"2")
     assert snapshot(tmp_path).revision != first
+
+
+def test_folders_count(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    (tmp_path / "a" / "x").touch()
+    assert set(snapshot(tmp_path, files=4).files) == {"a/x"}
+    with pytest.raises(StoreError) as caught:
+        snapshot(tmp_path, files=3)
+    assert caught.value.reason.code is ReasonCode.STORE_TOO_MANY_FILES
+
+
+def test_a_walk_ends_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in range(20):
+        (tmp_path / str(name)).mkdir()
+        (tmp_path / str(name) / "x").touch()
+    scanned: list[Path] = []
+    scandir = os.scandir
+
+    def counting(path: Path) -> object:
+        scanned.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", counting)
+    with pytest.raises(StoreError) as caught:
+        snapshot(tmp_path, files=22)
+    assert caught.value.reason.code is ReasonCode.STORE_TOO_MANY_FILES
+    assert len(scanned) == 4
+
+
+def test_a_walk_takes_no_longer_than_it_may(tmp_path: Path) -> None:
+    for number in range(2000):
+        (tmp_path / str(number)).touch()
+    reference = Reference.parse(str(tmp_path))
+    with pytest.raises(StoreError) as caught:
+        LocalStore(Limits(listing_seconds=0.0001)).snapshot(reference)
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+    assert len(LocalStore(Limits()).snapshot(reference).files) == 2000
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("a")
+    with pytest.raises(StoreError) as caught:
+        snapshot(tmp_path / "a")
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+
+
+def test_the_whole_of_a_cached_repository_is_no_model(tmp_path: Path) -> None:
+    for name, refused in [("models--org--name", True), ("mine", False)]:
+        for part in ("snapshots/main", "blobs"):
+            (tmp_path / name / part).mkdir(parents=True)
+        (tmp_path / name / "snapshots" / "main" / "a").write_bytes(b"abc")
+        assert content(snapshot(tmp_path / name / "snapshots" / "main"), "a") == b"abc"
+        if refused:
+            with pytest.raises(StoreError) as caught:
+                snapshot(tmp_path / name)
+            assert "snapshots/" in caught.value.reason.message
+        else:
+            assert set(snapshot(tmp_path / name).files) == {"snapshots/main/a"}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import socket
 import ssl
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +23,7 @@ from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings
+from oms_gate.stores.http import HttpReader, RemoteFile
 from oms_gate.stores.web import WebStore
 from oms_gate.verdict import ReasonCode
 from tests.models import new_key
@@ -134,10 +136,12 @@ def tls(folder: Path, certificate: Path) -> Iterator[int]:
         yield port
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"])
 def test_tls_with_an_authority_of_the_operators(
-    tls: int, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    tls: int, certificate: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, str(certificate))
     assert read(snapshot(f"https://localhost:{tls}/x.gguf"), "x.gguf") == b"weights"
 
 
@@ -176,3 +180,91 @@ def test_the_proxy_of_the_environment(folder: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         assert read(snapshot(url), "x.gguf") == b"weights"
         assert seen == []
+
+
+class RedirectingProxy(BaseHTTPRequestHandler):
+    """Answers for every host; the one called redirecting.test sends clients to `location`."""
+
+    seen: list[str]
+    location: str
+
+    def do_GET(self) -> None:
+        self.seen.append(self.path)
+        if self.path.startswith("http://redirecting.test/"):
+            self.send_response(302)
+            self.send_header("Location", self.location)
+        else:
+            self.send_response(200)
+            self.send_header("Content-Length", "7")
+        self.end_headers()
+        self.wfile.write(b"" if self.path.startswith("http://redirecting.test/") else b"weights")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host", "refused"),
+    [
+        ("models.test", False),
+        ("8.8.8.8", False),
+        ("10.0.0.1", True),
+        ("127.0.0.1", True),
+        ("169.254.169.254", True),
+        ("224.0.0.1", True),
+        ("[::1]", True),
+        ("[::ffff:10.0.0.1]", True),
+        ("[fd00::1]", True),
+    ],
+)
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_proxy_is_not_asked_for_a_private_address(
+    monkeypatch: pytest.MonkeyPatch, host: str, refused: bool, trusted: bool
+) -> None:
+    """It stands where such an address may lead somewhere."""
+    seen: list[str] = []
+    location = f"http://{host}/w"
+    handler = type("ThisProxy", (RedirectingProxy,), {"seen": seen, "location": location})
+    hosts = frozenset({"redirecting.test", *([host.strip("[]")] * trusted)})
+    with serving(handler) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy}")
+        reader = HttpReader(LIMITS, hosts)
+        chunks = reader.chunks(RemoteFile("w", lambda: "http://redirecting.test/w"), 0, None)
+        if refused and not trusted:
+            with pytest.raises(StoreError) as caught:
+                list(chunks)
+            assert caught.value.reason.code is ReasonCode.STORE_REDIRECT_REFUSED
+            assert seen == ["http://redirecting.test/w"]
+        else:
+            assert b"".join(chunks) == b"weights"
+            assert seen == ["http://redirecting.test/w", location]
+
+
+def test_no_redirect_over_tls_to_a_private_host(
+    tls: int, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its certificate does not make it public."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    file = RemoteFile("x.gguf", lambda: f"https://localhost:{tls}/x.gguf")
+    assert b"".join(HttpReader(LIMITS, frozenset({"localhost"})).chunks(file, 0, None))
+    with pytest.raises(StoreError) as caught:
+        list(HttpReader(LIMITS, frozenset({"models.test"})).chunks(file, 0, None))
+    assert caught.value.reason.code is ReasonCode.STORE_REDIRECT_REFUSED
+
+
+@pytest.mark.timeout(20)
+def test_a_host_that_does_not_take_the_connection_is_given_up() -> None:
+    """Its queue is full, and what comes after that waits for an answer."""
+    limits = Limits(connect_seconds=0.3, retries=0)
+    with ExitStack() as held:
+        listener = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = listener.getsockname()
+        for _ in range(4):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        file = RemoteFile("w", lambda: f"http://127.0.0.1:{address[1]}/w")
+        with pytest.raises(StoreError) as caught:
+            list(HttpReader(limits, frozenset({"127.0.0.1"})).chunks(file, 0, None))
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+    assert "too long" in caught.value.reason.message
