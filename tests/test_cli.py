@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import sigstore
 
 from oms_gate.verdict import ReasonCode
 from tests import models
@@ -417,18 +418,29 @@ def test_a_certificate_of_somebody_else(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     validity: dict[str, Any] = {"start": now - timedelta(days=1), "end": now + timedelta(days=1)}
     root = forge.issue("Root CA", **validity)
-    leaf = forge.issue_leaf("Publisher", root, **validity)
+    leaf = forge.issue_leaf("Publisher[/]", root, **validity)
     (tmp_path / "root.pem").write_bytes(root.pem)
     folder = models.write(tmp_path / "m", {**forge.FILES, "model.sig": forge.certified(leaf)})
     arguments = ["verify", folder, "--certificate-root", tmp_path / "root.pem"]
     for options, status in [
         ([], 0),
-        (["--identity", "CN=Publisher"], 0),
+        (["--identity", "CN=Publisher[/]"], 0),
         (["--identity", "CN=Mallory"], 1),
     ]:
         result = oms_gate(*arguments, *options)
         assert result.returncode == status, result.stdout + result.stderr
+        assert "CN=Publisher[/], attested by CN=Root CA" in result.stdout
     assert ReasonCode.PUBLISHER_WRONG_SIGNER in result.stdout
+
+
+def test_a_warning_is_shown_with_an_admission(model: Path) -> None:
+    public = model.parent / "key.pub"
+    assert "coverage.ignored" not in oms_gate("verify", model, "--public-key", public).stdout
+    models.write(model, {".github/release.yml": b"on: push"})
+    result = oms_gate("verify", model, "--public-key", public)
+    assert result.returncode == 0, result.stdout
+    assert ReasonCode.COVERAGE_IGNORED in result.stdout
+    assert ".github/release.yml" in result.stdout
 
 
 def test_names_cannot_forge_the_output(model: Path) -> None:
@@ -500,3 +512,18 @@ def test_a_sigstore_signature_needs_no_network() -> None:
     assert result.returncode == 1
     assert "stefanb@us.ibm.com" in result.stdout
     assert ReasonCode.PUBLISHER_WRONG_SIGNER in result.stdout
+
+
+@needs_corpus
+@pytest.mark.parametrize(("instance", "status"), [("sigstore", 0), ("sigstage", 1)])
+def test_a_trusted_root_replaces_the_public_one(tmp_path: Path, instance: str, status: int) -> None:
+    """The public Sigstore attested this signature, and the staging one did not."""
+    root = tmp_path / "trusted_root.json"
+    store = Path(sigstore.__file__).with_name("_store")
+    (found,) = store.glob(f"*tuf-repo-cdn.{instance}.dev/trusted_root.json")
+    root.write_bytes(found.read_bytes())
+    signer = ["--issuer", "https://sigstore.verify.ibm.com/oauth2", "--trusted-root", root]
+    model = CORPUS / "oms-reference" / "v1.1.0-sigstore"
+    result = oms_gate("verify", model, "--identity", "stefanb@us.ibm.com", *signer)
+    assert result.returncode == status, result.stdout + result.stderr
+    assert (ReasonCode.SIGSTORE_INVALID in result.stdout) == bool(status)

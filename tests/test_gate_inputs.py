@@ -5,6 +5,8 @@ Each attack is signed as it should be, and beside a twin that is admitted.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +18,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from oms_gate import Gate, Verdict
 from oms_gate.config import GateConfig
+from oms_gate.oms.manifest import Manifest, Resource
+from oms_gate.oms.sign import sign_with_key
 from oms_gate.oms.trust import KeyRoot, Trust
 from oms_gate.policy.decision import Decision
 from oms_gate.streaming.measure import Progress
@@ -215,6 +219,32 @@ def test_progress_is_told(
     assert {each.bytes_total for each in told} == {sum(map(len, models.FILES.values()))}
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("a defect"), ReasonCode.INTERNAL_ERROR),
+        (OSError(errno.EIO, "Input/output error"), ReasonCode.SYSTEM_IO),
+    ],
+)
+def test_a_defect_in_the_last_step_denies(
+    settings: dict[str, Any],
+    key: ec.EllipticCurvePrivateKey,
+    tmp_path: Path,
+    error: Exception,
+    code: ReasonCode,
+) -> None:
+    """Everything before it was good, and nothing was found to be bad."""
+
+    def fail(_: Progress) -> None:
+        raise error
+
+    folder = models.write(tmp_path / "m", signed(key))
+    assert check(settings, folder).admitted
+    verdict = check(settings, folder, on_progress=fail)
+    assert codes(verdict) == [code]
+    assert verdict.undecided
+
+
 def test_a_denied_measurement_proves_no_more_than_the_signature(
     settings: dict[str, Any], key: ec.EllipticCurvePrivateKey, tmp_path: Path
 ) -> None:
@@ -267,3 +297,26 @@ def test_the_policy_is_told_everything_and_heard(
     assert [file["path"] for file in coverage["unsigned"]] == ["x.py"]
     assert {file["path"] for file in coverage["ignored"]} == {"model.sig", "notes/a.md"}
     assert coverage["signed"]
+
+
+@pytest.mark.parametrize("allow_symlinks", [False, True])
+def test_the_policy_is_told_how_the_signer_signed(
+    key: ec.EllipticCurvePrivateKey, tmp_path: Path, allow_symlinks: bool
+) -> None:
+    manifest = Manifest(
+        serialization="files",
+        hash_type="sha256",
+        shard_size=None,
+        allow_symlinks=allow_symlinks,
+        ignore_paths=(),
+        resources=(Resource("a", hashlib.sha256(b"weights").hexdigest()),),
+    )
+    files = {"a": b"weights", "model.sig": sign_with_key(manifest, "model", key)}
+    folder = models.write(tmp_path / "m", files)
+    pem = models.public_pem(key)
+    trust = Trust(keys={"acme": KeyRoot.from_pem("acme", pem)}, certificates={}, sigstore={})
+    policy = Recording(Decision(allow=True))
+    gate = Gate(trust=trust, policy=policy)  # type: ignore[arg-type]
+    assert gate.check(str(folder)).admitted
+    assert policy.asked[0]["signature"]["allow_symlinks"] is allow_symlinks
+    assert policy.asked[0]["signature"]["sorted"] is True
