@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from oms_gate.oms.manifest import Manifest, Resource
-from oms_gate.policy.input import IgnoreScope
 from oms_gate.policy.kinds import kind_of
 from oms_gate.stores import Snapshot, StoredFile
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.verdict import IgnoreScope, Reason, ReasonCode
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,17 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from oms_gate.policy.kinds import Kind, kind_of
-from oms_gate.verdict import Assurance, FileFact, Model, Printable, Signature, Signer
+from oms_gate.verdict import (
+    Assurance,
+    FileFact,
+    IgnoreScope,
+    Model,
+    Printable,
+    Signature,
+    Signer,
+)
 
 INPUT_SCHEMA: Final = "oms-gate/input/v1"
-
-IgnoreScope = Literal["default", "signer", "signature", "cache"]
 
 
 @dataclass(frozen=True)
