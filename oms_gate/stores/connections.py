@@ -119,12 +119,13 @@ class Connections:
     def _manager(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
         host = parts.hostname or ""
+        # A written address is looked at beforehand; where a name leads, when it is connected to.
+        # Behind a proxy that stays unknown.
+        if host not in self._trusted and _is_internal(host):
+            raise _private(host, host)
         proxy = self._proxies.get(parts.scheme)
         if proxy is None or urllib.request.proxy_bypass(host):
             return self._direct
-        # Behind a proxy a written address can be looked at, but not where a name leads.
-        if host not in self._trusted and _is_internal(host):
-            raise _private(host, host)
         return proxy
 
 

@@ -205,9 +205,10 @@ HOSTILE: dict[str, tuple[faults.Fault, ReasonCode]] = {
         faults.Redirect("http://169.254.169.254/latest/meta-data/"),
         ReasonCode.STORE_REDIRECT_REFUSED,
     ),
+    # Nothing listens there: it is refused before it is connected to.
     "another private host": (
         faults.Redirect("http://127.0.0.2:1/x"),
-        ReasonCode.STORE_UNAVAILABLE,
+        ReasonCode.STORE_REDIRECT_REFUSED,
     ),
     "another protocol": (faults.Redirect("ftp://localhost/x"), ReasonCode.STORE_REDIRECT_REFUSED),
     "nowhere": (faults.Redirect("http://:80/x"), ReasonCode.STORE_REDIRECT_REFUSED),
