@@ -111,7 +111,7 @@ def progress_bar(title: str) -> Iterator[ProgressCallback]:
             bar.stop()
 
 
-def human_bytes(count: int) -> str:
+def _human_bytes(count: int) -> str:
     """A number of bytes with a binary unit."""
     size = float(count)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
@@ -146,7 +146,7 @@ def _signer_line(signer: Signer) -> str:
 def _coverage_line(coverage: Coverage) -> str:
     parts = [f"{coverage.signed} signed"]
     if coverage.measured:
-        parts.append(f"{coverage.measured} hashed ({human_bytes(coverage.measured_bytes)})")
+        parts.append(f"{coverage.measured} hashed ({_human_bytes(coverage.measured_bytes)})")
     left_out = [file for file in coverage.ignored if file.scope == "signer"]
     for word, files in (
         ("missing", coverage.missing),

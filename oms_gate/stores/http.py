@@ -245,7 +245,7 @@ class HttpReader:
         if status in (404, 410):
             raise StoreError(
                 ReasonCode.STORE_NOT_FOUND,
-                f"{file.path} is not there (HTTP {status})",
+                f"{file.path} is not there (HTTP {status}); restore it, or check the reference",
                 path=file.path,
             )
         if status in (412, 416):
@@ -401,6 +401,7 @@ def _protocol(file: RemoteFile, what: str) -> StoreError:
 def _redirect_refused(file: RemoteFile, where: str) -> StoreError:
     return StoreError(
         ReasonCode.STORE_REDIRECT_REFUSED,
-        f"the request for {file.path} was redirected {where}, and was not followed",
+        f"the request for {file.path} was redirected {where}, and was not followed; tell the "
+        "store's operator",
         path=file.path,
     )

@@ -230,7 +230,7 @@ class _Listing:
         if code == "RevisionNotFound":
             return StoreError(
                 ReasonCode.STORE_REVISION_NOT_FOUND,
-                f"{name} names a revision that the repository does not have",
+                f"{name} names a revision that its repository lacks; check what follows '@'",
             )
         if code == "EntryNotFound":
             return self._error(
@@ -250,11 +250,16 @@ class _Listing:
                 f"{self.endpoint} refuses access to {name} (HTTP {status}); check HF_TOKEN",
             )
         return StoreError(
-            ReasonCode.STORE_PROTOCOL, f"{self.endpoint} answered HTTP {status} for {name}"
+            ReasonCode.STORE_PROTOCOL,
+            f"{self.endpoint} answered HTTP {status} for {name}; check HF_ENDPOINT, or tell the "
+            "operator of that server",
         )
 
     def _error(self, code: ReasonCode, what: str) -> StoreError:
-        return StoreError(code, f"the repository of {self.reference.url} {what}")
+        return StoreError(
+            code,
+            f"the repository of {self.reference.url} {what}; check the reference, try again",
+        )
 
     def _malformed(self, what: str) -> StoreError:
         return StoreError(
