@@ -20,6 +20,10 @@ class ConfigError(OmsGateError):
     """The configuration, a trust file or a policy cannot be used; nothing was checked."""
 
 
+class SigningError(OmsGateError):
+    """A signature could not be made: a service or a token refused, failed, or gave no answer."""
+
+
 class StepError(OmsGateError):
     """A step of the flow refused the model, or could not decide."""
 

@@ -24,6 +24,7 @@ FLOORS = {
     "mistakes": 2,
     "config": 3,
     "gate": 3,
+    "signing": 3,
     "cli": 6,
 }
 # On the ground floor, who may use whom.

@@ -6,7 +6,7 @@ hash function: P-256 with SHA-256, P-384 with SHA-384, P-521 with SHA-512.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol, TypeGuard
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -24,18 +24,28 @@ _HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
 }
 
 
+class SigningKey(Protocol):
+    """A private key on P-256, P-384 or P-521, in memory or in a token.
+
+    The keys of ``cryptography`` are such keys.
+    """
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """Its public half."""
+
+    def sign(self, data: bytes, signature_algorithm: ec.ECDSA, /) -> bytes:
+        """The signature in DER over `data`, hashed as the algorithm says."""
+
+
 def pae(payload_type: str, payload: bytes) -> bytes:
     """The bytes that a DSSE signature signs; lengths are in bytes."""
     kind = payload_type.encode("utf-8")
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def is_supported(key: object) -> bool:
-    """Whether `key` may sign models: an elliptic curve key on P-256, P-384 or P-521."""
-    return (
-        isinstance(key, ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey)
-        and key.curve.name in _HASHES
-    )
+def is_supported(key: object) -> TypeGuard[ec.EllipticCurvePublicKey]:
+    """Whether `key` may sign models: a public key on P-256, P-384 or P-521."""
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _HASHES
 
 
 def verify(public_key: ec.EllipticCurvePublicKey, payload: bytes, signature: bytes) -> None:
@@ -54,9 +64,9 @@ def verify(public_key: ec.EllipticCurvePublicKey, payload: bytes, signature: byt
         ) from error
 
 
-def sign(private_key: ec.EllipticCurvePrivateKey, payload: bytes) -> bytes:
+def sign(key: SigningKey, payload: bytes) -> bytes:
     """The DER signature of an in-toto payload by a supported key."""
-    return private_key.sign(pae(PAYLOAD_TYPE, payload), _algorithm(private_key.curve))
+    return key.sign(pae(PAYLOAD_TYPE, payload), _algorithm(key.public_key().curve))
 
 
 def _algorithm(curve: ec.EllipticCurve) -> ec.ECDSA:

@@ -1,32 +1,37 @@
-"""Signing: a manifest and a key become a signature file (OMS v1.0, key-based signing)."""
+"""Signing: a manifest and a key become a signature file (OMS v1.0, key and certificate signing).
+
+The private key may lie anywhere: in memory, or in a token that only ever shows signatures.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Mapping, Sequence
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.oms import dsse
 from oms_gate.oms.bundle import MEDIA_TYPE
+from oms_gate.oms.dsse import SigningKey
 from oms_gate.oms.key import key_hint
 from oms_gate.oms.manifest import Manifest
 from oms_gate.oms.statement import serialize_statement
 
+Timestamper = Callable[[bytes], bytes]
+"""Has a message timestamped: the DER of the RFC 3161 response over it."""
 
-def sign_with_key(
-    manifest: Manifest, subject_name: str, private_key: ec.EllipticCurvePrivateKey
-) -> bytes:
-    """The signature file for `manifest`: JSON, laid out the same way each time.
+
+def payload_of(manifest: Manifest, subject_name: str) -> bytes:
+    """The statement that states `manifest`, ready to be signed.
 
     subject_name: the signer's word for the model.
-    private_key: on P-256, P-384 or P-521; the bundle names its public half by hint.
 
     Raises:
-        UsageError: the subject name is empty or no Unicode text, or the resources are not in
+        UsageError: the subject name is empty or no readable text, or the resources are not in
             code point order, as the specification wants them.
-        ConfigError: the key is on another curve.
     """
     if not subject_name or not subject_name.isprintable():
         raise UsageError(
@@ -34,24 +39,78 @@ def sign_with_key(
         )
     if not manifest.sorted_names:
         raise UsageError("the files to be signed must be listed in code point order")
-    if not dsse.is_supported(private_key):
+    return serialize_statement(manifest, subject_name)
+
+
+def sign_with_key(
+    manifest: Manifest,
+    subject_name: str,
+    key: SigningKey,
+    *,
+    timestamper: Timestamper | None = None,
+) -> bytes:
+    """The signature file for `manifest`: JSON, laid out the same way each time.
+
+    The bundle names the public half of `key` by its hint.
+
+    Raises:
+        UsageError: see `payload_of`.
+        ConfigError: the key is on another curve.
+    """
+    material = {"publicKey": {"hint": key_hint(key.public_key())}}
+    return _bundle(payload_of(manifest, subject_name), key, material, timestamper)
+
+
+def sign_with_certificate(
+    manifest: Manifest,
+    subject_name: str,
+    key: SigningKey,
+    chain: Sequence[x509.Certificate],
+    *,
+    timestamper: Timestamper | None = None,
+) -> bytes:
+    """The signature file for `manifest`, with the certificate that vouches for `key`.
+
+    chain: the signer's certificate, then the intermediate ones towards the root.
+
+    Raises:
+        UsageError: see `payload_of`.
+        ConfigError: the first certificate is not that of the key, or the key is on another curve.
+    """
+    if not chain or chain[0].public_key() != key.public_key():
+        raise ConfigError("the signing certificate belongs to another key than the one that signs")
+    certificates = [{"rawBytes": _base64(member.public_bytes(Encoding.DER))} for member in chain]
+    material = {"x509CertificateChain": {"certificates": certificates}}
+    return _bundle(payload_of(manifest, subject_name), key, material, timestamper)
+
+
+def _bundle(
+    payload: bytes,
+    key: SigningKey,
+    material: Mapping[str, object],
+    timestamper: Timestamper | None,
+) -> bytes:
+    if not dsse.is_supported(key.public_key()):
         raise ConfigError(
             "the signing key must be an elliptic curve key on P-256, P-384 or P-521, but is on "
-            f"{private_key.curve.name}"
+            f"{key.public_key().curve.name}"
         )
-    payload = serialize_statement(manifest, subject_name)
+    signature = dsse.sign(key, payload)
+    evidence: dict[str, object] = {"tlogEntries": []}
+    if timestamper is not None:
+        timestamp = {"signedTimestamp": _base64(timestamper(signature))}
+        evidence["timestampVerificationData"] = {"rfc3161Timestamps": [timestamp]}
     bundle = {
         "mediaType": MEDIA_TYPE,
-        "verificationMaterial": {
-            "publicKey": {"hint": key_hint(private_key.public_key())},
-            "tlogEntries": [],
-        },
+        "verificationMaterial": {**material, **evidence},
         "dsseEnvelope": {
-            "payload": base64.b64encode(payload).decode("ascii"),
+            "payload": _base64(payload),
             "payloadType": dsse.PAYLOAD_TYPE,
-            "signatures": [
-                {"sig": base64.b64encode(dsse.sign(private_key, payload)).decode("ascii")}
-            ],
+            "signatures": [{"sig": _base64(signature)}],
         },
     }
     return (json.dumps(bundle, indent=2) + "\n").encode("ascii")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

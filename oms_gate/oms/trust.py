@@ -74,7 +74,7 @@ class KeyRoot:
                 f"the trusted key {name!r} is not a public key in PEM: what its file holds between "
                 "BEGIN and END is damaged"
             ) from error
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not dsse.is_supported(key):
+        if not dsse.is_supported(key):
             raise ConfigError(
                 f"the trusted key {name!r} must be an elliptic curve key on P-256, P-384 or "
                 "P-521; models are signed with no others"

@@ -1,0 +1,1 @@
+"""Signing models where they lie: keys, tokens and services that make a signature."""
