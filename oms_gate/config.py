@@ -70,6 +70,15 @@ class TrustSettings(_Section):
     public_good: bool = Field(
         default=True, description="Whether to trust the public Sigstore, as root 'public-good'."
     )
+    timestamp_authorities: Mapping[str, FilePath] = Field(
+        default_factory=dict,
+        description="RFC 3161 authorities, PEM: the root, or the whole chain, of each. They prove "
+        "when a key or a certificate signed; a Sigstore root has its own.",
+    )
+    old_format: bool = Field(
+        default=False,
+        description="Whether to accept the format before OMS v1.0 where a certificate signed.",
+    )
 
     @model_validator(mode="after")
     def _names_are_free(self) -> TrustSettings:
@@ -228,6 +237,7 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
                     "keys": under(trust.keys),
                     "certificates": under(trust.certificates),
                     "sigstore": under(trust.sigstore),
+                    "timestamp_authorities": under(trust.timestamp_authorities),
                 }
             ),
             "policy": policy.model_copy(
@@ -262,6 +272,11 @@ def load_trust(settings: TrustSettings) -> Trust:
             for name, path in settings.certificates.items()
         },
         sigstore=sigstore,
+        timestamp_authorities={
+            name: CertificateRoot.from_pem(name, read_file(path, "the timestamp authority"))
+            for name, path in settings.timestamp_authorities.items()
+        },
+        old_format=settings.old_format,
     )
 
 

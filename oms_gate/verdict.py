@@ -47,6 +47,7 @@ class ReasonCode(StrEnum):
     # The publisher and the policy.
     PUBLISHER_UNKNOWN = "publisher.unknown"
     PUBLISHER_WRONG_SIGNER = "publisher.wrong-signer"
+    PUBLISHER_EXPIRED_SIGNER = "publisher.expired-signer"
     POLICY_DENIED = "policy.denied"
     POLICY_UNDEFINED = "policy.undefined"
     POLICY_ILL_TYPED = "policy.ill-typed"
@@ -153,6 +154,11 @@ class Signer(_Record):
     )
     chain: tuple[Printable, ...] = Field(
         default=(), description="Subjects from the leaf to the trust root (RFC 4514)."
+    )
+    expired_at: datetime | None = Field(
+        default=None,
+        description="Certificate: when the first certificate of the chain expired, if one has. A "
+        "timestamp proves that the signature was made before.",
     )
     key_sha256: str = Field(description="SHA-256 of the signing key's DER SPKI, in hex.")
     root: TrustRoot

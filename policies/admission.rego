@@ -70,7 +70,13 @@ trusting contains rule if {
 	some rule in covering
 	some signer in rule.signers
 	names(signer)
+	in_time(signer)
 }
+
+# A certificate that has expired since it signed is one that the rule's signer must allow.
+in_time(_) if input.signer.expired_at == null
+
+in_time(signer) if signer.allow_expired == true
 
 names(signer) if {
 	signer.method == "sigstore"
@@ -130,9 +136,24 @@ local_copy := " (a rule for hf://... does not cover its local copy; add its path
 deny contains {"code": "publisher.wrong-signer", "msg": msg} if {
 	count(covering) > 0
 	count(trusting) == 0
+	count(outlived) == 0
 	rules := concat(", ", {rule.name | some rule in covering})
 	signers := concat(" or ", {description(signer) | some rule in covering; some signer in rule.signers})
 	msg := $`{input.model.name} was signed by {found}, but its publisher rule ({rules}) names only {signers}; take the model from its publisher, or name this signer in gate.yaml`
+}
+
+# The rules that name the signer, but want a certificate that is still valid.
+outlived contains rule.name if {
+	some rule in covering
+	some signer in rule.signers
+	names(signer)
+	not in_time(signer)
+}
+
+deny contains {"code": "publisher.expired-signer", "msg": msg} if {
+	count(trusting) == 0
+	count(outlived) > 0
+	msg := $`{input.model.name} was signed by {found} while the certificate was valid, but that expired at {input.signer.expired_at}; have the model signed again, or let allow_expired of the signer in the publisher rule ({concat(", ", outlived)}) accept it`
 }
 
 # The signer found, in the words used for those expected.

@@ -26,6 +26,7 @@ model := {
 		"identity": "release@example.com",
 		"issuer": "https://issuer.example",
 		"subject": null,
+		"expired_at": null,
 		"root": {"name": "public-good"},
 	},
 	"signature": {"sorted": true},
@@ -293,6 +294,7 @@ certificate(identity, subject) := {
 	"method": "certificate",
 	"identity": identity,
 	"subject": subject,
+	"expired_at": null,
 	"root": {"name": "ca"},
 }
 
@@ -325,8 +327,25 @@ test_anyone_under_a_root_is_under_that_root if {
 	not trusted({"method": "certificate", "root": "other", "any_identity": true}, signer).allow
 }
 
+test_a_certificate_that_has_expired_needs_to_be_allowed if {
+	anyone := {"method": "certificate", "root": "ca", "any_identity": true}
+	valid := certificate("anyone@example.com", "CN=anyone")
+	expired := object.union(valid, {"expired_at": "2026-01-02T03:04:05Z"})
+	trusted(anyone, valid).allow
+	codes(trusted(anyone, expired)) == {"publisher.expired-signer"}
+	codes(trusted(object.union(anyone, {"allow_expired": false}), expired)) == {"publisher.expired-signer"}
+	trusted(object.union(anyone, {"allow_expired": true}), expired).allow
+	trusted(object.union(anyone, {"allow_expired": true}), valid).allow
+	not trusted(anyone, object.remove(valid, ["expired_at"])).allow
+}
+
 test_a_key_is_known_by_its_root if {
-	signer := {"method": "key", "identity": "sha256:00", "root": {"name": "release"}}
+	signer := {
+		"method": "key",
+		"identity": "sha256:00",
+		"expired_at": null,
+		"root": {"name": "release"},
+	}
 	trusted({"method": "key", "key": "release"}, signer).allow
 	not trusted({"method": "key", "key": "sha256:00"}, signer).allow
 }

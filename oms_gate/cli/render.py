@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -13,7 +13,15 @@ from rich.table import Table
 
 from oms_gate.gate import ProgressCallback
 from oms_gate.streaming.measure import Progress
-from oms_gate.verdict import Assurance, Coverage, Reason, ReasonCode, Signer, Verdict
+from oms_gate.verdict import (
+    Assurance,
+    Coverage,
+    Reason,
+    ReasonCode,
+    SignatureTime,
+    Signer,
+    Verdict,
+)
 
 # A model with hundreds of unsigned files has one problem, not hundreds.
 _SHOWN_OF_A_CODE = 5
@@ -125,8 +133,7 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if verdict.signer is not None:
         yield "signed by", _signer_line(verdict.signer)
     if verdict.signature is not None and verdict.signature.times:
-        first = min(time.time for time in verdict.signature.times)
-        yield "signed at", f"{first:%Y-%m-%d %H:%M:%S} UTC"
+        yield "signed at", _time_line(verdict.signature.times)
     if verdict.coverage is not None:
         yield "files", _coverage_line(verdict.coverage)
     if verdict.admitted and verdict.assurance is not None and verdict.coverage is not None:
@@ -140,7 +147,18 @@ def _signer_line(signer: Signer) -> str:
     if signer.method == "key":
         return f"key '{signer.root.name}' ({signer.identity})"
     by = f" by {signer.issuer}" if signer.issuer else ""
-    return f"{signer.identity}, attested{by} ({signer.method}, root '{signer.root.name}')"
+    line = f"{signer.identity}, attested{by} ({signer.method}, root '{signer.root.name}')"
+    if signer.expired_at is not None:
+        line += f"; its certificate expired at {signer.expired_at:%Y-%m-%d %H:%M:%S} UTC"
+    return line
+
+
+def _time_line(times: Sequence[SignatureTime]) -> str:
+    """The earliest proven time, and how many proofs there are."""
+    first = min(time.time for time in times)
+    proofs = Counter(time.source.replace("-", " ") for time in times)
+    by = ", ".join(f"{count} by {source}" for source, count in proofs.items())
+    return f"{first:%Y-%m-%d %H:%M:%S} UTC ({by})"
 
 
 def _coverage_line(coverage: Coverage) -> str:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from oms_gate.errors import SignatureError
 from oms_gate.limits import Limits
 from oms_gate.oms.dsse import PAYLOAD_TYPE
-from oms_gate.oms.evidence import LogEntry, check_timestamps, read_log_entry
+from oms_gate.oms.evidence import LogEntry, read_log_entry, read_timestamps
 from oms_gate.oms.quoting import quoted
 from oms_gate.oms.strict_json import JsonObject, MalformedJson, parse
 from oms_gate.verdict import ReasonCode
@@ -44,6 +44,7 @@ class Bundle:
     key_hint, key_raw: how a key-signed bundle names its key; at least one of the two is there.
     certificates: DER, the signer's first; empty for keys.
     log_entry: for Sigstore only.
+    timestamps: RFC 3161 responses in DER, said to be over the signature.
     raw, sha256: the file itself and its SHA-256 in hex.
     """
 
@@ -54,6 +55,7 @@ class Bundle:
     key_raw: bytes | None
     certificates: tuple[bytes, ...]
     log_entry: LogEntry | None
+    timestamps: tuple[bytes, ...]
     raw: bytes
     sha256: str
 
@@ -108,7 +110,8 @@ def _read(data: bytes, document: JsonObject) -> Bundle:
         key_hint=key_hint,
         key_raw=key_raw,
         certificates=_read_certificates(material, method),
-        log_entry=_read_evidence(material, method),
+        log_entry=_read_log_entry(material, method),
+        timestamps=_read_timestamps(material),
         raw=data,
         sha256=hashlib.sha256(data).hexdigest(),
     )
@@ -154,13 +157,8 @@ def _read_certificates(material: JsonObject, method: Method) -> tuple[bytes, ...
     return tuple(certificate.base64("rawBytes") for certificate in certificates)
 
 
-def _read_evidence(material: JsonObject, method: Method) -> LogEntry | None:
+def _read_log_entry(material: JsonObject, method: Method) -> LogEntry | None:
     entries = material.objects("tlogEntries") if "tlogEntries" in material else []
-    timestamps = (
-        material.object("timestampVerificationData")
-        if "timestampVerificationData" in material
-        else None
-    )
     if method != "sigstore":
         # Neither method verifies them, so they are nothing but baggage.
         return None
@@ -168,9 +166,13 @@ def _read_evidence(material: JsonObject, method: Method) -> LogEntry | None:
         material.fault("tlogEntries", "must hold the entry of a transparency log")
     if len(entries) > 1:
         raise _unsupported(f"it has {len(entries)} transparency log entries and not one")
-    if timestamps is not None:
-        check_timestamps(timestamps)
     return read_log_entry(entries[0])
+
+
+def _read_timestamps(material: JsonObject) -> tuple[bytes, ...]:
+    if "timestampVerificationData" not in material:
+        return ()
+    return read_timestamps(material.object("timestampVerificationData"))
 
 
 def _unsupported(what: str) -> SignatureError:

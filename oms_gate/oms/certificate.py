@@ -4,7 +4,8 @@ OMS v1.0, certificate-based signing. ``cryptography.x509.verification`` finds th
 its signatures, validity and lengths. Its web rules would refuse real signing certificates, which
 have no alternative name and are sometimes marked as authorities, so the rules on members are here:
 
-- each member, the anchor too, is inside its validity at the given time;
+- each member, the anchor too, is inside its validity at the given time, or was at a time at which
+  the signature is proven to have existed;
 - only configured certificates are anchors (a root in a bundle never is); an intermediate or the
   signer's own certificate may be configured as one;
 - a member that restricts its purposes (extended key usage) has code signing among them; "any
@@ -21,7 +22,8 @@ Revocation is not checked: remove the anchor, or deny the identity by policy.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar, cast
 
@@ -39,21 +41,30 @@ from oms_gate.oms.bundle import Bundle
 from oms_gate.oms.general_names import text_of
 from oms_gate.oms.quoting import one_line, quoted
 from oms_gate.oms.trust import CertificateRoot, fingerprint
-from oms_gate.verdict import ReasonCode, Signer, TrustRoot, printable
+from oms_gate.verdict import ReasonCode, SignatureTime, Signer, TrustRoot, printable
 
 _LONGEST_PATH = 10
 _RSA_BITS = 2048
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
+SignatureCheck = Callable[[ec.EllipticCurvePublicKey, bytes, bytes], None]
 
 
 def verify_certificate(
-    bundle: Bundle, roots: Mapping[str, CertificateRoot], *, at: datetime
+    bundle: Bundle,
+    roots: Mapping[str, CertificateRoot],
+    *,
+    at: datetime,
+    times: Sequence[SignatureTime] = (),
+    check: SignatureCheck = dsse.verify,
 ) -> Signer:
     """Check a certificate-signed bundle against the configured anchors.
 
     at: the time at which every certificate must be valid; aware of its time zone.
+    times: when the signature is proven to have existed. Where a certificate has expired since,
+        all must have been valid at one of these times, and the signer says so (`expired_at`).
+    check: how the envelope's signature is checked.
 
     Raises:
         SignatureError: ``trust.not-configured``, ``certificate.untrusted``,
@@ -67,7 +78,7 @@ def verify_certificate(
             "publisher's root certificate to the trusted certificates",
         )
     try:
-        return _verify(bundle, roots, at)
+        return _verify(bundle, roots, at, times, check)
     except SignatureError:
         raise
     except Exception as error:
@@ -114,14 +125,20 @@ def identity_of(leaf: x509.Certificate) -> tuple[str, tuple[str, ...]]:
     return identity, alternative_names
 
 
-def _verify(bundle: Bundle, roots: Mapping[str, CertificateRoot], at: datetime) -> Signer:
+def _verify(
+    bundle: Bundle,
+    roots: Mapping[str, CertificateRoot],
+    at: datetime,
+    times: Sequence[SignatureTime],
+    check: SignatureCheck,
+) -> Signer:
     anchors = {anchor: root for root in roots.values() for anchor in root.anchors}
     leaf, *others = read_certificates(bundle)
-    path = _verified_path(leaf, others, anchors, at)
+    path, expired_at = _path_in_time(leaf, others, anchors, at, times)
     identity, alternative_names = identity_of(leaf)
     # Any other kind of key has been refused as a flaw.
     public_key = cast("ec.EllipticCurvePublicKey", leaf.public_key())
-    dsse.verify(public_key, bundle.payload, bundle.signature)
+    check(public_key, bundle.payload, bundle.signature)
     return Signer(
         method="certificate",
         identity=identity,
@@ -129,12 +146,36 @@ def _verify(bundle: Bundle, roots: Mapping[str, CertificateRoot], at: datetime) 
         subject=leaf.subject.rfc4514_string(),
         alternative_names=alternative_names,
         chain=tuple(member.subject.rfc4514_string() for member in path),
+        expired_at=expired_at,
         key_sha256=fingerprint(public_key),
         root=TrustRoot(
             name=anchors[path[-1]].name,
             sha256=hashlib.sha256(path[-1].public_bytes(Encoding.DER)).hexdigest(),
         ),
     )
+
+
+def _path_in_time(
+    leaf: x509.Certificate,
+    others: Sequence[x509.Certificate],
+    anchors: Collection[x509.Certificate],
+    at: datetime,
+    times: Sequence[SignatureTime],
+) -> tuple[list[x509.Certificate], datetime | None]:
+    """The path at the time of verification or, where that is over, at a proven time before.
+
+    With the latter comes the time at which the first certificate expired.
+    """
+    try:
+        return _verified_path(leaf, others, anchors, at), None
+    except SignatureError as error:
+        if error.reason.code is not ReasonCode.CERTIFICATE_EXPIRED:
+            raise
+        for proof in times:
+            with suppress(SignatureError):
+                path = _verified_path(leaf, others, anchors, proof.time)
+                return path, min(member.not_valid_after_utc for member in path)
+        raise
 
 
 def _verified_path(
@@ -217,7 +258,8 @@ def _check_members(path: Sequence[x509.Certificate], at: datetime) -> None:
             raise SignatureError(
                 ReasonCode.CERTIFICATE_EXPIRED,
                 f"{role} {_subject(member)} expired at {member.not_valid_after_utc:%Y-%m-%dT%TZ}; "
-                "the publisher must sign the model again with a valid certificate",
+                "the publisher must sign the model again with a valid certificate, unless a "
+                "timestamp by a trusted authority proves that the signature is older",
             )
         if at < member.not_valid_before_utc:
             raise SignatureError(

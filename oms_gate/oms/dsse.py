@@ -57,11 +57,16 @@ def verify(public_key: ec.EllipticCurvePublicKey, payload: bytes, signature: byt
     try:
         public_key.verify(signature, pae(PAYLOAD_TYPE, payload), _algorithm(public_key.curve))
     except InvalidSignature as error:
-        raise SignatureError(
-            ReasonCode.SIGNATURE_INVALID,
-            "the signature does not belong to the signed statement: the bundle was changed after "
-            "signing, or the key that it names did not make it; get the publisher's own bundle",
-        ) from error
+        raise invalid() from error
+
+
+def invalid() -> SignatureError:
+    """The error for a signature that is not over the statement beside it."""
+    return SignatureError(
+        ReasonCode.SIGNATURE_INVALID,
+        "the signature does not belong to the signed statement: the bundle was changed after "
+        "signing, or the key that it names did not make it; get the publisher's own bundle",
+    )
 
 
 def sign(key: SigningKey, payload: bytes) -> bytes:

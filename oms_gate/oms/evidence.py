@@ -1,4 +1,4 @@
-"""Sigstore's evidence inside a bundle: the log entry and the timestamps, read but not verified.
+"""The evidence inside a bundle: the log entry and the timestamps, read but not verified.
 
 The sigstore library reads the same JSON more leniently (other spellings of a key, loose base64,
 loose numbers). What it is shown and what is read here must be one and the same, so this reader
@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from oms_gate.oms.strict_json import JsonObject
+
+MOST_TIMESTAMPS: Final = 16
+"""Most timestamps in one bundle, as a count; real bundles have one."""
 
 _LATEST: Final = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 
@@ -66,17 +69,23 @@ def read_log_entry(entry: JsonObject) -> LogEntry:
     return LogEntry(proven_index, None)
 
 
-def check_timestamps(data: JsonObject) -> None:
-    """Check that RFC 3161 timestamps are written in the one canonical way.
+def read_timestamps(data: JsonObject) -> tuple[bytes, ...]:
+    """Read the RFC 3161 responses of a bundle, each in DER.
 
     Raises:
-        MalformedJson: they are not.
+        MalformedJson: they are not written in the one canonical way, or are too many.
     """
     data.only("rfc3161Timestamps")
-    if "rfc3161Timestamps" in data:
-        for timestamp in data.objects("rfc3161Timestamps"):
-            timestamp.only("signedTimestamp")
-            timestamp.base64("signedTimestamp")
+    if "rfc3161Timestamps" not in data:
+        return ()
+    timestamps = data.objects("rfc3161Timestamps")
+    if len(timestamps) > MOST_TIMESTAMPS:
+        data.fault(
+            "rfc3161Timestamps", f"holds {len(timestamps)} timestamps, more than {MOST_TIMESTAMPS}"
+        )
+    for timestamp in timestamps:
+        timestamp.only("signedTimestamp")
+    return tuple(timestamp.base64("signedTimestamp") for timestamp in timestamps)
 
 
 def _read_proof(proof: JsonObject) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -62,6 +63,13 @@ def parse_statement(payload: bytes, limits: Limits) -> Statement:
             ``statement.root-digest`` where the subject is not the digest of the resources, or
             ``bundle.unsupported`` for the format before v1.0.
     """
+    with reading(payload, limits) as statement:
+        return _read(statement, limits)
+
+
+@contextmanager
+def reading(payload: bytes, limits: Limits) -> Iterator[JsonObject]:
+    """The payload as a strict JSON object; what is malformed in it becomes a `SignatureError`."""
     try:
         value = parse(
             payload,
@@ -69,13 +77,25 @@ def parse_statement(payload: bytes, limits: Limits) -> Statement:
             values=_OTHER_VALUES + _VALUES_PER_RESOURCE * limits.resources,
             limit="limits.resources",
         )
-        return _read(JsonObject(value, "the statement"), limits)
+        yield JsonObject(value, "the statement")
     except MalformedJson as error:
         raise SignatureError(
             ReasonCode.STATEMENT_MALFORMED,
             f"the signed statement is malformed: {error}; the publisher must sign the model again "
             "with a current OpenSSF Model Signing tool",
         ) from error
+
+
+def listed_files(statement: JsonObject, name: str, limits: Limits) -> list[JsonObject]:
+    """The entries of a manifest, unless they are too many."""
+    entries = statement.objects(name)
+    if len(entries) > limits.resources:
+        raise SignatureError(
+            ReasonCode.STATEMENT_MALFORMED,
+            f"the signed manifest has {len(entries)} entries, but limits.resources allows "
+            f"{limits.resources}; raise the limit if the model has that many files or shards",
+        )
+    return entries
 
 
 def serialize_statement(manifest: Manifest, subject_name: str) -> bytes:
@@ -111,7 +131,8 @@ def _read(statement: JsonObject, limits: Limits) -> Statement:
         raise SignatureError(
             ReasonCode.BUNDLE_UNSUPPORTED,
             "the model was signed in the format before OMS v1.0, which is not supported; the "
-            "publisher must sign it again with a current OpenSSF Model Signing tool",
+            "publisher must sign it again with a current OpenSSF Model Signing tool (where it was "
+            "signed with a certificate, trust.old_format accepts it as it is)",
         )
     if predicate_type != PREDICATE_TYPE:
         statement.fault(
@@ -155,16 +176,9 @@ def _read_predicate(predicate: JsonObject, limits: Limits) -> Manifest:
     algorithms = {name for name, means in _HASH_NAMES.items() if means == hash_type}
     if serialization == "shards":
         algorithms |= {f"{name}-sharded-{shard_size}" for name in algorithms}
-    entries = predicate.objects("resources")
-    if len(entries) > limits.resources:
-        raise SignatureError(
-            ReasonCode.STATEMENT_MALFORMED,
-            f"the signed manifest has {len(entries)} entries, but limits.resources allows "
-            f"{limits.resources}; raise the limit if the model has that many files or shards",
-        )
     read = _read_shard if serialization == "shards" else _read_file
     resources = []
-    for entry in entries:
+    for entry in listed_files(predicate, "resources", limits):
         if (algorithm := entry.text("algorithm")) not in algorithms:
             entry.fault(
                 "algorithm", f"is {quoted(algorithm)}, which is not the hash type {hash_type}"

@@ -181,11 +181,17 @@ class SigstoreRoot:
 
 @dataclass(frozen=True)
 class Trust:
-    """All trust roots of a gate, by the names that the operator gave them."""
+    """All trust roots of a gate, by the names that the operator gave them.
+
+    timestamp_authorities: for signatures by key and certificate; a Sigstore root has its own.
+    old_format: whether certificates may have signed in the format before OMS v1.0.
+    """
 
     keys: Mapping[str, KeyRoot] = field(default_factory=dict)
     certificates: Mapping[str, CertificateRoot] = field(default_factory=dict)
     sigstore: Mapping[str, SigstoreRoot] = field(default_factory=dict)
+    timestamp_authorities: Mapping[str, CertificateRoot] = field(default_factory=dict)
+    old_format: bool = False
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:

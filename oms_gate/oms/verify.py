@@ -12,14 +12,15 @@ from cryptography import x509
 
 from oms_gate.errors import SignatureError
 from oms_gate.limits import Limits
-from oms_gate.oms import certificate, sigstore
+from oms_gate.oms import certificate, dsse, old_format, sigstore
 from oms_gate.oms.bundle import Bundle, Method, parse_bundle
-from oms_gate.oms.certificate import verify_certificate
+from oms_gate.oms.certificate import SignatureCheck, verify_certificate
 from oms_gate.oms.key import verify_key
 from oms_gate.oms.manifest import Manifest
 from oms_gate.oms.quoting import one_line
 from oms_gate.oms.sigstore import verify_sigstore
 from oms_gate.oms.statement import OLD_PREDICATE_TYPE, parse_statement
+from oms_gate.oms.timestamps import proven_times
 from oms_gate.oms.trust import Trust
 from oms_gate.verdict import ReasonCode, SignatureTime, Signer
 
@@ -29,7 +30,7 @@ class VerifiedSignature:
     """What a bundle proves.
 
     subject_name: the signer's word for the model; it binds nothing.
-    times: when the signature is proven to have existed; for Sigstore only.
+    times: when the signature is proven to have existed, by log or timestamps.
     bundle_sha256: of the signature file, in hex.
     """
 
@@ -64,8 +65,9 @@ class UnverifiedBundle:
 def verify(bundle: bytes, trust: Trust, *, at: datetime, limits: Limits) -> VerifiedSignature:
     """Verify a signature file.
 
-    at: the time at which certificates of the certificate method must be valid; aware of its time
-        zone. Sigstore certificates are checked at the time that log or timestamp prove.
+    at: the time at which certificates of the certificate method must be valid, unless a timestamp
+        of a trusted authority proves an earlier one; aware of its time zone. Sigstore certificates
+        are checked at the time that log or timestamp prove.
 
     Raises:
         SignatureError: see `parse_bundle`, `verify_key`, `verify_certificate`, `verify_sigstore`
@@ -75,14 +77,19 @@ def verify(bundle: bytes, trust: Trust, *, at: datetime, limits: Limits) -> Veri
     if at.tzinfo is None:
         raise ValueError("the time of verification must have a time zone")
     parsed = parse_bundle(bundle, limits)
+    read_statement = parse_statement
     try:
         signer, times, log_index = _check_signature(parsed, trust, at)
     except SignatureError as error:
-        if error.reason.code is ReasonCode.SIGNATURE_INVALID and _is_old(parsed):
-            # Signatures of that format are over other bytes; to say so helps more than "invalid".
-            parse_statement(parsed.payload, limits)
-        raise
-    statement = parse_statement(parsed.payload, limits)
+        if error.reason.code is not ReasonCode.SIGNATURE_INVALID or not _is_old(parsed):
+            raise
+        # Signatures of that format are over other bytes.
+        if not trust.old_format or parsed.method != "certificate":
+            parse_statement(parsed.payload, limits)  # says so, which helps more than "invalid"
+            raise
+        signer, times, log_index = _check_signature(parsed, trust, at, check=old_format.verify)
+        read_statement = old_format.parse_statement
+    statement = read_statement(parsed.payload, limits)
     return VerifiedSignature(
         method=parsed.method,
         signer=signer,
@@ -129,14 +136,17 @@ def inspect(bundle: bytes, limits: Limits) -> UnverifiedBundle:
 
 
 def _check_signature(
-    bundle: Bundle, trust: Trust, at: datetime
+    bundle: Bundle, trust: Trust, at: datetime, check: SignatureCheck = dsse.verify
 ) -> tuple[Signer, tuple[SignatureTime, ...], int | None]:
     if bundle.method == "sigstore":
         signed = verify_sigstore(bundle, trust.sigstore)
         return signed.signer, signed.times, signed.log_index
+    authorities = trust.timestamp_authorities
+    times = proven_times(bundle.timestamps, bundle.signature, authorities, at=at)
     if bundle.method == "certificate":
-        return verify_certificate(bundle, trust.certificates, at=at), (), None
-    return verify_key(bundle, trust.keys), (), None
+        roots = trust.certificates
+        return verify_certificate(bundle, roots, at=at, times=times, check=check), times, None
+    return verify_key(bundle, trust.keys), times, None
 
 
 def _is_old(bundle: Bundle) -> bool:

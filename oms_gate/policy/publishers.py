@@ -175,6 +175,12 @@ class CertificateSigner(_Rule):
         default=None, description="Instead: true, for everyone whom the root vouches for."
     )
 
+    allow_expired: bool = Field(
+        default=False,
+        description="Whether a certificate may have expired since it signed, as a timestamp by one "
+        "of the timestamp_authorities under trust proves.",
+    )
+
     @model_validator(mode="after")
     def _one_identity(self) -> Self:
         given = (self.identity, self.identity_pattern, self.any_identity)

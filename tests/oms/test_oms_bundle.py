@@ -92,7 +92,7 @@ ENTRY = "verificationMaterial.tlogEntries.0"
         put(f"{SIGNATURE}.keyid", "whatever, it is not used"),
         put("verificationMaterial.tlogEntries", ...),
         put("verificationMaterial.tlogEntries", [{"anything": 1}]),
-        put("verificationMaterial.timestampVerificationData", {"anything": 1}),
+        put("verificationMaterial.timestampVerificationData", {"rfc3161Timestamps": []}),
         put(f"{KEY}.keyDetails", "PKIX_ECDSA_P256_SHA_256"),
     ],
 )
@@ -131,13 +131,6 @@ def test_what_the_schema_leaves_open_is_accepted(change: forge.Change) -> None:
         (put(f"{SIGNATURE}.sig", ...), MALFORMED),
         (put(f"{SIGNATURE}.extra", 1), MALFORMED),
         (put(f"{SIGNATURE}.keyid", 1), MALFORMED),
-        # The payload's base64: decoders that are lax read the very bytes that were signed.
-        (at("dsseEnvelope.payload", lambda text: text + "\n"), MALFORMED),
-        (at("dsseEnvelope.payload", lambda text: text[:8] + "\n" + text[8:]), MALFORMED),
-        (at("dsseEnvelope.payload", lambda text: text[:8] + "!*" + text[8:]), MALFORMED),
-        (at("dsseEnvelope.payload", lambda text: text + "===="), MALFORMED),
-        (at(f"{SIGNATURE}.sig", lambda text: " " + text), MALFORMED),
-        (at(f"{SIGNATURE}.sig", lambda text: text + "="), MALFORMED),
         # The method.
         (put(KEY, ...), MALFORMED),
         (put(KEY, {}), MALFORMED),
@@ -156,38 +149,6 @@ def test_what_the_schema_leaves_open_is_accepted(change: forge.Change) -> None:
 def test_anything_else_is_refused(change: forge.Change, code: ReasonCode) -> None:
     checked(encode(sound()))
     refused(code, encode(changed(sound(), change)))
-
-
-def test_url_safe_base64_is_refused() -> None:
-    # A payload whose base64 has a character on which the two alphabets differ.
-    made = forge.statement({"a": b"", "model-\u00ff\u00fe\u00ff.bin": b"x", "z\u07ff\u07ff": b""})
-    bundle = key_bundle(encode(made))
-    assert set("+/") & set(bundle["dsseEnvelope"]["payload"])
-    checked(encode(bundle))
-    translated = at("dsseEnvelope.payload", lambda text: text.replace("+", "-").replace("/", "_"))
-    refused(MALFORMED, encode(changed(bundle, translated)))
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ('"mediaType"', '"mediaType": "x", "mediaType"'),
-        ('"payload":', '"payload": "AAAA", "payload":'),
-        ('"publicKey"', '"publicKey": {"hint": "x"}, "publicKey"'),
-        ('"keyid": ""', '"keyid": NaN'),
-        ('"keyid": ""', '"keyid": "\\udc00"'),
-        ("{", "\ufeff{"),
-    ],
-)
-def test_files_with_a_second_reading_are_refused(old: str, new: str) -> None:
-    text = encode(sound()).decode()
-    assert old in text
-    checked(text.encode())
-    refused(MALFORMED, text.replace(old, new, 1).encode())
-
-
-def test_other_encodings_are_refused() -> None:
-    refused(MALFORMED, encode(sound()).decode().encode("utf-16"))
 
 
 def test_the_size_limit_is_a_denial_that_names_it() -> None:
@@ -242,12 +203,6 @@ def test_the_longest_bundle_that_can_be_meant_is_read() -> None:
 def test_an_empty_file_is_called_empty() -> None:
     assert "is malformed: it is empty;" in refused(MALFORMED, b"")
     assert "it is empty" not in refused(MALFORMED, b"x")
-
-
-def test_the_depth_limit_is_a_denial_that_names_it() -> None:
-    nested = "[" * 1000 + "]" * 1000
-    text = encode(sound()).decode().replace("[]", nested, 1)
-    assert "json_depth" in refused(MALFORMED, text.encode())
 
 
 def test_chains_are_short() -> None:

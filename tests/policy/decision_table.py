@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from oms_gate.verdict import Assurance, Signer
 from tests.policy.samples import ISSUER, certificate, document, key, sigstore
 
 UNKNOWN, WRONG = "publisher.unknown", "publisher.wrong-signer"
+EXPIRED = "publisher.expired-signer"
 MISSING, UNSIGNED, IGNORED = "coverage.missing", "coverage.unsigned", "coverage.ignored"
 
 BY_SIGSTORE = {"method": "sigstore", "identity": "release@example.com", "issuer": ISSUER}
@@ -53,9 +55,21 @@ RULES: list[dict[str, Any]] = [
         "models": ["payload/*", "hf://datasets/payload/*", "hf://spaces/payload/*"],
         "signers": [BY_SIGSTORE],
     },
+    {
+        "name": "Veteran",
+        "models": ["veteran/*"],
+        "signers": [
+            BY_CERTIFICATE | {"allow_expired": True},
+            BY_CERTIFICATE | {"identity": "CN=Current", "allow_expired": False},
+        ],
+    },
     {"name": "Bucket", "models": ["s3://bucket/models"], "signers": [BY_KEY]},
     {"name": "Folder", "models": ["/srv/models/*"], "signers": [BY_KEY]},
 ]
+
+
+def outlived(subject: str) -> Signer:
+    return certificate(subject, subject, expired_at=datetime(2026, 1, 2, tzinfo=UTC))
 
 
 def unsigned(*paths: str, name: str = "hf://example/model") -> dict[str, Any]:
@@ -89,6 +103,31 @@ CASES = [
     Case(
         "each of the signers: certificate",
         document("hf://many/m", certificate("CN=Release,O=Example", "CN=Release,O=Example")),
+    ),
+    Case(
+        "an expired certificate where that is allowed",
+        document("hf://veteran/model", outlived("CN=Release,O=Example")),
+        annotations={"publisher": "Veteran"},
+    ),
+    Case(
+        "an expired certificate of another signer",
+        document("hf://veteran/model", outlived("CN=Current")),
+        {EXPIRED},
+        says=("CN=Current", "2026-01-02", "allow_expired", "(Veteran)"),
+    ),
+    Case(
+        "that signer in time",
+        document("hf://veteran/model", certificate("CN=Current", "CN=Current")),
+    ),
+    Case(
+        "an expired certificate where nothing is said",
+        document("hf://many/model", outlived("CN=Release,O=Example")),
+        {EXPIRED},
+    ),
+    Case(
+        "an expired certificate of a stranger",
+        document("hf://veteran/model", outlived("CN=Mallory")),
+        {WRONG},
     ),
     Case("a bucket", document("s3://bucket/models/x", key())),
     Case("a folder", document("file:///srv/models/x", key())),

@@ -48,7 +48,10 @@ def sigstore(identity: str = "release@example.com", **changes: Any) -> Signer:
 
 
 def certificate(
-    identity: str = "release@example.com", subject: str = "CN=Example,O=Example", root: str = "ca"
+    identity: str = "release@example.com",
+    subject: str = "CN=Example,O=Example",
+    root: str = "ca",
+    expired_at: datetime | None = None,
 ) -> Signer:
     return Signer(
         method="certificate",
@@ -57,6 +60,7 @@ def certificate(
         subject=subject,
         alternative_names=() if identity == subject else (identity,),
         chain=(subject, "CN=Example CA"),
+        expired_at=expired_at,
         key_sha256="cd" * 32,
         root=TrustRoot(name=root, sha256="ab" * 32),
     )
