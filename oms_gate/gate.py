@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,8 @@ from oms_gate.errors import ConfigError, MeasureError, SignatureError, StepError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings, open_store, within
-from oms_gate.streaming.measure import Progress, measure
+from oms_gate.streaming.hashing import ProgressCallback
+from oms_gate.streaming.measure import measure
 from oms_gate.verdict import (
     Assurance,
     Coverage,
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from oms_gate.policy.engine import Engine
 
 _LOG = logging.getLogger(__name__)
-
-ProgressCallback = Callable[[Progress], None]
 
 
 class Gate:

@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from oms_gate.gate import ProgressCallback
-from oms_gate.streaming.measure import Progress
+from oms_gate.streaming.hashing import Progress, ProgressCallback
 from oms_gate.verdict import (
     Assurance,
     Coverage,
@@ -119,7 +118,7 @@ def progress_bar(title: str) -> Iterator[ProgressCallback]:
             bar.stop()
 
 
-def _human_bytes(count: int) -> str:
+def human_bytes(count: int) -> str:
     """A number of bytes with a binary unit."""
     size = float(count)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
@@ -164,7 +163,7 @@ def _time_line(times: Sequence[SignatureTime]) -> str:
 def _coverage_line(coverage: Coverage) -> str:
     parts = [f"{coverage.signed} signed"]
     if coverage.measured:
-        parts.append(f"{coverage.measured} hashed ({_human_bytes(coverage.measured_bytes)})")
+        parts.append(f"{coverage.measured} hashed ({human_bytes(coverage.measured_bytes)})")
     left_out = [file for file in coverage.ignored if file.scope == "signer"]
     for word, files in (
         ("missing", coverage.missing),

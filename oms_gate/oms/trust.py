@@ -6,8 +6,7 @@ A trust root comes from the gate's configuration, never from a bundle or from be
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from oms_gate.errors import ConfigError
 from oms_gate.oms import dsse
+from oms_gate.oms import pem as pem_format
 from oms_gate.oms.quoting import one_line
 from oms_gate.oms.strict_json import JsonObject, parse
 
@@ -36,7 +36,6 @@ _PUBLIC_GOOD_REPOSITORY = "https://tuf-repo-cdn.sigstore.dev"
 _SIGSTORE_MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 _JSON_DEPTH = 16
 _JSON_VALUES = 10_000
-_PEM_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,10 @@ class KeyRoot:
                 f"the trusted key {name!r} is a private key; configure the public one, and keep "
                 "the private one away from the gate"
             )
-        if _labels(pem) != ["PUBLIC KEY"]:
+        if pem_format.labels(pem) != ["PUBLIC KEY"]:
             raise ConfigError(
                 f"the trusted key {name!r} must be exactly one public key in PEM, but its file "
-                f"holds {_content(pem)}"
+                f"holds {pem_format.content(pem)}"
             )
         try:
             key = load_pem_public_key(pem)
@@ -79,6 +78,11 @@ class KeyRoot:
                 f"the trusted key {name!r} must be an elliptic curve key on P-256, P-384 or "
                 "P-521; models are signed with no others"
             )
+        return cls.of(name, key)
+
+    @classmethod
+    def of(cls, name: str, key: ec.EllipticCurvePublicKey) -> Self:
+        """A key at hand, of a supported curve."""
         return cls(name, fingerprint(key), key)
 
 
@@ -100,10 +104,10 @@ class CertificateRoot:
         Raises:
             ConfigError: it is something else.
         """
-        if not {"CERTIFICATE", "X509 CERTIFICATE"} & set(_labels(pem)):
+        if not {"CERTIFICATE", "X509 CERTIFICATE"} & set(pem_format.labels(pem)):
             raise ConfigError(
                 f"the trusted certificates {name!r} are not certificates in PEM: their file holds "
-                f"{_content(pem)} and no CERTIFICATE"
+                f"{pem_format.content(pem)} and no CERTIFICATE"
             )
         try:
             anchors = x509.load_pem_x509_certificates(pem)
@@ -112,6 +116,11 @@ class CertificateRoot:
                 f"the trusted certificates {name!r} are not certificates in PEM: what their file "
                 "holds between BEGIN and END is damaged"
             ) from error
+        return cls.of(name, anchors)
+
+    @classmethod
+    def of(cls, name: str, anchors: Sequence[x509.Certificate]) -> Self:
+        """Certificates at hand, one at least."""
         digest = hashlib.sha256(b"".join(anchor.public_bytes(Encoding.DER) for anchor in anchors))
         return cls(name, digest.hexdigest(), tuple(anchors))
 
@@ -198,18 +207,3 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
     """SHA-256 of a key's DER SubjectPublicKeyInfo, in hex."""
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(spki).hexdigest()
-
-
-def _labels(pem: bytes) -> list[str]:
-    """What a file says that it holds, such as PUBLIC KEY."""
-    return [label.decode("ascii") for label in _PEM_LABEL.findall(pem)]
-
-
-def _content(pem: bytes) -> str:
-    """The same, to complete "its file holds ..."."""
-    labels = _labels(pem)
-    if not labels:
-        return "no PEM at all (no line that starts with -----BEGIN)"
-    if len(labels) == 1:
-        return f"a {labels[0]}"
-    return f"{len(labels)} parts ({', '.join(sorted(set(labels)))})"

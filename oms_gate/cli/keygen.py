@@ -1,0 +1,44 @@
+"""``oms-gate keygen``: a key pair to sign with."""
+
+from __future__ import annotations
+
+import sys
+from getpass import getpass
+from pathlib import Path
+
+from rich.markup import escape
+
+from oms_gate.cli.render import new_console
+from oms_gate.cli.sign import PASSPHRASE_VARIABLE, passphrase_from
+from oms_gate.errors import UsageError
+from oms_gate.signing.keys import CurveName, generate_key, write_key_pair
+
+
+def run(name: str, curve: CurveName, *, passphrase_file: Path | None, no_passphrase: bool) -> int:
+    """Write NAME.key and NAME.pub; the exit status.
+
+    Raises:
+        UsageError: there is no passphrase, and nobody to ask for one.
+        ConfigError: one of the files is there already, or cannot be written.
+    """
+    if no_passphrase and passphrase_file is not None:
+        raise UsageError("--passphrase-file gives a passphrase and --no-passphrase wants none")
+    private, public = Path(f"{name}.key"), Path(f"{name}.pub")
+    passphrase = None if no_passphrase else passphrase_from(passphrase_file) or _asked(private)
+    write_key_pair(private, public, generate_key(curve), passphrase)
+    console = new_console()
+    console.print(f"[bold green]✓[/] {escape(str(private))}  keep it secret; it signs models")
+    console.print(f"  {escape(str(public))}  give it to those who are to trust them")
+    return 0
+
+
+def _asked(private: Path) -> bytes:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{private} needs a passphrase: give --passphrase-file, set {PASSPHRASE_VARIABLE}, "
+            "or say --no-passphrase"
+        )
+    passphrase = getpass(f"Passphrase for {private}: ")
+    if passphrase != getpass("Once more: "):
+        raise UsageError("the two passphrases differ; nothing was written")
+    return passphrase.encode()

@@ -1,0 +1,285 @@
+"""``oms-gate sign``: sign a model where it lies, by one method."""
+
+from __future__ import annotations
+
+import json as json_module
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from getpass import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from pydantic import ByteSize, TypeAdapter, ValidationError
+from rich.markup import escape
+
+from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
+from oms_gate.config import GateConfig, load_config, read_file
+from oms_gate.errors import ConfigError, UsageError
+from oms_gate.oms.digests import HashType
+from oms_gate.reference import Reference
+from oms_gate.signing.keys import (
+    PassphraseMissing,
+    load_certificates,
+    load_private_key,
+    read_secret,
+)
+from oms_gate.signing.model import ModelSigner, SignedModel, Signing, sign_model
+from oms_gate.signing.timestamps import timestamper
+from oms_gate.verdict import printable
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from oms_gate.oms.dsse import SigningKey
+    from oms_gate.signing.sigstore import SigstoreInstance
+
+IN_TOKEN = "token"
+"""In place of a certificate's path: the one that the token holds for the key."""
+
+PASSPHRASE_VARIABLE = "OMS_GATE_KEY_PASSPHRASE"  # noqa: S105 - its name, not a passphrase
+
+
+@dataclass(frozen=True)
+class SignerOptions:
+    """Who signs, as the options say it: by one method.
+
+    key: a file's path, or the URI of a key in a token.
+    certificate: a file's path, or `IN_TOKEN`.
+    sigstore: ``public``, ``staging`` or ``private``.
+    """
+
+    key: str | None = None
+    passphrase_file: Path | None = None
+    certificate: str | None = None
+    certificate_chain: tuple[Path, ...] = ()
+    timestamp_url: str | None = None
+    sigstore: str | None = None
+    identity_token: str | None = None
+    trusted_root: Path | None = None
+    signing_config: Path | None = None
+
+
+def run(
+    reference: str,
+    options: SignerOptions,
+    *,
+    config: Path | None,
+    signature: str | None,
+    output: Path | None,
+    ignore_paths: Sequence[str],
+    hash_type: HashType,
+    shards: str | None,
+    message: str,
+    pull_request: bool,
+    json: bool,
+    quiet: bool,
+) -> int:
+    """Sign, and say what was signed; the exit status.
+
+    config: for stores, limits and the signature's name.
+    shards: their size as people write it, such as 64MiB; None for whole files.
+
+    Raises:
+        UsageError: the options cannot be meant together.
+        ConfigError: a file that they name cannot be used.
+        SigningError: a token or a service failed.
+        StepError: the store failed, or the model cannot be signed as it is.
+    """
+    if json and quiet:
+        raise UsageError("--json prints and --quiet does not; give one of them")
+    model = Reference.parse(reference)
+    settings = load_config(config) if config is not None else GateConfig()
+    signing = Signing(
+        signature=signature or settings.signature,
+        output=output,
+        ignore_paths=[path.rstrip("/") for path in ignore_paths],
+        hash_type=hash_type,
+        shard_size=_shard_size(shards),
+        message=message,
+        pull_request=pull_request,
+        stores=settings.stores,
+        limits=settings.limits,
+    )
+    with _signer(options) as signer:
+        if json or quiet:
+            signed = sign_model(model, signer, signing)
+        else:
+            with progress_bar(model.url) as on_progress:
+                signed = sign_model(model, signer, signing, on_progress=on_progress)
+    if json:
+        typer.echo(json_module.dumps(_as_json(signed), indent=2))
+    elif not quiet:
+        _print(signed)
+    return 0
+
+
+def _shard_size(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        size = TypeAdapter(ByteSize).validate_python(text)
+    except ValidationError:
+        size = ByteSize(0)
+    if size < 1:
+        raise UsageError(f"{text!r} is no size of shards; give bytes, or a size such as 64MiB")
+    return int(size)
+
+
+@contextmanager
+def _signer(options: SignerOptions) -> Iterator[ModelSigner]:
+    _check_together(options)
+    if options.sigstore is not None:
+        instance = _instance(options)
+        yield ModelSigner.by_sigstore(instance, _token(options, instance))
+        return
+    url = options.timestamp_url
+    stamped = timestamper(url) if url is not None else None
+    with _key(options) as (key, held):
+        chain = _chain(options, held)
+        yield (
+            ModelSigner.by_certificate(key, chain, stamped)
+            if chain
+            else ModelSigner.by_key(key, stamped)
+        )
+
+
+@contextmanager
+def _key(options: SignerOptions) -> Iterator[tuple[SigningKey, x509.Certificate | None]]:
+    """The key, and the certificate that a token holds for it."""
+    name = options.key or ""
+    if name.startswith("pkcs11:"):
+        from oms_gate.signing.pkcs11 import open_token_key
+
+        with open_token_key(name) as token_key:
+            yield token_key, token_key.certificate
+        return
+    passphrase = passphrase_from(options.passphrase_file)
+    try:
+        yield load_private_key(Path(name), passphrase), None
+    except PassphraseMissing:
+        if not sys.stdin.isatty():
+            raise
+        yield load_private_key(Path(name), getpass(f"Passphrase of {name}: ").encode()), None
+
+
+def _chain(options: SignerOptions, held: x509.Certificate | None) -> list[x509.Certificate]:
+    if options.certificate is None:
+        return []
+    others = load_certificates(options.certificate_chain)
+    if options.certificate != IN_TOKEN:
+        return [*load_certificates([Path(options.certificate)]), *others]
+    if held is None:
+        raise ConfigError("the token holds no certificate of the key; give --certificate FILE")
+    return [held, *others]
+
+
+def _check_together(options: SignerOptions) -> None:
+    given = {name for name, value in vars(options).items() if value not in (None, ())}
+    of_key = {"key", "passphrase_file", "certificate", "certificate_chain", "timestamp_url"}
+    if options.sigstore is not None:
+        if given & of_key:
+            raise UsageError(
+                "--sigstore signs with a key and a certificate of its own, and its services give "
+                "timestamps; leave out --key and what belongs to it"
+            )
+        private = {"trusted_root", "signing_config"}
+        if options.sigstore == "private" and not private <= given:
+            raise UsageError(
+                "a private Sigstore is described by --trusted-root and --signing-config; give both"
+            )
+        if options.sigstore != "private" and private & given:
+            raise UsageError(
+                "--trusted-root and --signing-config describe a private Sigstore; give --sigstore "
+                "private with them"
+            )
+        return
+    if options.key is None:
+        raise UsageError(
+            "nothing is given to sign with: --key FILE (oms-gate keygen makes one), --key with "
+            "--certificate, --key pkcs11:..., or --sigstore public"
+        )
+    if given - of_key:
+        raise UsageError("an identity token and Sigstore's files go with --sigstore")
+    if options.certificate_chain and options.certificate is None:
+        raise UsageError("--certificate-chain follows the signer's own: give --certificate too")
+    if options.passphrase_file is not None and options.key.startswith("pkcs11:"):
+        raise UsageError("a token has a PIN and no passphrase; give it by pin-source in the URI")
+    if options.certificate == IN_TOKEN and not options.key.startswith("pkcs11:"):
+        raise UsageError("--certificate token is for a key in a token; name the certificate's file")
+
+
+def passphrase_from(path: Path | None) -> bytes | None:
+    """The passphrase in a file, else in the environment, if there is one.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    if path is not None:
+        return read_secret(path, "the passphrase file").rstrip(b"\r\n")
+    found = os.environ.get(PASSPHRASE_VARIABLE)
+    return found.encode() if found else None
+
+
+def _instance(options: SignerOptions) -> SigstoreInstance:
+    from oms_gate.signing.sigstore import SigstoreInstance
+
+    if options.trusted_root is not None and options.signing_config is not None:
+        return SigstoreInstance.from_files(
+            read_file(options.trusted_root, "the trusted root"),
+            read_file(options.signing_config, "the signing configuration"),
+        )
+    if options.sigstore == "staging":
+        return SigstoreInstance.staging()
+    return SigstoreInstance.public_good()
+
+
+def _token(options: SignerOptions, instance: SigstoreInstance) -> str:
+    from oms_gate.signing.identity_tokens import TOKEN_VARIABLE, ambient_token, interactive_token
+
+    token = options.identity_token or ambient_token()
+    if token is not None:
+        return token
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "there is no identity to sign with: give --identity-token or set "
+            f"{TOKEN_VARIABLE}, run where the platform gives one, or at a terminal to log in"
+        )
+    return interactive_token(instance)
+
+
+def _as_json(signed: SignedModel) -> dict[str, object]:
+    manifest = signed.manifest
+    return {
+        "model": signed.model.url,
+        "signature": signed.url,
+        "pull_request": signed.pull_request,
+        "method": signed.signer.method,
+        "identity": signed.signer.identity,
+        "issuer": signed.signer.issuer,
+        "root_digest": manifest.root_digest,
+        "serialization": manifest.serialization,
+        "shard_size": manifest.shard_size,
+        "hash_type": manifest.hash_type,
+        "ignore_paths": list(manifest.ignore_paths),
+        "files": len(manifest.files),
+        "bytes": signed.bytes,
+    }
+
+
+def _print(signed: SignedModel) -> None:
+    console = new_console()
+    console.print(f"[bold green]✓[/] [bold green]signed[/]  {escape(printable(signed.model.url))}")
+    facts = [
+        ("as", signed.signer.identity),
+        ("files", f"{len(signed.manifest.files)} ({human_bytes(signed.bytes)})"),
+        ("digest", f"sha256:{signed.manifest.root_digest}"),
+        ("signature", signed.url),
+    ]
+    if signed.pull_request is not None:
+        facts.append(("proposed", signed.pull_request))
+    for name, value in facts:
+        print_beside(console, f"  [dim]{name:<9}[/]", escape(printable(value)))

@@ -1,0 +1,289 @@
+"""Models signed where they lie are admitted there, and nothing is signed that would not be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from huggingface_hub import HfApi
+
+from oms_gate.config import GateConfig
+from oms_gate.errors import ConfigError, SignatureError, StoreError, UsageError
+from oms_gate.gate import Gate
+from oms_gate.oms.digests import HASH_TYPES, HashType
+from oms_gate.oms.manifest import Manifest, Resource
+from oms_gate.oms.sign import sign_with_key
+from oms_gate.oms.trust import Trust
+from oms_gate.reference import Reference
+from oms_gate.signing.model import ModelSigner, SignedModel, Signing, sign_model
+from oms_gate.stores import StoreSettings
+from oms_gate.verdict import ReasonCode, Verdict
+from tests import models
+from tests.oms import forge
+from tests.oms.schemas import assert_schema_valid
+from tests.peers.hub import HubStandIn
+from tests.peers.seaweedfs import SeaweedFS
+
+KEY = models.new_key()
+SIGNER = ModelSigner.by_key(KEY)
+NOW = datetime.now(UTC)
+DAYS = timedelta(days=1)
+
+
+def sign(reference: object, signer: ModelSigner = SIGNER, **settings: Any) -> SignedModel:
+    return sign_model(Reference.parse(str(reference)), signer, Signing(**settings))
+
+
+@pytest.fixture
+def public_key(tmp_path: Path) -> Path:
+    path = tmp_path / "key.pub"
+    path.write_bytes(models.public_pem(KEY))
+    return path
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return models.write(tmp_path / "model", models.FILES)
+
+
+def checked(
+    reference: object, public_key: Path, stores: StoreSettings | None = None, **settings: Any
+) -> Verdict:
+    publisher = {
+        "name": "any",
+        "models": [f"{Reference.parse(str(reference)).scheme}://**"],
+        "signers": [{"method": "key", "key": "signer"}],
+    }
+    if publisher["models"] == ["file://**"]:
+        publisher["models"] = ["/**"]
+    config = GateConfig.model_validate(
+        {
+            "trust": {"public_good": False, "keys": {"signer": public_key}},
+            "publishers": [publisher],
+            "stores": stores or StoreSettings(),
+            **settings,
+        }
+    )
+    with Gate.from_config(config) as gate:
+        return gate.check(str(reference))
+
+
+@pytest.mark.parametrize("hash_type", HASH_TYPES)
+@pytest.mark.parametrize("shard_size", [None, 1000])
+def test_a_folder(
+    model: Path, public_key: Path, hash_type: HashType, shard_size: int | None
+) -> None:
+    signed = sign(model, hash_type=hash_type, shard_size=shard_size)
+    assert signed.url == str(model / "model.sig")
+    assert signed.bytes == sum(map(len, models.FILES.values()))
+    assert signed.manifest.hash_type == hash_type
+    assert signed.manifest.shard_size == shard_size
+    assert_schema_valid((model / "model.sig").read_bytes())
+    verdict = checked(model, public_key)
+    assert verdict.admitted, verdict.reasons
+    assert verdict.coverage is not None
+    assert verdict.coverage.signed == len(models.FILES)
+    (model / "config.json").write_bytes(b"{}")
+    assert not checked(model, public_key).admitted
+
+
+def test_a_second_signature_takes_the_place_of_the_first(model: Path, public_key: Path) -> None:
+    sign(model, ModelSigner.by_key(models.new_key()))
+    assert not checked(model, public_key).admitted
+    sign(model)
+    assert checked(model, public_key).admitted
+    assert sorted(path.name for path in model.iterdir()) == sorted([*models.FILES, "model.sig"])
+
+
+def test_a_single_file(model: Path, public_key: Path) -> None:
+    weights = model / "model.safetensors"
+    signed = sign(weights)
+    assert signed.url == f"{weights}.sig"
+    assert list(signed.manifest.files) == ["model.safetensors"]
+    assert checked(weights, public_key).admitted
+    weights.write_bytes(b"other")
+    assert not checked(weights, public_key).admitted
+
+
+def test_what_is_left_out_is_stated(model: Path, public_key: Path) -> None:
+    models.write(model, {"logs/a/b.txt": b"1", "logs.txt": b"2", ".git/HEAD": b"3"})
+    signed = sign(model, ignore_paths=["logs", "absent.json"])
+    assert sorted(signed.manifest.files) == [
+        "README.md",
+        "config.json",
+        "logs.txt",
+        "model.safetensors",
+    ]
+    assert {"logs", "absent.json", ".git", "model.sig"} <= set(signed.manifest.ignore_paths)
+    assert checked(model, public_key).admitted
+
+
+@pytest.mark.parametrize("path", ["../outside", "/etc", "a/../b", "", ".", "a\\b"])
+def test_paths_that_are_none_of_the_model_are_refused(model: Path, path: str) -> None:
+    sign(model, ignore_paths=["b"])
+    (model / "model.sig").unlink()
+    with pytest.raises(SignatureError) as caught:
+        sign(model, ignore_paths=[path])
+    assert caught.value.reason.code is ReasonCode.STATEMENT_UNSAFE_NAME
+    assert not (model / "model.sig").exists()
+
+
+def test_nothing_is_not_signed(tmp_path: Path) -> None:
+    folder = models.write(tmp_path / "empty", {".git/HEAD": b"", "model.sig": b"old"})
+    with pytest.raises(UsageError, match="no file to sign"):
+        sign(folder)
+    models.write(folder, {"a": b""})
+    sign(folder)
+
+
+def test_a_link_is_not_signed(model: Path) -> None:
+    (model / "link.bin").symlink_to(model / "model.safetensors")
+    with pytest.raises(StoreError) as caught:
+        sign(model)
+    assert caught.value.reason.code is ReasonCode.STORE_UNSAFE_FILE
+    (model / "link.bin").unlink()
+    sign(model)
+
+
+def test_a_name_that_no_verifier_takes_is_not_signed(model: Path) -> None:
+    models.write(model, {"Config.json": b""})
+    with pytest.raises(SignatureError) as caught:
+        sign(model)
+    assert caught.value.reason.code is ReasonCode.STATEMENT_UNSAFE_NAME
+
+
+def test_shards_cannot_cover_an_empty_file(model: Path, public_key: Path) -> None:
+    models.write(model, {"__init__.py": b""})
+    with pytest.raises(UsageError, match=r"__init__\.py is empty"):
+        sign(model, shard_size=10)
+    sign(model)
+    assert checked(model, public_key).admitted
+    sign(model, shard_size=10, ignore_paths=["__init__.py"])
+
+
+def test_the_signature_can_go_elsewhere(model: Path, public_key: Path, tmp_path: Path) -> None:
+    for output in (tmp_path / "elsewhere.sig", model / "other.sig", model / "other.sig"):
+        signed = sign(model, output=output)
+        assert signed.url == str(output)
+        assert "other.sig" not in signed.manifest.files
+        assert checked(model, public_key, signature=str(output)).admitted
+    assert not (model / "model.sig").exists()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        sign(model, output=tmp_path / "absent" / "model.sig")
+
+
+def test_the_same_model_makes_the_same_statement(model: Path) -> None:
+    payloads = set()
+    for name in ("a.sig", "b.sig"):
+        sign(model, output=model.parent / name)
+        bundle = json.loads((model.parent / name).read_bytes())
+        payloads.add(bundle["dsseEnvelope"]["payload"])
+    assert len(payloads) == 1
+
+
+def test_a_certificate(model: Path) -> None:
+    window: forge.Json = {"start": NOW - DAYS, "end": NOW + DAYS}
+    root = forge.issue("root", **window)
+    leaf = forge.issue_leaf("leaf", root, **window)
+    chain = [leaf.certificate, root.certificate]
+    sign(model, ModelSigner.by_certificate(leaf.private_key, chain))
+    assert_schema_valid((model / "model.sig").read_bytes())
+    forge.checked((model / "model.sig").read_bytes(), forge.anchored(root), at=NOW)
+
+
+def signing_parties() -> Mapping[str, tuple[forge.Party, ...]]:
+    window: forge.Json = {"start": NOW - DAYS, "end": NOW + DAYS}
+    root = forge.issue("root", **window)
+    return {
+        "expired": (forge.issue_leaf("leaf", root, start=NOW - 2 * DAYS, end=NOW - DAYS), root),
+        "for the web": (forge.issue_leaf("leaf", root, more=[forge.TLS_SERVER], **window), root),
+        "of another issuer": (forge.issue_leaf("leaf", forge.issue("x"), **window), root),
+        "nobody's": (forge.issue_leaf("", root, subject=x509.Name([]), **window), root),
+    }
+
+
+@pytest.mark.parametrize("flaw", ["expired", "for the web", "of another issuer", "nobody's"])
+def test_a_certificate_that_verifiers_refuse_signs_nothing(model: Path, flaw: str) -> None:
+    leaf, root = signing_parties()[flaw]
+    chain = [leaf.certificate, root.certificate]
+    with pytest.raises(ConfigError, match="would be refused"):
+        sign(model, ModelSigner.by_certificate(leaf.private_key, chain))
+    assert not (model / "model.sig").exists()
+
+
+def test_a_certificate_of_another_key_signs_nothing(model: Path) -> None:
+    leaf, root = signing_parties()["expired"]
+    with pytest.raises(ConfigError, match="belongs to another key"):
+        sign(model, ModelSigner.by_certificate(KEY, [leaf.certificate, root.certificate]))
+
+
+def test_a_signature_over_something_else_is_not_written(model: Path) -> None:
+    other = Manifest("files", "sha256", None, False, (), (Resource("a", "ab" * 32),))
+    signer = ModelSigner(lambda _, name: sign_with_key(other, name, KEY), SIGNER.trust)
+    with pytest.raises(ConfigError, match="would not say what was signed"):
+        sign(model, signer)
+    with pytest.raises(ConfigError, match="would be refused"):
+        sign(model, ModelSigner(SIGNER.sign, Trust()))
+    assert not (model / "model.sig").exists()
+
+
+def test_a_file_that_changes_meanwhile_is_not_signed(model: Path) -> None:
+    def sign_late(manifest: Manifest, name: str) -> bytes:
+        (model / "new.py").write_bytes(b"")
+        return SIGNER.sign(manifest, name)
+
+    with pytest.raises(StoreError) as caught:
+        sign(model, ModelSigner(sign_late, SIGNER.trust))
+    assert caught.value.reason.code is ReasonCode.STORE_CHANGED
+    assert not (model / "model.sig").exists()
+
+
+@pytest.mark.parametrize("shard_size", [None, 100_000])
+def test_a_prefix_of_a_bucket(
+    s3: SeaweedFS, s3_bucket: str, public_key: Path, shard_size: int | None
+) -> None:
+    for path, content in models.FILES.items():
+        s3.put(s3_bucket, f"m/{path}", content)
+    stores = StoreSettings(options={"s3": s3.storage_options()})
+    url = f"s3://{s3_bucket}/m"
+    assert sign(url, stores=stores, shard_size=shard_size).url == f"{url}/model.sig"
+    verdict = checked(url, public_key, stores)
+    assert verdict.admitted, verdict.reasons
+    sign(url, stores=stores)
+    assert checked(url, public_key, stores).admitted
+    single = f"{url}/model.safetensors"
+    assert sign(single, stores=stores).url == f"{single}.sig"
+    assert checked(single, public_key, stores).admitted
+
+
+@pytest.fixture
+def token(hub: HubStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+
+
+@pytest.mark.usefixtures("token")
+def test_a_branch_of_a_repository(hub: HubStandIn, public_key: Path) -> None:
+    before = hub.create("org/model", files=models.FILES)
+    signed = sign("hf://org/model", message="Sign it")
+    (commit, *_) = HfApi(endpoint=hub.endpoint).list_repo_commits("org/model")
+    assert commit.commit_id != before
+    assert commit.title == "Sign it"
+    assert signed.url == f"hf://org/model@{commit.commit_id}/model.sig"
+    verdict = checked("hf://org/model", public_key)
+    assert verdict.admitted, verdict.reasons
+    assert verdict.model.revision == commit.commit_id
+
+
+@pytest.mark.usefixtures("token")
+def test_a_pull_request_for_a_repository(hub: HubStandIn, public_key: Path) -> None:
+    before = hub.create("org/model", files=models.FILES)
+    signed = sign("hf://org/model", pull_request=True)
+    assert signed.pull_request is not None
+    assert HfApi(endpoint=hub.endpoint).model_info("org/model").sha == before
+    assert not checked("hf://org/model", public_key).admitted
+    assert checked("hf://org/model@refs/pr/1", public_key).admitted
