@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OPA_VERSION := v1.22.2
 OPA := .tools/bin/opa
 
-.PHONY: demo test lint peers bench policy clean
+.PHONY: demo test lint peers softhsm bench policy clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oms-gate demo
@@ -19,7 +19,16 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/mypy
 
 # The real servers and tools that tests run against.
-peers: $(OPA)
+peers: $(OPA) softhsm
+
+# A token in software, for keys that are in one.
+softhsm:
+	@command -v softhsm2-util >/dev/null && exit; \
+	if command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then \
+		echo "Installing softhsm2 ..."; \
+		$$([ "$$(id -u)" = 0 ] || echo sudo -n) sh -c 'apt-get update -qq && apt-get install -qq -y softhsm2' >/dev/null && exit; \
+	fi; \
+	echo "softhsm2-util is missing, so the tests of keys in tokens are skipped: install SoftHSM2"
 
 bench: $(VENV)/.installed-test
 	@$(BIN)/python -m benchmarks

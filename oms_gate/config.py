@@ -21,8 +21,9 @@ from pydantic import (
 )
 
 from oms_gate.errors import ConfigError, UsageError
-from oms_gate.limits import MIB, Limits
+from oms_gate.limits import Limits
 from oms_gate.mistakes import MisplacedError, mistakes
+from oms_gate.operator_files import read_file
 from oms_gate.policy.publishers import (
     CertificateSigner,
     KeySigner,
@@ -37,8 +38,6 @@ from oms_gate.verdict import Assurance
 if TYPE_CHECKING:
     from oms_gate.oms.trust import Trust
     from oms_gate.policy.engine import Engine
-
-_FILE_BYTES = 4 * MIB
 
 
 def _not_empty(value: object) -> object:
@@ -186,22 +185,6 @@ def revised(config: GateConfig, **sections: object) -> GateConfig:
         return GateConfig.model_validate({**dict(config), **sections})
     except ValidationError as error:
         raise UsageError("; ".join(map(str, mistakes(error, _keys())))) from None
-
-
-def read_file(path: Path, what: str) -> bytes:
-    """A small file of the operator's.
-
-    Raises:
-        ConfigError: it cannot be read, or is far too large to be what it should be.
-    """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{what} {path} cannot be read: {error.strerror}") from error
-    if len(content) > _FILE_BYTES:
-        raise ConfigError(f"{what} {path} is larger than {_FILE_BYTES // MIB} MiB")
-    return content
 
 
 def _keys() -> list[str]:

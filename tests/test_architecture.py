@@ -19,6 +19,7 @@ FLOORS = {
     "stores": 1,
     "policy": 1,
     "strict_yaml": 1,
+    "operator_files": 1,
     "coverage": 2,
     "streaming": 2,
     "mistakes": 2,

@@ -17,15 +17,15 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.markup import escape
 
 from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
-from oms_gate.config import GateConfig, load_config, read_file
+from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.oms.digests import HashType
+from oms_gate.operator_files import read_file, read_secret
 from oms_gate.reference import Reference
 from oms_gate.signing.keys import (
     PassphraseMissing,
     load_certificates,
     load_private_key,
-    read_secret,
 )
 from oms_gate.signing.model import ModelSigner, SignedModel, Signing, sign_model
 from oms_gate.signing.timestamps import timestamper
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from oms_gate.oms.dsse import SigningKey
     from oms_gate.signing.sigstore import SigstoreInstance
 
-IN_TOKEN = "token"
+IN_TOKEN = "token"  # noqa: S105 - a place, not a secret
 """In place of a certificate's path: the one that the token holds for the key."""
 
 PASSPHRASE_VARIABLE = "OMS_GATE_KEY_PASSPHRASE"  # noqa: S105 - its name, not a passphrase

@@ -36,6 +36,7 @@ _PUBLIC_GOOD_REPOSITORY = "https://tuf-repo-cdn.sigstore.dev"
 _SIGSTORE_MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 _JSON_DEPTH = 16
 _JSON_VALUES = 10_000
+_CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE")
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,17 @@ class CertificateRoot:
         Raises:
             ConfigError: it is something else.
         """
-        if not {"CERTIFICATE", "X509 CERTIFICATE"} & set(pem_format.labels(pem)):
+        labels = [label for label in pem_format.labels(pem) if label in _CERTIFICATES]
+        if not labels:
             raise ConfigError(
                 f"the trusted certificates {name!r} are not certificates in PEM: their file holds "
                 f"{pem_format.content(pem)} and no CERTIFICATE"
             )
         try:
             anchors = x509.load_pem_x509_certificates(pem)
+            # One that is cut off is otherwise not even missed.
+            if len(anchors) != len(labels):
+                raise ValueError("a certificate has no end")
         except Exception as error:
             raise ConfigError(
                 f"the trusted certificates {name!r} are not certificates in PEM: what their file "

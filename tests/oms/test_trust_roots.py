@@ -90,6 +90,7 @@ def test_each_certificate_of_a_file_is_an_anchor() -> None:
         (private_pem(), "holds a PRIVATE KEY and no CERTIFICATE"),
         (forge.public_pem(forge.key()), "holds a PUBLIC KEY and no CERTIFICATE"),
         (forge.issue("root").pem[:200], "damaged"),
+        (forge.issue("root").pem + forge.issue("root").pem[:200], "damaged"),
     ],
     ids=labelled,
 )
