@@ -23,12 +23,23 @@ _LATEST: Final = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 class LogEntry:
     """What a bundle says about its entry in a transparency log.
 
+    log_id: the log's key identifier.
+    kind_version: of the entry's body; "0.0.2" and later are those of Rekor v2.
     log_index: the entry's number, in the whole log where the log promised it, else in its shard.
+    promised: whether there is a promise of the log.
     integrated_time: when the log took it in; None where no promise of the log covers a time.
+    tree_size: how many entries the proof is about.
+    checkpoint_origin, checkpoint_size: what the log's signed note says of itself.
     """
 
+    log_id: bytes
+    kind_version: str
     log_index: int
+    promised: bool
     integrated_time: datetime | None
+    tree_size: int
+    checkpoint_origin: str
+    checkpoint_size: str
 
 
 def read_log_entry(entry: JsonObject) -> LogEntry:
@@ -48,25 +59,34 @@ def read_log_entry(entry: JsonObject) -> LogEntry:
     )
     log_id = entry.object("logId")
     log_id.only("keyId")
-    log_id.base64("keyId")
     kind = entry.object("kindVersion")
     kind.only("kind", "version")
     kind.text("kind")
-    kind.text("version")
     entry.base64("canonicalizedBody")
     index = entry.decimal("logIndex")
-    proven_index = _read_proof(entry.object("inclusionProof"))
+    proof = entry.object("inclusionProof")
+    _check_proof(proof)
     time = entry.decimal("integratedTime") if "integratedTime" in entry else 0
     if time > _LATEST:
         entry.fault("integratedTime", "is after the year 9999")
-    if "inclusionPromise" in entry:
+    promised = "inclusionPromise" in entry
+    if promised:
         promise = entry.object("inclusionPromise")
         promise.only("signedEntryTimestamp")
         promise.base64("signedEntryTimestamp")
-        if time:
-            return LogEntry(index, datetime.fromtimestamp(time, UTC))
-    # Without the log's promise nothing signs the outer index and the time.
-    return LogEntry(proven_index, None)
+    # A signed note (C2SP): the origin, the tree's size and its root on a line each, then more.
+    origin, size, *_ = [*proof.object("checkpoint").text("envelope").split("\n", 2), ""]
+    return LogEntry(
+        log_id=log_id.base64("keyId"),
+        kind_version=kind.text("version"),
+        # Without the log's promise nothing signs the outer index and the time.
+        log_index=index if promised and time else proof.decimal("logIndex"),
+        promised=promised,
+        integrated_time=datetime.fromtimestamp(time, UTC) if promised and time else None,
+        tree_size=proof.decimal("treeSize"),
+        checkpoint_origin=origin,
+        checkpoint_size=size,
+    )
 
 
 def read_timestamps(data: JsonObject) -> tuple[bytes, ...]:
@@ -88,12 +108,8 @@ def read_timestamps(data: JsonObject) -> tuple[bytes, ...]:
     return tuple(timestamp.base64("signedTimestamp") for timestamp in timestamps)
 
 
-def _read_proof(proof: JsonObject) -> int:
+def _check_proof(proof: JsonObject) -> None:
     proof.only("logIndex", "rootHash", "treeSize", "hashes", "checkpoint")
     proof.base64("rootHash")
     proof.base64s("hashes")
-    proof.decimal("treeSize")
-    checkpoint = proof.object("checkpoint")
-    checkpoint.only("envelope")
-    checkpoint.text("envelope")
-    return proof.decimal("logIndex")
+    proof.object("checkpoint").only("envelope")

@@ -2,22 +2,27 @@
 
 OMS v1.0, Sigstore signing. The sigstore library checks certificate, log entry and signature.
 Added here: strict reading beforehand (`bundle`, `evidence`); only authorities and keys whose
-``validFor`` covers the times in question take part; every timestamp must verify; and the identity
-is read from the certificate only after everything else has been verified.
+``validFor`` covers the times in question take part, and only authorities whose own certificates
+were valid then; every timestamp must verify; no time may lie ahead; the log must be one that the
+root names, and its checkpoint one about the tree of the proof; and the identity is read from the
+certificate only after everything else has been verified.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, cast
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.errors import SignatureError
 from oms_gate.oms.bundle import Bundle
 from oms_gate.oms.dsse import PAYLOAD_TYPE
+from oms_gate.oms.evidence import LogEntry
 from oms_gate.oms.general_names import text_of
 from oms_gate.oms.quoting import one_line
 from oms_gate.oms.timestamps import is_by, is_failure
@@ -25,14 +30,17 @@ from oms_gate.oms.trust import SigstoreRoot, fingerprint
 from oms_gate.verdict import ReasonCode, SignatureTime, Signer, TrustRoot, printable
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric import ec
     from rfc3161_client import TimeStampResponse
     from sigstore.models import TrustedRoot
     from sigstore_models.common.v1 import TimeRange
+    from sigstore_models.trustroot.v1 import CertificateAuthority, TransparencyLogInstance
 
 _ARC: Final = "1.3.6.1.4.1.57264.1."
 _OTHER_NAME: Final = x509.ObjectIdentifier(_ARC + "7")
 _DER_UTF8_STRING = 0x0C
+_CLOCK_SKEW = timedelta(minutes=10)
+# Of the kinds of entries in logs of Rekor v1.
+_FIRST_VERSION: Final = "0.0.1"
 # Fulcio's extensions by the last number of their identifier; to 6 they are bare strings.
 _LAST_BARE = 6
 _CLAIMS: Final[dict[int, str]] = {
@@ -88,8 +96,12 @@ class _Refused(ValueError):  # noqa: N818 - becomes the second half of a sentenc
     """Why a root did not verify the bundle."""
 
 
-def verify_sigstore(bundle: Bundle, roots: Mapping[str, SigstoreRoot]) -> SigstoreSignature:
+def verify_sigstore(
+    bundle: Bundle, roots: Mapping[str, SigstoreRoot], *, at: datetime
+) -> SigstoreSignature:
     """Check a Sigstore bundle against each of the configured roots, in their order.
+
+    at: the time of verification, after which nothing can have been signed; with its time zone.
 
     Raises:
         SignatureError: ``trust.not-configured``; else ``sigstore.invalid``, whatever went wrong.
@@ -103,7 +115,7 @@ def verify_sigstore(bundle: Bundle, roots: Mapping[str, SigstoreRoot]) -> Sigsto
     refusals = []
     for root in roots.values():
         try:
-            return _verify(bundle, root)
+            return _verify(bundle, root, at)
         except BaseException as error:
             if not is_failure(error):
                 raise
@@ -146,7 +158,7 @@ def identity_of(certificate: x509.Certificate) -> SigstoreIdentity:
     return SigstoreIdentity(identity, issuer, claims)
 
 
-def _verify(bundle: Bundle, root: SigstoreRoot) -> SigstoreSignature:
+def _verify(bundle: Bundle, root: SigstoreRoot, at: datetime) -> SigstoreSignature:
     # Heavy, and needed for this method only.
     from sigstore.models import Bundle as SigstoreBundle
     from sigstore.verify import Verifier
@@ -166,7 +178,14 @@ def _verify(bundle: Bundle, root: SigstoreRoot) -> SigstoreSignature:
         times.insert(0, SignatureTime(source="transparency-log", time=entry.integrated_time))
     if not times:
         raise _Refused("nothing proves when it was signed")
-    trusted = _in_force(root, [time.time for time in times], leaf)
+    if max(time.time for time in times) > at + _CLOCK_SKEW:
+        raise _Refused("it is said to have been signed in the future; check this machine's clock")
+    # The library verifies envelopes with SHA-256 whatever the curve.
+    if not isinstance(public_key := leaf.public_key(), ec.EllipticCurvePublicKey) or not isinstance(
+        public_key.curve, ec.SECP256R1
+    ):
+        raise _Refused("the certificate's key is not on P-256")
+    trusted = _in_force(root, [time.time for time in times], leaf, entry)
     payload_type, payload = Verifier(trusted_root=trusted).verify_dsse(document, _AnyIdentity())
     if payload_type != PAYLOAD_TYPE or payload != bundle.payload:
         raise _Refused("the verified statement is not the one that was read")
@@ -174,8 +193,6 @@ def _verify(bundle: Bundle, root: SigstoreRoot) -> SigstoreSignature:
         _check_timestamp(timestamp, document.signature, trusted)
 
     found = identity_of(leaf)
-    # The envelope's signature has just been verified with this key as one of ECDSA.
-    public_key = cast("ec.EllipticCurvePublicKey", leaf.public_key())
     signer = Signer(
         method="sigstore",
         identity=found.identity,
@@ -196,7 +213,9 @@ class _AnyIdentity:
         """Say nothing."""
 
 
-def _in_force(root: SigstoreRoot, times: Iterable[datetime], leaf: x509.Certificate) -> TrustedRoot:
+def _in_force(
+    root: SigstoreRoot, times: Sequence[datetime], leaf: x509.Certificate, entry: LogEntry
+) -> TrustedRoot:
     """The part of a root that was in force when the signature is said to have been made.
 
     The times are claims still. That is enough: each that comes to be verified is among them, and
@@ -206,7 +225,13 @@ def _in_force(root: SigstoreRoot, times: Iterable[datetime], leaf: x509.Certific
 
     whole = root.trusted_root
     logged = _certificate_log_times(leaf)
-    authorities = [a for a in whole.certificate_authorities if _covers(a.valid_for, times)]
+    if max(logged, default=leaf.not_valid_before_utc) > leaf.not_valid_after_utc:
+        raise _Refused("the certificate was logged only after it had expired")
+    authorities = [
+        authority
+        for authority in whole.certificate_authorities
+        if _covers(authority.valid_for, times) and _were_valid(authority, times)
+    ]
     logs = [log for log in whole.tlogs if _covers(log.public_key.valid_for, times)]
     certificate_logs = [log for log in whole.ctlogs if _covers(log.public_key.valid_for, logged)]
     for kind, kept in (
@@ -216,6 +241,7 @@ def _in_force(root: SigstoreRoot, times: Iterable[datetime], leaf: x509.Certific
     ):
         if not kept:
             raise _Refused(f"no {kind} of this root was in force at the time of signing")
+    _check_log(entry, logs)
     return TrustedRoot(
         whole.model_copy(
             update={
@@ -232,6 +258,37 @@ def _certificate_log_times(leaf: x509.Certificate) -> list[datetime]:
     return [timestamp.timestamp.replace(tzinfo=UTC) for timestamp in found.value]
 
 
+def _were_valid(authority: CertificateAuthority, times: Iterable[datetime]) -> bool:
+    chain = [
+        x509.load_der_x509_certificate(member.raw_bytes)
+        for member in authority.cert_chain.certificates
+    ]
+    return all(
+        member.not_valid_before_utc <= time <= member.not_valid_after_utc
+        for member in chain
+        for time in times
+    )
+
+
+def _check_log(entry: LogEntry, logs: Iterable[TransparencyLogInstance]) -> None:
+    """Check that an entry is of one of these logs, and its checkpoint about the tree of its proof.
+
+    The library tries all keys where none has the log's identifier, and looks at nothing but the
+    root hash of a checkpoint.
+    """
+    named = [log for log in logs if log.log_id.key_id == entry.log_id]
+    if not named:
+        raise _Refused("its transparency log is none of this root that was in force")
+    if entry.promised and entry.integrated_time is None:
+        raise _Refused("the promise of its transparency log is about no time")
+    if entry.checkpoint_size != str(entry.tree_size):
+        raise _Refused("the checkpoint of its transparency log is about a tree of another size")
+    # Logs of the first version may call themselves anything.
+    origins = {urlsplit(log.base_url).hostname for log in named}
+    if entry.kind_version != _FIRST_VERSION and entry.checkpoint_origin not in origins:
+        raise _Refused("the checkpoint of its transparency log is by a log of another name")
+
+
 def _covers(period: TimeRange | None, times: Iterable[datetime]) -> bool:
     return period is None or all(
         period.start <= time and (period.end is None or time <= period.end) for time in times
@@ -244,7 +301,7 @@ def _check_timestamp(timestamp: TimeStampResponse, message: bytes, trusted: Trus
     for authority in trusted.get_timestamp_authorities():
         signer, *issuers = authority.certificates(allow_expired=True)
         end = authority.validity_period_end
-        in_force = authority.validity_period_start <= time and (end is None or time < end)
+        in_force = authority.validity_period_start <= time and (end is None or time <= end)
         if issuers and in_force and is_by(timestamp, message, signer, issuers):
             return
     raise _Refused("a timestamp is not by any timestamp authority of this root")

@@ -139,7 +139,7 @@ def _check_signature(
     bundle: Bundle, trust: Trust, at: datetime, check: SignatureCheck = dsse.verify
 ) -> tuple[Signer, tuple[SignatureTime, ...], int | None]:
     if bundle.method == "sigstore":
-        signed = verify_sigstore(bundle, trust.sigstore)
+        signed = verify_sigstore(bundle, trust.sigstore, at=at)
         return signed.signer, signed.times, signed.log_index
     authorities = trust.timestamp_authorities
     times = proven_times(bundle.timestamps, bundle.signature, authorities, at=at)

@@ -15,6 +15,7 @@ import urllib.request
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +36,18 @@ _INTERNAL = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b:1::/48", "fec0::
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # Names that resolvers take for an address (2852039166, 0x7f.1), for this machine, or literally.
 _INTERNAL_NAME = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*|(?:ip6-)?localhost|)")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What is sent with a request.
+
+    media_type: its Content-Type; None sends none.
+    """
+
+    content: bytes
+    media_type: str | None = None
+    method: str = "POST"
 
 
 class Connections:
@@ -66,7 +79,7 @@ class Connections:
             }
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self, method: str, url: str, headers: Mapping[str, str], body: Body | None = None
     ) -> urllib3.BaseHTTPResponse:
         """Send one request. Nothing is decoded, retried or redirected; the body is not read yet.
 
@@ -75,13 +88,15 @@ class Connections:
             urllib3.exceptions.HTTPError, OSError: there is no answer.
         """
         self._guard.check()
+        kind = {"Content-Type": body.media_type} if body and body.media_type else {}
         response = self._manager(url).request(
             method,
             url,
-            body=body,
+            body=body.content if body else None,
             headers={
                 "User-Agent": f"oms-gate/{__version__}",
                 "Accept-Encoding": "identity",
+                **kind,
                 **headers,
             },
             redirect=False,
@@ -193,6 +208,12 @@ class _HttpPool(HTTPConnectionPool):
 
 class _HttpsPool(HTTPSConnectionPool):
     ConnectionCls = _GuardedTls
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port: credentials for one origin are for no other."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
 
 
 def _is_internal(host: str) -> bool:

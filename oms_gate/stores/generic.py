@@ -9,17 +9,33 @@ from typing import Any
 from oms_gate.errors import ConfigError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores.snapshot import CHUNK_BYTES, Snapshot, StoredFile, listed
-from oms_gate.stores.store import StoreSettings, in_short, translated, unusable, within
+from oms_gate.stores.snapshot import (
+    CHUNK_BYTES,
+    Snapshot,
+    StoredFile,
+    Written,
+    check_same,
+    listed,
+    unwritable,
+)
+from oms_gate.stores.store import (
+    StoreSettings,
+    in_short,
+    translated,
+    unanswered,
+    unusable,
+    within,
+)
 from oms_gate.verdict import ReasonCode
 
 
 class GenericStore:
-    """What fsspec offers everywhere: listing, and reading at an offset.
+    """What fsspec offers everywhere: listing, reading at an offset, and writing a whole file.
 
     A file is pinned by what its file system calls its unique key (``ukey``: a checksum, an entity
     tag, or its details), compared before and after it is read. The listing is the file system's
-    own, and so is the memory that it takes.
+    own, and so is the memory that it takes. Nothing is written under a condition, so what was
+    written is read back: of two who write at once, one may still find the other's.
     """
 
     def __init__(self, settings: StoreSettings, limits: Limits) -> None:
@@ -29,7 +45,9 @@ class GenericStore:
     def snapshot(self, reference: Reference) -> Snapshot:
         """See `Store.snapshot`."""
         with translated(lambda error: _store_error(error, reference.url)):
-            fs, root, entries = within(self._limits.listing_seconds, lambda: self._list(reference))
+            fs, root, entries = within(
+                self._limits.listing_seconds, lambda: self._listed(reference)
+            )
         files = listed([file for _, file in entries], self._limits)
         names = {file.path: name for name, file in entries}
 
@@ -53,11 +71,30 @@ class GenericStore:
                     raise _changed(file.path)
                 _check_unchanged(fs, name, file)
 
-        return Snapshot(reference, files, list(names.values()) == [root], read_range)
+        single = list(names.values()) == [root]
 
-    def _list(self, reference: Reference) -> tuple[Any, str, list[tuple[str, StoredFile]]]:
-        """The file system, the model's name in it, and each file with its name in it."""
+        def write_file(name: str, content: bytes, *_: object) -> Written:
+            url = f"{_folder(reference.name, single)}/{name}"
+
+            def write() -> None:
+                # By the same instance: a file system's pins may mean nothing to another.
+                root, entries = self._list(fs, reference)
+                check_same(files, listed([file for _, file in entries], self._limits))
+                _put(fs, f"{_folder(root, single)}/{name}", content, reference)
+
+            with unanswered(name), translated(lambda error: _store_error(error, url, "written")):
+                within(self._limits.listing_seconds, write)
+            return Written(url)
+
+        return Snapshot(reference, files, single, read_range, write_file=write_file)
+
+    def _listed(self, reference: Reference) -> tuple[Any, str, list[tuple[str, StoredFile]]]:
         fs = self._open(reference.scheme)
+        return fs, *self._list(fs, reference)
+
+    def _list(self, fs: Any, reference: Reference) -> tuple[str, list[tuple[str, StoredFile]]]:
+        """The model's name in the file system, and each file with its name in it."""
+        fs.invalidate_cache()
         root = fs._strip_protocol(reference.name).rstrip("/")
         found = fs.find(root, detail=True)
         if not found:
@@ -86,7 +123,7 @@ class GenericStore:
                     path=path,
                 )
             entries.append((name, StoredFile(path, size, version=version)))
-        return fs, root, entries
+        return root, entries
 
     def _open(self, scheme: str) -> Any:
         import fsspec
@@ -104,6 +141,27 @@ class GenericStore:
             ) from error
         except (TypeError, ValueError) as error:
             raise unusable(scheme, error) from error
+
+
+def _folder(name: str, single: bool) -> str:
+    """Where the files of a model are: in what has its name, or beside it."""
+    return name.rpartition("/")[0] if single else name
+
+
+def _put(fs: Any, name: str, content: bytes, reference: Reference) -> None:
+    if fs.isdir(name):
+        raise StoreError(
+            ReasonCode.STORE_UNSAFE_FILE,
+            f"{name} is a folder, so no file can be written there; name another file",
+            path=name,
+        )
+    try:
+        fs.pipe_file(name, content)
+    except (NotImplementedError, ValueError) as error:  # An archive raises the latter.
+        raise unwritable(reference) from error
+    fs.invalidate_cache()
+    if fs.cat_file(name) != content:
+        raise _changed(name)
 
 
 def _is_count(size: object) -> bool:
@@ -124,12 +182,12 @@ def _changed(path: str) -> StoreError:
     )
 
 
-def _store_error(error: Exception, name: str) -> StoreError:
+def _store_error(error: Exception, name: str, done: str = "read") -> StoreError:
     if isinstance(error, FileNotFoundError):
         return StoreError(ReasonCode.STORE_NOT_FOUND, f"{name} does not exist")
     if isinstance(error, PermissionError):
         return StoreError(
-            ReasonCode.STORE_FORBIDDEN, f"{name} may not be read with these credentials"
+            ReasonCode.STORE_FORBIDDEN, f"{name} may not be {done} with these credentials"
         )
     return StoreError(
         ReasonCode.STORE_UNAVAILABLE,

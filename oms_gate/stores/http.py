@@ -11,13 +11,13 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
-from oms_gate.stores.connections import PORTS, Connections
+from oms_gate.stores.connections import PORTS, Body, Connections, origin
 from oms_gate.stores.snapshot import CHUNK_BYTES
 from oms_gate.verdict import ReasonCode
 
@@ -97,10 +97,10 @@ class HttpReader:
                 failures += 1
                 self._wait(file, failures, error)
 
-    def answer(self, file: RemoteFile, form: Mapping[str, str] | None = None) -> Answer:
+    def answer(self, file: RemoteFile, body: Body | None = None) -> Answer:
         """A whole answer of a store's interface, of at most `limits.listing_bytes`.
 
-        form: what is posted, form-encoded.
+        body: what is sent, as often as it is tried.
 
         Raises:
             StoreError: as `chunks`, except for refusals: their status is the caller's to judge.
@@ -108,7 +108,7 @@ class HttpReader:
         failures = 0
         while True:
             try:
-                response = self._follow("GET" if form is None else "POST", file, {}, form)
+                response = self._follow(body.method if body else "GET", file, {}, body)
                 self._check_transient(response)
                 if response.status != 200:
                     response.close()
@@ -179,14 +179,10 @@ class HttpReader:
         method: str,
         file: RemoteFile,
         headers: Mapping[str, str],
-        form: Mapping[str, str] | None = None,
+        body: Body | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Request a file; redirects are followed by hand, and leave credentials behind."""
         url, credentials = file.url(), file.headers
-        body = None
-        if form is not None:
-            body = urlencode(form).encode()
-            headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
         for _ in range(self._limits.redirects + 1):
             response = self._connections.request(method, url, {**credentials, **headers}, body)
             for name, value in file.expected.items():
@@ -330,12 +326,6 @@ class _Transient(Exception):  # noqa: N818 - never leaves this module
         self.retry_after = retry_after
 
 
-def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port: credentials for one origin are for no other."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
-
-
 def count_of(header: str | None) -> int | None:
     """The number that a header gives, or None where it gives none."""
     return int(header) if header is not None and _COUNT.fullmatch(header) else None
@@ -344,7 +334,7 @@ def count_of(header: str | None) -> int | None:
 def _unavailable(file: RemoteFile, error: Exception, limits: Limits) -> StoreError:
     return StoreError(
         ReasonCode.STORE_UNAVAILABLE,
-        f"{file.path} could not be read from its store: {_cause(error, limits)}",
+        f"the store gave no usable answer for {file.path}: {_cause(error, limits)}",
         path=file.path,
     )
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
-from urllib.parse import quote, urljoin, urlsplit
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from oms_gate.errors import ConfigError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores.connections import PORTS
-from oms_gate.stores.http import Answer, HttpReader, RemoteFile, origin
-from oms_gate.stores.snapshot import Snapshot, StoredFile, listed, too_many
-from oms_gate.stores.store import StoreSettings, unusable, within
+from oms_gate.stores.connections import PORTS, Body, origin
+from oms_gate.stores.http import Answer, HttpReader, RemoteFile
+from oms_gate.stores.hub_api import COMMIT, HubApi
+from oms_gate.stores.hub_writing import HubCommit
+from oms_gate.stores.snapshot import Snapshot, StoredFile, Written, listed, too_many
+from oms_gate.stores.store import StoreSettings, unanswered, unusable, within
 from oms_gate.verdict import ReasonCode
 
-T = TypeVar("T")
-
-_KINDS = ("datasets", "spaces")
 _OPTIONS = {"endpoint", "token"}
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_FORM = "application/x-www-form-urlencoded"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NEXT_PAGE = re.compile(r'<([^<>]*)>[^<>]*;\s*rel="?next"?')
 
@@ -68,12 +66,12 @@ class HubStore:
                 "HF_HUB_OFFLINE is set, so the Hub is not asked; verify the local folder instead",
             )
         reader = HttpReader(self._limits, self._hosts)
-        listing = _Listing(reference, self._endpoint, self._headers, reader, self._limits)
+        api = HubApi(reference, self._endpoint, self._headers, reader)
+        listing = _Listing(api, self._limits)
         commit, files, single = within(self._limits.listing_seconds, listing.read, reader.abort)
         root = reference.path.rpartition("/")[0] if single else reference.path
-        kind, repository = _repository(reference)
-        base = f"{self._endpoint}/{'' if kind == 'models' else kind + '/'}{repository}"
-        base = f"{base}/resolve/{commit}/{quote(root) + '/' if root else ''}"
+        prefix = root + "/" if root else ""
+        base = f"{api.page}/resolve/{commit}/{quote(prefix)}"
 
         def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[bytes]:
             expected = {"X-Repo-Commit": commit}
@@ -88,6 +86,18 @@ class HubStore:
             )
             return reader.chunks(remote, start, end)
 
+        def write_file(name: str, content: bytes, message: str, pull_request: bool) -> Written:
+            # What is sent twice may be committed twice, and a redirect leads to another place.
+            once = self._limits.model_copy(update={"retries": 0, "redirects": 0})
+            writer = HttpReader(once, self._hosts)
+            told = replace(api, reader=writer)
+            change = HubCommit(told, commit, prefix + name, content, message, pull_request)
+            try:
+                with unanswered(name):
+                    return within(self._limits.listing_seconds, change.write, writer.abort)
+            finally:
+                writer.close()
+
         return Snapshot(
             reference.at(commit),
             listed(files, self._limits),
@@ -95,83 +105,75 @@ class HubStore:
             read_range,
             reader.abort,
             reader.close,
+            write_file,
         )
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Listing:
     """One listing: its requests, and what is believed of their answers."""
 
-    reference: Reference
-    endpoint: str
-    headers: Mapping[str, str]
-    reader: HttpReader
+    api: HubApi
     limits: Limits
-    api: str = field(init=False)
-    exists: bool = False  # as an answer about the repository has shown
-
-    def __post_init__(self) -> None:
-        kind, repository = _repository(self.reference)
-        self.api = f"{self.endpoint}/api/{kind}/{repository}"
 
     def read(self) -> tuple[str, list[StoredFile], bool]:
         """The commit, its files at or below the reference's path, and whether that is a file."""
-        commit, path = self._commit(), self.reference.path
+        commit, path = self._commit(), self.api.reference.path
         if path:
-            form = {"paths": path, "expand": "false"}
-            found = self._json(self._ask(f"{self.api}/paths-info/{commit}", form), list)
+            form = Body(urlencode({"paths": path, "expand": "false"}).encode(), _FORM)
+            answer = self.api.ask(f"{self.api.url}/paths-info/{commit}", form)
+            found = self.api.content(answer, list)
             if not found:
-                raise self._error(ReasonCode.STORE_NOT_FOUND, f"has no {path}")
+                raise self.api.error(ReasonCode.STORE_NOT_FOUND, f"has no {path}")
             name, file = self._entry(found[0])
             if name != path or len(found) > 1:
-                raise self._malformed(f"was asked for {path} and names others")
+                raise self.api.malformed(f"was asked for {path} and names others")
             if file is not None:
                 return commit, [_moved(file, path.rpartition("/")[2])], True
         return commit, self._tree(commit, path + "/" if path else ""), False
 
     def _commit(self) -> str:
-        revision = self.reference.revision
-        url = self.api if revision is None else f"{self.api}/revision/{quote(revision, safe='')}"
-        info = self._json(self._ask(url), dict)
-        self.exists = True
+        revision = self.api.reference.revision
+        at = "" if revision is None else f"/revision/{quote(revision, safe='')}"
+        info = self.api.content(self.api.ask(self.api.url + at), dict)
+        self.api.exists = True
         commit, found = info.get("sha"), info.get("id")
-        _, repository = _repository(self.reference)
-        if found != repository:
+        if found != self.api.repository:
             if not isinstance(found, str):
-                raise self._malformed("does not say which repository it is of")
+                raise self.api.malformed("does not say which repository it is of")
             raise StoreError(
                 ReasonCode.STORE_RENAMED,
-                f"the Hub answers for {repository} with {found}: it was renamed or moved; "
+                f"the Hub answers for {self.api.repository} with {found}: it was renamed or moved; "
                 "use the new name, if that is the publisher you mean",
             )
-        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-            raise self._malformed("does not say at which commit it is")
+        if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+            raise self.api.malformed("does not say at which commit it is")
         named = (revision or "").lower()
-        if _COMMIT.fullmatch(named) and commit != named:
-            raise self._error(
+        if COMMIT.fullmatch(named) and commit != named:
+            raise self.api.error(
                 ReasonCode.STORE_CHANGED, f"was asked for that commit and gave {commit}"
             )
         return commit
 
     def _tree(self, commit: str, prefix: str) -> list[StoredFile]:
-        at = f"{self.api}/tree/{commit}"
+        at = f"{self.api.url}/tree/{commit}"
         folder = f"/{quote(prefix.removesuffix('/'))}" if prefix else ""
         url: str | None = f"{at}{folder}?recursive=True&expand=False"
         files: list[StoredFile] = []
         count = 0
         while url is not None:
-            answer = self._ask(url)
-            page = self._json(answer, list)
+            answer = self.api.ask(url)
+            page = self.api.content(answer, list)
             url = self._next_page(answer)
             if url is not None and not page:
-                raise self._malformed("goes on after a page without entries")
+                raise self.api.malformed("goes on after a page without entries")
             count += len(page)
             # Folders count too: a server may invent them without end.
             if count > self.limits.files:
                 raise too_many(self.limits)
             for path, file in map(self._entry, page):
                 if not path.startswith(prefix):
-                    raise self._malformed(f"was asked for {prefix} and names others")
+                    raise self.api.malformed(f"was asked for {prefix} and names others")
                 if file is not None:
                     files.append(_moved(file, path.removeprefix(prefix)))
         return files
@@ -182,28 +184,12 @@ class _Listing:
         if match is None:
             return None
         try:
-            url: str = urljoin(self.endpoint, match[1])
-            if origin(url) == origin(self.endpoint):
+            url: str = urljoin(self.api.endpoint, match[1])
+            if origin(url) == origin(self.api.endpoint):
                 return url
         except ValueError:
             pass
-        raise self._malformed("goes on at another server")
-
-    def _ask(self, url: str, form: Mapping[str, str] | None = None) -> Answer:
-        file = RemoteFile(self.reference.url, lambda: url, headers=self.headers)
-        answer = self.reader.answer(file, form)
-        if answer.status != 200:
-            raise self._refusal(answer.status, answer.headers)
-        return answer
-
-    def _json(self, answer: Answer, kind: type[T]) -> T:
-        try:
-            content = json.loads(answer.content)
-        except (ValueError, RecursionError) as error:
-            raise self._malformed("is no JSON") from error
-        if not isinstance(content, kind):
-            raise self._malformed("is no listing")
-        return content
+        raise self.api.malformed("goes on at another server")
 
     def _entry(self, entry: Any) -> tuple[str, StoredFile | None]:
         """The path of an entry of a tree, and its file if it is none of a folder."""
@@ -218,61 +204,7 @@ class _Listing:
                         return path, StoredFile(path, size, version=oid)
                     case {"oid": str(sha256)} if _SHA256.fullmatch(sha256):
                         return path, StoredFile(path, size, sha256=sha256, version=sha256)
-        raise self._malformed("has an entry that is none of a file or folder")
-
-    def _refusal(self, status: int, headers: Mapping[str, str]) -> StoreError:
-        code, name = headers.get("X-Error-Code"), self.reference.url
-        if code == "GatedRepo":
-            return StoreError(
-                ReasonCode.STORE_GATED,
-                f"access to {name} must be requested from its publisher on the Hub first",
-            )
-        if code == "RevisionNotFound":
-            return StoreError(
-                ReasonCode.STORE_REVISION_NOT_FOUND,
-                f"{name} names a revision that its repository lacks; check what follows '@'",
-            )
-        if code == "EntryNotFound":
-            return self._error(
-                ReasonCode.STORE_NOT_FOUND, f"has no {self.reference.path or 'files'}"
-            )
-        # To strangers it is 401, whether the repository is private or not there at all.
-        token_refused = "invalid" in headers.get("X-Error-Message", "").lower()
-        absent = status == 404 or (status == 401 and not self.exists and not token_refused)
-        if code == "RepoNotFound" or absent:
-            return StoreError(
-                ReasonCode.STORE_NOT_FOUND,
-                f"{self.endpoint} has no repository {name}, or its token (HF_TOKEN) may not see it",
-            )
-        if status in (401, 403):
-            return StoreError(
-                ReasonCode.STORE_FORBIDDEN,
-                f"{self.endpoint} refuses access to {name} (HTTP {status}); check HF_TOKEN",
-            )
-        return StoreError(
-            ReasonCode.STORE_PROTOCOL,
-            f"{self.endpoint} answered HTTP {status} for {name}; check HF_ENDPOINT, or tell the "
-            "operator of that server",
-        )
-
-    def _error(self, code: ReasonCode, what: str) -> StoreError:
-        return StoreError(
-            code,
-            f"the repository of {self.reference.url} {what}; check the reference, try again",
-        )
-
-    def _malformed(self, what: str) -> StoreError:
-        return StoreError(
-            ReasonCode.STORE_PROTOCOL,
-            f"the answer of {self.endpoint} for {self.reference.url} {what}; tell the operator of "
-            "that server",
-        )
-
-
-def _repository(reference: Reference) -> tuple[str, str]:
-    """The kind of repository, as its API says it, and its name."""
-    first, _, rest = reference.location.partition("/")
-    return (first, rest) if first in _KINDS else ("models", reference.location)
+        raise self.api.malformed("has an entry that is none of a file or folder")
 
 
 def _moved(file: StoredFile, path: str) -> StoredFile:

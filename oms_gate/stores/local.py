@@ -15,7 +15,16 @@ from threading import Event
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores.snapshot import CHUNK_BYTES, Snapshot, StoredFile, listed, too_many
+from oms_gate.stores.local_writing import write_below
+from oms_gate.stores.snapshot import (
+    CHUNK_BYTES,
+    Snapshot,
+    StoredFile,
+    Written,
+    check_same,
+    listed,
+    too_many,
+)
 from oms_gate.stores.store import too_late, within
 from oms_gate.verdict import ReasonCode
 
@@ -38,6 +47,29 @@ class LocalStore:
         root = _resolved(named)
         # The operator named this one file, so a link to it is as good as its target.
         single = root.is_file()
+        files, targets = self._listed(named, root, single)
+
+        def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[memoryview]:
+            return _read(targets[file.path], file, start, end)
+
+        def write_file(name: str, content: bytes, *_: object) -> Written:
+            folder = _resolved(named.parent) if single else root
+
+            def check() -> None:
+                check_same(files, self._listed(named, root, single)[0])
+
+            try:
+                write_below(folder, name, content, check)
+            except OSError as error:
+                raise _store_error(name, error, "written") from error
+            return Written(str(folder / name))
+
+        return Snapshot(reference, files, single, read_range, write_file=write_file)
+
+    def _listed(
+        self, named: Path, root: Path, single: bool
+    ) -> tuple[dict[str, StoredFile], dict[str, str]]:
+        """The files by path, and the path that is opened for each."""
         abandoned = Event()
 
         def walk() -> list[tuple[StoredFile, str]]:
@@ -52,14 +84,9 @@ class LocalStore:
         try:
             found = within(self.limits.listing_seconds, walk, abandoned.set)
         except OSError as error:
-            raise _store_error(reference.location, error) from error
-        targets = {file.path: target for file, target in found}
-
-        def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[memoryview]:
-            return _read(targets[file.path], file, start, end)
-
+            raise _store_error(str(named), error) from error
         files = listed((file for file, _ in found), self.limits)
-        return Snapshot(reference, files, single, read_range)
+        return files, {file.path: target for file, target in found}
 
 
 def _resolved(named: Path) -> Path:
@@ -180,7 +207,7 @@ def _unsafe(path: str, what: str) -> StoreError:
     )
 
 
-def _store_error(path: str, error: OSError) -> StoreError:
+def _store_error(path: str, error: OSError, done: str = "read") -> StoreError:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return StoreError(
             ReasonCode.STORE_NOT_FOUND,
@@ -189,8 +216,8 @@ def _store_error(path: str, error: OSError) -> StoreError:
         )
     if isinstance(error, PermissionError):
         return StoreError(
-            ReasonCode.STORE_FORBIDDEN, f"{path} may not be read by this user", path=path
+            ReasonCode.STORE_FORBIDDEN, f"{path} may not be {done} by this user", path=path
         )
     return StoreError(
-        ReasonCode.STORE_UNAVAILABLE, f"{path} cannot be read: {error.strerror}", path=path
+        ReasonCode.STORE_UNAVAILABLE, f"{path} cannot be {done}: {error.strerror}", path=path
     )

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores.http import HttpReader, RemoteFile
-from oms_gate.stores.snapshot import Snapshot, StoredFile, listed, too_many
-from oms_gate.stores.store import StoreSettings, in_short, too_late, translated, unusable
+from oms_gate.stores.s3_writing import etag_of, put
+from oms_gate.stores.snapshot import (
+    Snapshot,
+    StoredFile,
+    Written,
+    check_same,
+    listed,
+    too_many,
+)
+from oms_gate.stores.store import (
+    StoreSettings,
+    in_short,
+    too_late,
+    translated,
+    unanswered,
+    unusable,
+)
 from oms_gate.verdict import ReasonCode
 
 # As long as the slowest transfer; each attempt to read signs its URL anew.
@@ -20,6 +35,7 @@ _URL_SECONDS = 3600
 _HEADS_AT_ONCE = 32
 
 _Heads = list[tuple[str, Mapping[str, Any]]]
+T = TypeVar("T")
 
 
 class S3Store:
@@ -28,6 +44,8 @@ class S3Store:
     Where the bucket is versioned an object is read by its version id, elsewhere with ``If-Match``
     on its entity tag. A full-object SHA-256 checksum is its declared digest; a composite one and
     an entity tag are not digests of the content.
+
+    A file is written on the condition that what it replaces is still there, or still is not.
     """
 
     def __init__(self, settings: StoreSettings, limits: Limits) -> None:
@@ -46,69 +64,62 @@ class S3Store:
     def snapshot(self, reference: Reference) -> Snapshot:
         """See `Store.snapshot`."""
         with translated(lambda error: _store_error(error, reference.url)):
-            heads, single, example = self._listed(reference.location)
+            heads, single, example = self._run(self._list(reference.location))
         # The bucket's own address may be private: the operator configured it.
         reader = HttpReader(
             self._limits, frozenset({urlsplit(example).hostname or "", *self._private_hosts})
         )
         prefix = (reference.location.rpartition("/")[0] if single else reference.location) + "/"
-        pins: dict[str, tuple[str, str | None]] = {}
-        files = []
-        for key, head in heads:
-            size = head.get("ContentLength")
-            if not isinstance(size, int) or size < 0 or not key.startswith(prefix):
-                raise StoreError(
-                    ReasonCode.STORE_PROTOCOL,
-                    f"the store's entry for {key} has no size, or is not below {prefix}",
-                )
-            version = head.get("VersionId")
-            if version in (None, "", "null"):
-                version = None
-            path = key.removeprefix(prefix)
-            pins[path] = key, version
-            files.append(
-                StoredFile(
-                    path,
-                    size,
-                    sha256=_declared_sha256(head),
-                    version=version or head.get("ETag"),
-                )
-            )
+        files = listed((_described(*head, prefix) for head in heads), self._limits)
+        versions = {key.removeprefix(prefix): _version_id(head) for key, head in heads}
 
         def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[bytes]:
-            key, version = pins[file.path]
+            version = versions[file.path]
             pin = {} if version is None else {"VersionId": version}
             remote = RemoteFile(
                 file.path,
-                lambda: str(self._fs.url(key, expires=_URL_SECONDS, **pin)),
+                lambda: str(self._fs.url(prefix + file.path, expires=_URL_SECONDS, **pin)),
                 size=file.size,
                 etag=file.version if version is None else None,
             )
             with translated(lambda error: _store_error(error, reference.url)):
                 yield from reader.chunks(remote, start, end)
 
+        async def write(name: str, content: bytes) -> None:
+            heads, single, _ = await self._list(reference.location)
+            check_same(files, listed((_described(*head, prefix) for head in heads), self._limits))
+            etag: str | None = dict(heads).get(prefix + name, {}).get("ETag")
+            if single:  # Its listing does not say what is beside it.
+                etag = await etag_of(self._fs, prefix + name)
+            await put(self._fs, prefix + name, content, etag)
+
+        def write_file(name: str, content: bytes, *_: object) -> Written:
+            url = f"{reference.scheme}://{prefix}{name}"
+            with unanswered(name), translated(lambda error: _store_error(error, url, "written")):
+                self._run(write(name, content))
+            return Written(url)
+
         def close() -> None:
             reader.close()
             self._close()
 
-        return Snapshot(
-            reference, listed(files, self._limits), single, read_range, reader.abort, close
-        )
+        return Snapshot(reference, files, single, read_range, reader.abort, close, write_file)
 
-    def _listed(self, location: str) -> tuple[_Heads, bool, str]:
-        """What the store says of each object, whether it is just one, and the URL of the first."""
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Let the client's own thread do something that takes no longer than a listing may."""
         from fsspec.asyn import sync
         from fsspec.exceptions import FSTimeoutError
 
         seconds = self._limits.listing_seconds
         try:
             # Unlike a thread, a coroutine that is not waited for any more can be ended.
-            heads, single, example = sync(self._fs.loop, self._list, location, timeout=seconds)
+            result: T = sync(self._fs.loop, lambda: work, timeout=seconds)
         except FSTimeoutError:
             raise too_late(seconds) from None
-        return heads, single, example
+        return result
 
     async def _list(self, location: str) -> tuple[_Heads, bool, str]:
+        """What the store says of each object, whether it is just one, and the URL of the first."""
         from botocore import exceptions
 
         try:
@@ -182,6 +193,26 @@ def _complete(options: dict[str, Any], limits: Limits) -> dict[str, Any]:
     return options
 
 
+def _described(key: str, head: Mapping[str, Any], prefix: str) -> StoredFile:
+    size = head.get("ContentLength")
+    if not isinstance(size, int) or size < 0 or not key.startswith(prefix):
+        raise StoreError(
+            ReasonCode.STORE_PROTOCOL,
+            f"the store's entry for {key} has no size, or is not below {prefix}",
+        )
+    return StoredFile(
+        key.removeprefix(prefix),
+        size,
+        sha256=_declared_sha256(head),
+        version=_version_id(head) or head.get("ETag"),
+    )
+
+
+def _version_id(head: Mapping[str, Any]) -> str | None:
+    version = head.get("VersionId")
+    return None if version in ("", "null") else version
+
+
 def _declared_sha256(head: Mapping[str, Any]) -> str | None:
     import base64
     import binascii
@@ -197,7 +228,7 @@ def _declared_sha256(head: Mapping[str, Any]) -> str | None:
     return digest.hex() if len(digest) == 32 else None
 
 
-def _store_error(error: Exception, name: str) -> StoreError:
+def _store_error(error: Exception, name: str, done: str = "read") -> StoreError:
     from botocore import exceptions
 
     if isinstance(error, FileNotFoundError):
@@ -208,7 +239,8 @@ def _store_error(error: Exception, name: str) -> StoreError:
     if isinstance(error, (PermissionError, exceptions.NoCredentialsError)):
         return StoreError(
             ReasonCode.STORE_FORBIDDEN,
-            f"{name} may not be read with these credentials; check the AWS environment or profile",
+            f"{name} may not be {done} with these credentials; check the AWS environment or "
+            "profile",
         )
     if isinstance(error, (exceptions.ClientError, LookupError, ValueError)):
         return StoreError(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from oms_gate.errors import StoreError
+from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.verdict import ReasonCode, printable
@@ -33,7 +33,21 @@ class StoredFile:
     version: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a file was written.
+
+    url: of the file; on the Hub, at the commit that brought it.
+    pull_request: the page of the pull request that proposes it, or None.
+    """
+
+    url: str
+    pull_request: str | None = None
+
+
 RangeReader = Callable[[StoredFile, int, int | None], Iterator[bytes | memoryview]]
+# Of a name and a content; the message and whether it is to be a pull request are for the Hub.
+FileWriter = Callable[[str, bytes, str, bool], Written]
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,7 @@ class Snapshot:
     revision: the store's own (a commit), or a digest over paths and versions.
     abort: ends every transfer under way; its reader gets an error at once.
     close: releases the connections; nothing can be read afterwards.
+    write_file: see `write`; None where the store can only be read.
     """
 
     reference: Reference
@@ -54,6 +69,7 @@ class Snapshot:
     read_range: RangeReader = field(repr=False)
     abort: Callable[[], None] = field(default=lambda: None, repr=False)
     close: Callable[[], None] = field(default=lambda: None, repr=False)
+    write_file: FileWriter | None = field(default=None, repr=False)
 
     @property
     def revision(self) -> str:
@@ -108,6 +124,58 @@ class Snapshot:
             if len(content) > limit:
                 return None
         return bytes(content)
+
+    def write(
+        self, name: str, content: bytes, *, message: str, pull_request: bool = False
+    ) -> Written:
+        """Put a file into the model, if the model is still what was listed.
+
+        The file is there as a whole or not at all, and takes the place of the listed one of its
+        name. This listing does not change.
+
+        name: relative to the model's root, POSIX; a single file's neighbours have their base name.
+        message: what the Hub's history says of it; its first line is the title.
+        pull_request: propose it on the Hub, rather than commit it to the branch.
+
+        Raises:
+            StoreError: the model was changed, or the store refuses or fails.
+            UsageError: the name, the store or the revision cannot be written to.
+        """
+        if _UNSAFE_NAME.search(name):
+            raise UsageError(f"'{printable(name)}' is not a plain relative path; name a file so")
+        if self.write_file is None:
+            raise unwritable(self.reference)
+        if pull_request and self.reference.scheme != "hf":
+            raise UsageError(
+                f"{self.reference.url} is not on the Hub, so there is no pull request to make; "
+                "leave that option out"
+            )
+        return self.write_file(name, content, message, pull_request)
+
+
+def check_same(before: Mapping[str, StoredFile], now: Mapping[str, StoredFile]) -> None:
+    """Compare the listing that was hashed with the one that is about to be written to.
+
+    Raises:
+        StoreError: a file was added, removed or changed.
+    """
+    for path in sorted(before.keys() | now.keys()):
+        if before.get(path) != now.get(path):
+            what = "changed" if path in before and path in now else "added or removed"
+            raise StoreError(
+                ReasonCode.STORE_CHANGED,
+                f"{path} was {what} after the model was listed, so nothing was written; try again "
+                "when nothing else writes to the model",
+                path=path,
+            )
+
+
+def unwritable(reference: Reference) -> UsageError:
+    """The error for a store that can only be read."""
+    return UsageError(
+        f"nothing can be written to {reference.url}; name a local file with --output, and put it "
+        "there yourself"
+    )
 
 
 def listed(files: Iterable[StoredFile], limits: Limits) -> dict[str, StoredFile]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from oms_gate.errors import ConfigError, StoreError
+from oms_gate.errors import ConfigError, StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores.snapshot import Snapshot
@@ -92,10 +92,25 @@ def translated(translate: Callable[[Exception], StoreError]) -> Iterator[None]:
     """Turn whatever a store's client raises into a `StoreError` with a sentence."""
     try:
         yield
-    except (ConfigError, StoreError):
+    except (ConfigError, StoreError, UsageError):
         raise
     except Exception as error:
         raise translate(error) from error
+
+
+@contextmanager
+def unanswered(name: str) -> Iterator[None]:
+    """Say of a write that got no answer that nobody knows whether it took place."""
+    try:
+        yield
+    except StoreError as error:
+        if error.reason.code is not ReasonCode.STORE_UNAVAILABLE:
+            raise
+        raise StoreError(
+            ReasonCode.STORE_UNAVAILABLE,
+            f"{error.reason.message}; {name} may have been written all the same, so look first",
+            path=name,
+        ) from error
 
 
 def unusable(scheme: str, error: Exception) -> ConfigError:
@@ -144,11 +159,11 @@ def within(seconds: float, call: Callable[[], T], abandon: Callable[[], None] = 
 
 
 def too_late(seconds: float) -> StoreError:
-    """The error for a listing or a signature that took more than `seconds`."""
+    """The error for a listing, or a file's reading or writing, that took more than `seconds`."""
     return StoreError(
         ReasonCode.STORE_UNAVAILABLE,
-        f"the store did not give its listing or the signature within {seconds:g} seconds; try "
-        "again, or raise the limit 'listing_seconds'",
+        f"the store did not give its whole answer within {seconds:g} seconds; try again, or raise "
+        "the limit 'listing_seconds'",
     )
 
 

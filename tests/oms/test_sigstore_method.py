@@ -22,7 +22,7 @@ from oms_gate.oms.verify import VerifiedSignature
 from oms_gate.verdict import ReasonCode
 from tests.corpus import CORPUS, needs_corpus
 from tests.oms import forge
-from tests.oms.forge import LIMITS, checked, encode, refused
+from tests.oms.forge import LIMITS, NOW, checked, encode, refused
 
 INVALID = ReasonCode.SIGSTORE_INVALID
 
@@ -118,14 +118,14 @@ def test_the_log_proves_the_time_where_there_is_no_timestamp() -> None:
 def test_what_was_read_is_what_was_verified() -> None:
     bundle = parse_bundle(encode(genuine()), LIMITS)
     roots = trusting().sigstore
-    verify_sigstore(bundle, roots)
+    verify_sigstore(bundle, roots, at=NOW)
     for attack in (
         dataclasses.replace(bundle, payload=encode(forge.statement())),
         dataclasses.replace(bundle, raw=encode(another())),
         dataclasses.replace(bundle, log_entry=None),
     ):
         with pytest.raises(SignatureError) as caught:
-            verify_sigstore(attack, roots)
+            verify_sigstore(attack, roots, at=NOW)
         assert caught.value.reason.code is INVALID
 
 

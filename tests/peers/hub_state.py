@@ -162,8 +162,8 @@ class HubState:
         self.require_member(request)
         return repository
 
-    def require_member(self, request: Request) -> None:
-        """Refuse who may not write.
+    def require_member(self, request: Request, *, proposing: bool = False) -> None:
+        """Refuse who may not write; a pull request may be made by every user.
 
         Raises:
             Refused: 401 or 403.
@@ -171,7 +171,7 @@ class HubState:
         caller = self.caller(request)
         if caller == "anonymous":
             raise refused(401, "Invalid username or password.")
-        if caller == "outsider":
+        if caller == "outsider" and not proposing:
             raise refused(403, "You don't have the rights to write here")
 
     def at(self, repository: Repository, revision: str) -> Commit:

@@ -72,7 +72,7 @@ def _validate_yaml(hub: Hub, request: Request, match: re.Match[str]) -> Response
 
 
 def _preupload(hub: Hub, request: Request, match: re.Match[str]) -> Response:
-    repository = _repository(hub, request, match)
+    repository = _proposable(hub, request, match)
     present = hub.state.at(repository, unquote(match["revision"])).files
     modes = []
     for wanted in request.json()["files"]:
@@ -86,13 +86,20 @@ def _preupload(hub: Hub, request: Request, match: re.Match[str]) -> Response:
 
 
 def _commit(hub: Hub, request: Request, match: re.Match[str]) -> Response:
-    repository = _repository(hub, request, match)
-    revision = unquote(match["revision"])
+    repository = _proposable(hub, request, match)
+    content = request.read()
+    with hub.state.lock:  # Of two commits on one parent, one comes second.
+        return _committed(hub, request, repository, unquote(match["revision"]), content)
+
+
+def _committed(
+    hub: Hub, request: Request, repository: Repository, revision: str, content: bytes
+) -> Response:
     head = hub.state.at(repository, revision)
     ref = repository.full_ref(revision)
     if ref is None or ref.startswith("refs/tags/"):
         raise refused(400, f"{revision} is not a branch that can be committed to")
-    lines = [json.loads(line) for line in request.read().splitlines() if line.strip()]
+    lines = [json.loads(line) for line in content.splitlines() if line.strip()]
     header: dict[str, Any] = {}
     files: dict[str, File | None] = {}
     for line in lines:
@@ -100,14 +107,16 @@ def _commit(hub: Hub, request: Request, match: re.Match[str]) -> Response:
             header = line["value"]
         else:
             files |= _operation(hub, head.files, line["key"], line["value"])
-    if header.get("parentCommit", head.id) != head.id:
-        raise refused(412, "A commit has happened since. Please refresh and try again.")
+    parent = header.get("parentCommit", head.id)
     answer: dict[str, Any] = {"success": True}
     if request.query.get("create_pr"):
         number = len(repository.refs_under("refs/pr/")) + 1
         ref = f"refs/pr/{number}"
-        repository.refs[ref] = head.id
+        # It begins at its parent, wherever the branch is by now.
+        repository.refs[ref] = hub.state.at(repository, parent).id
         answer["pullRequestUrl"] = f"{hub.api.url}{repository.web_path}/discussions/{number}"
+    elif parent != head.id:
+        raise refused(412, "A commit has happened since. Please refresh and try again.")
     message = header.get("description", "")
     commit = hub.state.commit(repository, ref, files, title=header["summary"], message=message)
     url = f"{hub.api.url}{repository.web_path}/commit/{commit.id}"
@@ -140,9 +149,12 @@ def _uploaded(hub: Hub, present: dict[str, StoredFile], oid: str) -> File:
 
 
 def _batch(hub: Hub, request: Request, match: re.Match[str]) -> Response:
-    repository = _repository(hub, request, match)
+    repository = hub.state.visible(request, *named(match))
+    announced = request.json()
+    # Without a branch it is for a pull request, which anybody may make.
+    hub.state.require_member(request, proposing="ref" not in announced)
     objects = []
-    for wanted in request.json()["objects"]:
+    for wanted in announced["objects"]:
         answer = {"oid": wanted["oid"], "size": wanted["size"], "authenticated": True}
         if wanted["oid"] not in hub.state.uploads:
             at = hub.cdn.url + hub.state.signed("PUT", f"/uploads/{wanted['oid']}")
@@ -169,7 +181,8 @@ def write_object(hub: Hub, request: Request, match: re.Match[str]) -> Response:
 
 
 def _verify(hub: Hub, request: Request, match: re.Match[str]) -> Response:
-    _repository(hub, request, match)
+    hub.state.visible(request, *named(match))
+    hub.state.require_member(request, proposing=True)
     wanted = request.json()
     content = hub.state.uploads.get(wanted["oid"])
     if content is None or size_of(content) != wanted["size"]:
@@ -179,6 +192,13 @@ def _verify(hub: Hub, request: Request, match: re.Match[str]) -> Response:
 
 def _wanted(body: dict[str, Any]) -> tuple[Kind, str]:
     return body.get("type") or "model", f"{body.get('organization') or 'member'}/{body['name']}"
+
+
+def _proposable(hub: Hub, request: Request, match: re.Match[str]) -> Repository:
+    """The repository, if the caller may change it, or is about to propose a change."""
+    repository = hub.state.visible(request, *named(match))
+    hub.state.require_member(request, proposing=bool(request.query.get("create_pr")))
+    return repository
 
 
 def _repository(hub: Hub, request: Request, match: re.Match[str]) -> Repository:

@@ -68,9 +68,9 @@ class CertificateAuthority:
             "start": ALWAYS[0],
             "end": ALWAYS[0] + LASTING,
         }
-        name = "private intermediate" if under else "private root"
-        own = issue(name, issuer, **settings | differences)
-        return cls((own, *(under.chain if under else ())))
+        above = under.chain if under else ()
+        name = f"private intermediate {len(above)}" if under else "private root"
+        return cls((issue(name, issuer, **settings | differences), *above))
 
     def certify(
         self,

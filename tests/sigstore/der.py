@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-BOOLEAN, INTEGER, OCTET_STRING, NULL, OID, UTF8_STRING = 0x01, 0x02, 0x04, 0x05, 0x06, 0x0C
+BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OID, UTF8_STRING = 0x01, 0x02, 0x03, 0x04, 0x06, 0x0C
 GENERALIZED_TIME, SEQUENCE, SET = 0x18, 0x30, 0x31
 
 

@@ -89,19 +89,24 @@ class Sigstore:
         digest = hashlib.sha256(signed).digest()
         return self.rekor_v2.enter(hashedrekord_body(digest, signature_of(bundle), certificate))
 
-    def trusted_root(self) -> Json:
-        """The ``trusted_root.json``, with each party's own `valid_for`."""
+    def trusted_root(self, *others: Sigstore) -> Json:
+        """The ``trusted_root.json``, with each party's own `valid_for`.
+
+        others: instances whose parties are in it as well, after those of this one.
+        """
+        every = (self, *others)
+        logs = [log for one in every for log in (one.rekor_v1, one.rekor_v2)]
         return {
             "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
-            "certificateAuthorities": [self.authority.trusted()],
-            "ctlogs": [self.certificate_log.trusted()],
-            "tlogs": [self.rekor_v1.trusted(), self.rekor_v2.trusted()],
-            "timestampAuthorities": [self.timestamp_authority.trusted()],
+            "certificateAuthorities": [one.authority.trusted() for one in every],
+            "ctlogs": [one.certificate_log.trusted() for one in every],
+            "tlogs": [log.trusted() for log in logs],
+            "timestampAuthorities": [one.timestamp_authority.trusted() for one in every],
         }
 
-    def root(self, name: str = "private") -> SigstoreRoot:
+    def root(self, name: str = "private", *others: Sigstore) -> SigstoreRoot:
         """The same, as an operator configures it."""
-        return SigstoreRoot.from_json(name, encode(self.trusted_root()))
+        return SigstoreRoot.from_json(name, encode(self.trusted_root(*others)))
 
 
 def signing_config(*, fulcio: str, rekor: Mapping[Rekor, str], tsa: str, oidc: str) -> Json:

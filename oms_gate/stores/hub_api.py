@@ -1,0 +1,137 @@
+"""One model's interface on the Hub: requests to it, and what is believed of their answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from oms_gate.errors import StoreError
+from oms_gate.reference import Reference
+from oms_gate.stores.connections import Body
+from oms_gate.stores.http import Answer, HttpReader, RemoteFile
+from oms_gate.verdict import ReasonCode
+
+T = TypeVar("T")
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+_KINDS = ("datasets", "spaces")
+
+
+@dataclass
+class HubApi:
+    """What is asked about one model, at the endpoint that the operator configured.
+
+    headers: the token's, which go to the endpoint alone.
+    exists: whether an answer about the repository has shown that it is there.
+    """
+
+    reference: Reference
+    endpoint: str
+    headers: Mapping[str, str]
+    reader: HttpReader
+    exists: bool = False
+
+    @property
+    def repository(self) -> str:
+        """The repository's name."""
+        return _kind_and_name(self.reference)[1]
+
+    @property
+    def page(self) -> str:
+        """The URL of the repository itself, below which are its files."""
+        kind, name = _kind_and_name(self.reference)
+        return f"{self.endpoint}/{'' if kind == 'models' else kind + '/'}{name}"
+
+    @property
+    def url(self) -> str:
+        """The URL of the repository's interface."""
+        return "/".join((self.endpoint, "api", *_kind_and_name(self.reference)))
+
+    def ask(self, url: str, body: Body | None = None) -> Answer:
+        """The answer of the endpoint, which is 200.
+
+        Raises:
+            StoreError: it refuses, or fails.
+        """
+        file = RemoteFile(self.reference.url, lambda: url, headers=self.headers)
+        answer = self.reader.answer(file, body)
+        if answer.status != 200:
+            raise self._refusal(answer.status, answer.headers)
+        return answer
+
+    def content(self, answer: Answer, kind: type[T]) -> T:
+        """The JSON of an answer, which is one list or one object.
+
+        Raises:
+            StoreError: it is not.
+        """
+        try:
+            content = json.loads(answer.content)
+        except (ValueError, RecursionError) as error:
+            raise self.malformed("is no JSON") from error
+        if not isinstance(content, kind):
+            raise self.malformed("is no listing")
+        return content
+
+    def error(self, code: ReasonCode, what: str) -> StoreError:
+        """The error for a repository that is not as it was referred to."""
+        return StoreError(
+            code,
+            f"the repository of {self.reference.url} {what}; check the reference, try again",
+        )
+
+    def malformed(self, what: str) -> StoreError:
+        """The error for an answer that is none."""
+        return StoreError(
+            ReasonCode.STORE_PROTOCOL,
+            f"the answer of {self.endpoint} for {self.reference.url} {what}; tell the operator of "
+            "that server",
+        )
+
+    def _refusal(self, status: int, headers: Mapping[str, str]) -> StoreError:
+        code, name = headers.get("X-Error-Code"), self.reference.url
+        if code == "GatedRepo":
+            return StoreError(
+                ReasonCode.STORE_GATED,
+                f"access to {name} must be requested from its publisher on the Hub first",
+            )
+        if code == "RevisionNotFound":
+            return StoreError(
+                ReasonCode.STORE_REVISION_NOT_FOUND,
+                f"{name} names a revision that its repository lacks; check what follows '@'",
+            )
+        if code == "EntryNotFound":
+            return self.error(
+                ReasonCode.STORE_NOT_FOUND, f"has no {self.reference.path or 'files'}"
+            )
+        # To strangers it is 401, whether the repository is private or not there at all.
+        token_refused = "invalid" in headers.get("X-Error-Message", "").lower()
+        absent = status == 404 or (status == 401 and not self.exists and not token_refused)
+        if code == "RepoNotFound" or absent:
+            return StoreError(
+                ReasonCode.STORE_NOT_FOUND,
+                f"{self.endpoint} has no repository {name}, or its token (HF_TOKEN) may not see it",
+            )
+        if status in (401, 403):
+            return StoreError(
+                ReasonCode.STORE_FORBIDDEN,
+                f"{self.endpoint} refuses access to {name} (HTTP {status}); check HF_TOKEN, and "
+                "what it may do",
+            )
+        if status == 412:
+            return self.error(ReasonCode.STORE_CHANGED, "was changed after it was listed")
+        return StoreError(
+            ReasonCode.STORE_PROTOCOL,
+            f"{self.endpoint} answered HTTP {status} for {name}; check HF_ENDPOINT, or tell the "
+            "operator of that server",
+        )
+
+
+def _kind_and_name(reference: Reference) -> tuple[str, str]:
+    """The kind of repository, as its interface says it, and its name."""
+    first, _, rest = reference.location.partition("/")
+    return (first, rest) if first in _KINDS else ("models", reference.location)
