@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OPA_VERSION := v1.22.2
 OPA := .tools/bin/opa
 
-.PHONY: demo test lint peers softhsm bench policy clean
+.PHONY: demo test lint peers softhsm bench interop policy clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oms-gate demo
@@ -32,6 +32,11 @@ softhsm:
 
 bench: $(VENV)/.installed-test
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.verification
+
+# Exchange signatures with the reference client, and write the tables of docs/interoperability.md.
+interop: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.interop --write
 
 # Compile the policy after changing it; a test compares.
 policy: $(OPA)

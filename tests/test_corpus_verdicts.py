@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from oms_gate import Gate, Verdict
 from oms_gate.config import GateConfig
+from oms_gate.limits import Limits
+from oms_gate.oms.bundle import parse_bundle
 from oms_gate.verdict import Assurance, ReasonCode
-from tests.corpus import CORPUS, needs_corpus
+from tests.corpus import CORPUS, corpus_files, needs_corpus
+from tests.oms import forge
 from tests.peers.hub import HubStandIn
 
 pytestmark = needs_corpus
@@ -37,6 +43,19 @@ EVERYTHING = {
         }
     ],
 }
+
+
+class September2026(datetime):
+    """The clock when the corpus was recorded: its certificates expire, and its verdicts do not."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Self:
+        return cls(2026, 9, 15, tzinfo=tz)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oms_gate.gate.datetime", September2026)
 
 
 def check(reference: str, settings: dict[str, Any]) -> Verdict:
@@ -82,11 +101,28 @@ def test_repositories_of_the_hub(hub: HubStandIn, folder: str) -> None:
     settings = {"assurance": "signature", "publishers": [GRANITE, EVERYTHING]}
     verdict = check(f"hf://{repository}", settings)
     assert codes(verdict) == HUB[folder], verdict.reasons
+    if verdict.signature is not None:
+        assert_coverage_is_as_recorded(verdict, folder)
     if verdict.admitted:
         assert verdict.assurance is Assurance.SIGNATURE
         assert verdict.signature is not None
         assert verdict.signature.log_index is not None
         assert verdict.signature.times
+
+
+def assert_coverage_is_as_recorded(verdict: Verdict, folder: str) -> None:
+    """An independent script has compared the same names."""
+    record = json.loads((CORPUS / "hub" / folder / "verdict.json").read_text())
+    assert verdict.signature is not None
+    assert verdict.coverage is not None
+    assert verdict.signature.root_digest == record["statement"]["subject_sha256"]
+    assert verdict.coverage.signed == len(record["signed_and_present"])
+    for found, recorded in (
+        (verdict.coverage.missing, "signed_but_missing"),
+        ([file.path for file in verdict.coverage.unsigned], "present_but_unsigned"),
+        ([file.path for file in verdict.coverage.ignored], "listing_files_ignored"),
+    ):
+        assert sorted(found) == sorted(record[recorded])
 
 
 def test_a_copied_signature_is_the_wrong_publishers(hub: HubStandIn) -> None:
@@ -116,6 +152,34 @@ def test_a_root_beside_the_model_is_no_trust_anchor(hub: HubStandIn) -> None:
     assert codes(verdict) == {ReasonCode.CERTIFICATE_UNTRUSTED}
 
 
+def test_a_code_signed_repository_with_its_authority_pinned(
+    hub: HubStandIn, tmp_path: Path
+) -> None:
+    """All is well but one signed file, the root that was taken out of the repository."""
+    folder = "ibm-granite__granite-timeseries-patchtst-fm-r2"
+    data = (CORPUS / "hub" / folder / "model.sig").read_bytes()
+    _, authority = parse_bundle(data, Limits()).certificates
+    pem = tmp_path / "authority.pem"
+    pem.write_bytes(forge.Party(forge.load(authority), None).pem)
+    signer = {
+        "method": "certificate",
+        "root": "authority",
+        "identity_pattern": r"CN=International Business Machines Corporation,O=.*,C=US",
+    }
+    repository = hub.load_corpus(CORPUS / "hub" / folder)
+    settings = {
+        "assurance": "signature",
+        "trust": {"certificates": {"authority": pem}},
+        "publishers": [{"name": "IBM", "models": ["hf://ibm-granite/*"], "signers": [signer]}],
+    }
+    verdict = check(f"hf://{repository}", settings)
+    assert codes(verdict) == {ReasonCode.COVERAGE_MISSING}
+    assert_coverage_is_as_recorded(verdict, folder)
+    (missing,) = verdict.reasons
+    hub.commit(repository, {str(missing.path): b"the file that is missing"})
+    assert check(f"hf://{repository}", settings).admitted
+
+
 SKILLS = {
     "aiq-deploy": set(),
     "accelerated-computing-cudf": set(),
@@ -142,7 +206,39 @@ def test_skills_of_nvidia(name: str) -> None:
         assert verdict.annotations["unsorted"] == "true"
 
 
+@pytest.mark.parametrize("name", [name for name, expected in SKILLS.items() if not expected])
+def test_genuine_skills_with_one_thing_changed(name: str, tmp_path: Path) -> None:
+    corpus = CORPUS / "nvidia-skills"
+    shutil.copytree(corpus / name, tmp_path / name)
+    skill = tmp_path / name / "SKILL.md"
+    skill.chmod(0o600)
+    genuine = skill.read_bytes()
+    signer = {"method": "certificate", "root": "nvidia", "any_identity": True}
+    settings = {
+        "signature": "skill.oms.sig",
+        "trust": {"certificates": {"nvidia": corpus / "nv-agent-root-cert.pem"}},
+        "publishers": [{"name": "NVIDIA", "models": [f"{tmp_path}/*"], "signers": [signer]}],
+    }
+
+    with Gate.from_config(GateConfig.model_validate(settings)) as gate:
+
+        def found() -> list[tuple[ReasonCode, str | None]]:
+            return [(reason.code, reason.path) for reason in gate.check(tmp_path / name).reasons]
+
+        assert found() == []
+        skill.write_bytes(genuine + b"\nRun this as well.\n")
+        assert found() == [(ReasonCode.FILE_CHANGED, "SKILL.md")]
+        skill.write_bytes(genuine)
+        assert found() == []
+        (tmp_path / name / "run.sh").write_bytes(b"#!/bin/sh\n")
+        assert found() == [(ReasonCode.COVERAGE_UNSIGNED, "run.sh")]
+        (tmp_path / name / "run.sh").unlink()
+        skill.unlink()
+        assert found() == [(ReasonCode.COVERAGE_MISSING, "SKILL.md")]
+
+
 KEYS = CORPUS / "oms-reference" / "keys" / "certificate"
+RELEASES = ("v1.0.1", "v1.1.0")
 METHODS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "sigstore": (
         {},
@@ -164,7 +260,7 @@ METHODS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("release", ["v1.0.1", "v1.1.0"])
+@pytest.mark.parametrize("release", RELEASES)
 def test_models_of_the_reference_implementation(method: str, release: str) -> None:
     folder = CORPUS / "oms-reference" / f"{release}-{method}"
     trust, signer = METHODS[method]
@@ -182,14 +278,38 @@ def test_models_of_the_reference_implementation(method: str, release: str) -> No
     assert codes(strict) == ({ReasonCode.COVERAGE_UNSIGNED} if release == "v1.0.1" else set())
 
 
-def test_a_genuine_signature_with_one_changed_byte(tmp_path: Path) -> None:
-    import shutil
-
-    trust, signer = METHODS["sigstore"]
-    shutil.copytree(CORPUS / "oms-reference" / "v1.1.0-sigstore", tmp_path / "m")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_genuine_signature_with_one_thing_changed(
+    method: str, release: str, tmp_path: Path
+) -> None:
+    trust, signer = METHODS[method]
+    model = tmp_path / "m"
+    shutil.copytree(CORPUS / "oms-reference" / f"{release}-{method}", model)
+    (model / "ignore-me").unlink()
     publisher = {"name": "x", "models": [f"{tmp_path}/*"], "signers": [signer]}
     settings = {"trust": trust, "publishers": [publisher]}
-    assert check(str(tmp_path / "m"), settings).admitted
-    (tmp_path / "m" / "signme-1").chmod(0o600)
-    (tmp_path / "m" / "signme-1").write_bytes(b"signme-2")
-    assert codes(check(str(tmp_path / "m"), settings)) == {ReasonCode.FILE_CHANGED}
+    with Gate.from_config(GateConfig.model_validate(settings)) as gate:
+        assert gate.check(model).admitted
+        signed = model / "signme-1"
+        signed.chmod(0o600)
+        genuine = signed.read_bytes()
+        signed.write_bytes(b"signme-2")
+        assert codes(gate.check(model)) == {ReasonCode.FILE_CHANGED}
+        signed.write_bytes(genuine)
+        assert gate.check(model).admitted
+        (model / "modeling.py").write_bytes(b"import os")
+        assert codes(gate.check(model)) == {ReasonCode.COVERAGE_UNSIGNED}
+
+
+def test_every_folder_of_the_corpus_has_its_verdict() -> None:
+    tested = {
+        *(f"hub/{folder}/model.sig" for folder in HUB),
+        *(f"nvidia-skills/{name}/skill.oms.sig" for name in SKILLS),
+        *(
+            f"oms-reference/{release}-{method}/model.sig"
+            for release in RELEASES
+            for method in METHODS
+        ),
+    }
+    assert tested == set(corpus_files("**/*.sig"))

@@ -84,12 +84,17 @@ class Manifest:
     @cached_property
     def files(self) -> Mapping[str, tuple[Resource, ...]]:
         """Path of each signed file to its resources, in byte order."""
-        files: dict[str, list[Resource]] = {}
+        if len(self._paths) == len(self.resources):
+            return MappingProxyType({resource.path: (resource,) for resource in self.resources})
+        parts: dict[str, list[Resource]] = {path: [] for path in self._paths}
         for resource in self.resources:
-            files.setdefault(resource.path, []).append(resource)
-        for parts in files.values():
-            parts.sort(key=_start)
-        return MappingProxyType({path: tuple(parts) for path, parts in files.items()})
+            parts[resource.path].append(resource)
+        return MappingProxyType({path: tuple(sorted(parts[path], key=_start)) for path in parts})
+
+    @cached_property
+    def _paths(self) -> dict[str, None]:
+        """Path of each signed file, once, in the order in which they were signed."""
+        return dict.fromkeys([resource.path for resource in self.resources])
 
     @cached_property
     def root_digest(self) -> str:
@@ -116,7 +121,7 @@ class Manifest:
         """
         if path in EXCLUDED_FILES or path.partition("/")[0] in EXCLUDED_FOLDERS:
             return "default"
-        return "signer" if self._ignores(path) else None
+        return "signer" if path in self._ignored else None
 
     def size_of(self, path: str) -> int | None:
         """The signed size of a file in bytes; None where the manifest does not tell it."""
@@ -124,13 +129,8 @@ class Manifest:
         return parts[-1].end if parts else None
 
     @cached_property
-    def _ignored(self) -> frozenset[str]:
-        return frozenset(self.ignore_paths)
-
-    def _ignores(self, path: str) -> bool:
-        return path in self._ignored or any(
-            folder in self._ignored for folder in names.ancestors(path)
-        )
+    def _ignored(self) -> names.Subtrees:
+        return names.Subtrees(self.ignore_paths)
 
     def _check_digests(self) -> None:
         length = 2 * DIGEST_BYTES[self.hash_type]
@@ -144,11 +144,12 @@ class Manifest:
     def _check_files(self) -> None:
         if self.shard_size is not None:
             raise _malformed("it has a shard size although it lists whole files")
-        for path, parts in self.files.items():
-            if len(parts) > 1:
-                raise _malformed(f"it lists {quoted(path)} {len(parts)} times")
-            if parts[0].start is not None or parts[0].end is not None:
-                raise _malformed(f"it lists a part of {quoted(path)} among whole files")
+        if len(self._paths) < len(self.resources):
+            path, parts = max(self.files.items(), key=lambda item: len(item[1]))
+            raise _malformed(f"it lists {quoted(path)} {len(parts)} times")
+        for resource in self.resources:
+            if resource.start is not None or resource.end is not None:
+                raise _malformed(f"it lists a part of {quoted(resource.path)} among whole files")
 
     def _check_shards(self) -> None:
         size = self.shard_size
@@ -174,11 +175,11 @@ class Manifest:
                 expected = end
 
     def _check_names(self) -> None:
-        if self.files.keys() != {names.SINGLE_FILE}:
-            for path in self.files:
+        if self._paths.keys() != {names.SINGLE_FILE}:
+            for path in self._paths:
                 if flaw := names.flaw(path):
                     raise _unsafe(path, f"the signed name {quoted(path)} {flaw}")
-        if pair := names.clash(self.files):
+        if pair := names.clash(self._paths):
             raise _unsafe(
                 pair[1],
                 f"the signed names {quoted(pair[0])} and {quoted(pair[1])} cannot lie side by side "
@@ -187,9 +188,9 @@ class Manifest:
         for path in self.ignore_paths:
             if flaw := names.flaw(path):
                 raise _unsafe(path, f"the ignored path {quoted(path)} {flaw}")
-        if self._ignored:
-            for path in self.files:
-                if self._ignores(path):
+        if self.ignore_paths:
+            for path in self._paths:
+                if path in self._ignored:
                     raise _malformed(f"it signs {quoted(path)} and ignores it too")
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Final
 
 from oms_gate.oms.quoting import quoted
@@ -63,6 +65,24 @@ def ancestors(name: str) -> Iterator[str]:
         yield name
 
 
+class Subtrees:
+    """Paths, each of which stands for itself and for all that is below it.
+
+    To ask takes no longer for a path of many folders: how deep they are, strangers decide.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._tops: list[str] = []
+        for key in sorted(map(_tree_order, paths)):
+            if not self._tops or not key.startswith(self._tops[-1]):
+                self._tops.append(key)
+
+    def __contains__(self, path: str) -> bool:
+        key = _tree_order(path)
+        index = bisect_right(self._tops, key)
+        return index > 0 and key.startswith(self._tops[index - 1])
+
+
 def clash(names: Iterable[str]) -> tuple[str, str] | None:
     """Two different `names` that cannot lie side by side on every file system.
 
@@ -70,13 +90,17 @@ def clash(names: Iterable[str]) -> tuple[str, str] | None:
     """
     by_key: dict[str, str] = {}
     for name in names:
-        if (other := by_key.setdefault(_folded(name), name)) != name:
+        if (other := by_key.setdefault(_tree_order(_folded(name)), name)) != name:
             return other, name
-    for key, name in by_key.items():
-        for folder in ancestors(key):
-            if folder in by_key:
-                return by_key[folder], name
+    for folder, key in pairwise(sorted(by_key)):
+        if key.startswith(folder):
+            return by_key[folder], by_key[key]
     return None
+
+
+def _tree_order(path: str) -> str:
+    """`path` written so that a folder's text begins, and sorts right before, all that is in it."""
+    return path.replace("/", "\0") + "\0"
 
 
 def _folded(name: str) -> str:

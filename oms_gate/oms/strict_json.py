@@ -12,16 +12,21 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final, NoReturn, TypeVar
 
 from oms_gate.oms.quoting import quoted
 
-_SEPARATORS: Final = (b",", b"[", b"{")
 _LONGEST_NUMBER = 40
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
+# Each value but the first comes after one of these.
+_OPENING: Final = b"[{,"
+_UNMARKED: Final = bytes(set(range(256)) - set(_OPENING + b':]}"'))
 # An unclosed string runs to the end: looking for its end again and again would take forever.
-_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_BRACKET = re.compile(r"[\[\]{}]")
+_STRING = re.compile(rb'"[^"]*+"?')
+_HALF_PAIR = re.compile(
+    rb"\\u[Dd](?:[89ABab]..(?!\\u[Dd][C-Fc-f])|(?<!\\u[Dd][89ABab]..\\u[Dd])[C-Fc-f])", re.DOTALL
+)
 _KIND: Final[dict[type, str]] = {
     dict: "an object",
     list: "a list",
@@ -43,8 +48,8 @@ def parse(data: bytes, *, depth: int, values: int, limit: str | None = None) -> 
     """The value of a JSON document (RFC 8259) that has only one reading.
 
     depth: most levels of lists and objects; counted before anything recurses.
-    values: most lists, objects and members of them; counted before anything is decoded, because
-        each takes many times the memory of its text. Marks inside strings count as well.
+    values: most lists, objects and members of them; counted before anything is decoded,
+        because each takes many times the memory of its text.
     limit: what the operator may raise to have more values read.
 
     Raises:
@@ -52,24 +57,18 @@ def parse(data: bytes, *, depth: int, values: int, limit: str | None = None) -> 
     """
     if not data.strip():
         raise MalformedJson("it is empty")
-    if sum(map(data.count, _SEPARATORS)) > values:
+    marks = _marks(data)
+    if sum(marks.count(mark) for mark in _OPENING) > values:
         named = f" ({limit})" if limit else ""
         raise MalformedJson(f"it holds more than {values} values{named}")
+    _check_depth(marks, depth)
     try:
-        text = data.decode("utf-8")
+        return _decoded(data.decode("utf-8"), marks.count(b":"))
     except UnicodeDecodeError as error:
         raise MalformedJson("it is not UTF-8 text") from error
-    _check_depth(text, depth)
-    try:
-        value: object = _DECODER.decode(text)
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         fault = error.msg.removesuffix(" at")
         raise MalformedJson(f"it is not JSON ({fault} at character {error.pos})") from error
-    except UnicodeEncodeError as error:
-        raise MalformedJson("a string in it holds half of a surrogate pair") from error
-    return value
 
 
 class JsonObject:
@@ -95,13 +94,16 @@ class JsonObject:
 
     def only(self, *names: str) -> None:
         """Refuse any member that is not among `names`."""
-        if strange := self._members.keys() - set(names):
-            raise MalformedJson(f"{self._where} has the unknown key {quoted(min(strange))}")
+        strange = min((name for name in self._members if name not in names), default=None)
+        if strange is not None:
+            raise MalformedJson(f"{self._where} has the unknown key {quoted(strange)}")
 
     def text(self, name: str) -> str:
         """A string that is not empty."""
-        if not (text := self._member(name, str)):
-            raise MalformedJson(f"{self._where}.{name} is empty")
+        text = self._members.get(name)
+        if type(text) is not str or not text:
+            self._member(name, str)  # says so where it is no string at all
+            self.fault(name, "is empty")
         return text
 
     def optional_text(self, name: str) -> str | None:
@@ -183,25 +185,46 @@ def _typed(value: object, kind: type[T], where: str) -> T:
     return value
 
 
-def _check_depth(text: str, most: int) -> None:
-    if text.count("[") + text.count("{") <= most:
-        return
+def _marks(data: bytes) -> bytes:
+    """The brackets, commas and colons of a document that are outside of its strings."""
+    # Any backslash that is left then begins an escape.
+    written = data.replace(rb"\\", b"--")
+    if _HALF_PAIR.search(written):
+        raise MalformedJson("a string in it holds half of a surrogate pair")
+    # Without escapes each quote begins or ends a string, and "" is a string without marks.
+    marks = written.replace(rb"\"", b"").translate(None, _UNMARKED).replace(b'""', b"")
+    return _STRING.sub(b"", marks)
+
+
+def _check_depth(marks: bytes, most: int) -> None:
     level = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", text)):
-        level += 1 if bracket in "[{" else -1
+    for bracket in marks.translate(None, b",:"):
+        level += 1 if bracket in b"[{" else -1
         if level > most:
             raise MalformedJson(f"it is nested more than {most} levels deep (limits.json_depth)")
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise MalformedJson(f"the key {quoted(key)} occurs twice in one object")
-            seen.add(key)
-    return members
+def _decoded(text: str, colons: int) -> object:
+    members = 0
+
+    def count(found: dict[str, object]) -> dict[str, object]:
+        nonlocal members
+        members += len(found)
+        return found
+
+    value: object = _decoder(object_hook=count).decode(text)
+    if members != colons:
+        # Each member has a colon, so some took the place of others. Reading again tells which.
+        _decoder(object_pairs_hook=_refuse_twins).decode(text)
+    return value
+
+
+def _refuse_twins(pairs: list[tuple[str, object]]) -> None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise MalformedJson(f"the key {quoted(key)} occurs twice in one object")
+        seen.add(key)
 
 
 def _integer(digits: str) -> int:
@@ -220,9 +243,6 @@ def _constant(name: str) -> NoReturn:
     raise MalformedJson(f"it holds {name}, which JSON does not know")
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object,
-    parse_int=_integer,
-    parse_float=_fraction,
-    parse_constant=_constant,
+_decoder = partial(
+    json.JSONDecoder, parse_int=_integer, parse_float=_fraction, parse_constant=_constant
 )

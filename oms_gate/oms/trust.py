@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from sigstore_models.trustroot.v1 import TrustedRoot
 
 PUBLIC_GOOD: Final = "public-good"
-_PUBLIC_GOOD_REPOSITORY = "https://tuf-repo-cdn.sigstore.dev"
+STAGING: Final = "staging"
+_REPOSITORIES: Final = {
+    PUBLIC_GOOD: "https://tuf-repo-cdn.sigstore.dev",
+    STAGING: "https://tuf-repo-cdn.sigstage.dev",
+}
 _SIGSTORE_MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 _JSON_DEPTH = 16
 _JSON_VALUES = 10_000
@@ -154,12 +158,8 @@ class SigstoreRoot:
 
     @classmethod
     def public_good(cls) -> Self:
-        """The public-good instance, as it ships inside the sigstore package.
-
-        Neither network nor cache nor home directory is touched.
-        """
-        path = files("sigstore._store") / quote(_PUBLIC_GOOD_REPOSITORY, safe="")
-        data = (path / "trusted_root.json").read_bytes()
+        """The public-good instance, see `shipped_file`."""
+        data = shipped_file(PUBLIC_GOOD, "trusted_root.json")
         return cls(PUBLIC_GOOD, hashlib.sha256(data).hexdigest(), data)
 
     @cached_property
@@ -206,6 +206,15 @@ class Trust:
     sigstore: Mapping[str, SigstoreRoot] = field(default_factory=dict)
     timestamp_authorities: Mapping[str, CertificateRoot] = field(default_factory=dict)
     old_format: bool = False
+
+
+def shipped_file(instance: str, name: str) -> bytes:
+    """A file of a public Sigstore instance, as it ships inside the sigstore package.
+
+    Neither network nor cache nor home directory is touched.
+    """
+    folder = files("sigstore._store") / quote(_REPOSITORIES[instance], safe="")
+    return (folder / name).read_bytes()
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:

@@ -85,7 +85,7 @@ def verify(bundle: bytes, trust: Trust, *, at: datetime, limits: Limits) -> Veri
             raise
         # Signatures of that format are over other bytes.
         if not trust.old_format or parsed.method != "certificate":
-            parse_statement(parsed.payload, limits)  # says so, which helps more than "invalid"
+            _say_if_unsupported(parsed, limits)
             raise
         signer, times, log_index = _check_signature(parsed, trust, at, check=old_format.verify)
         read_statement = old_format.parse_statement
@@ -147,6 +147,15 @@ def _check_signature(
         roots = trust.certificates
         return verify_certificate(bundle, roots, at=at, times=times, check=check), times, None
     return verify_key(bundle, trust.keys), times, None
+
+
+def _say_if_unsupported(bundle: Bundle, limits: Limits) -> None:
+    """That helps more than "invalid"; nothing else of an unverified statement is told."""
+    try:
+        parse_statement(bundle.payload, limits)
+    except SignatureError as error:
+        if error.reason.code is ReasonCode.BUNDLE_UNSUPPORTED:
+            raise
 
 
 def _is_old(bundle: Bundle) -> bool:

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from oms_gate.errors import ConfigError, StepError
+from oms_gate.errors import ConfigError, StepError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Manifest
-from oms_gate.oms.sign import Timestamper, sign_with_certificate, sign_with_key
+from oms_gate.oms.sign import Timestamper, payload_of, sign_with_certificate, sign_with_key
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, Trust
 from oms_gate.oms.verify import verify
 from oms_gate.reference import Reference
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
     from oms_gate.oms.dsse import SigningKey
     from oms_gate.signing.sigstore import SigstoreInstance
+
+
+# Certificates, log entry and timestamp of a real bundle have less.
+_MATERIAL_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,10 @@ def sign_model(
             limits=signing.limits,
             on_progress=on_progress,
         )
-        bundle = signer.sign(manifest, reference.name.rpartition("/")[2])
+        subject_name = reference.name.rpartition("/")[2]
+        # Before anything is signed and, with Sigstore, recorded for good.
+        _check_size(payload_of(manifest, subject_name), signing.limits)
+        bundle = signer.sign(manifest, subject_name)
         verified = _verified(bundle, manifest, signer, signing.limits)
         url, pull_request = _write(snapshot, name, bundle, signing)
         size = sum(snapshot.files[path].size or 0 for path in manifest.files)
@@ -161,6 +168,16 @@ def _ignored(snapshot: Snapshot, name: str, signing: Signing) -> set[str]:
         if output.is_relative_to(root):
             ignored.add(output.relative_to(root).as_posix())
     return ignored
+
+
+def _check_size(payload: bytes, limits: Limits) -> None:
+    size = len(payload) * 4 // 3 + _MATERIAL_BYTES
+    if size > limits.bundle_bytes:
+        raise UsageError(
+            f"the signature would have some {size} bytes, more than the {limits.bundle_bytes} that "
+            "verifiers allow by default (limits.bundle_bytes); sign larger shards or whole files, "
+            "or the parts of the model on their own"
+        )
 
 
 def _verified(bundle: bytes, manifest: Manifest, signer: ModelSigner, limits: Limits) -> Signer:

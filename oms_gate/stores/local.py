@@ -31,12 +31,33 @@ from oms_gate.verdict import ReasonCode
 _CACHE_FOLDER = re.compile(r"(?:models|datasets|spaces)--.+")
 
 
+@dataclass(frozen=True, slots=True)
+class _Pin:
+    """Which file is opened for a listed one, and what its content was then.
+
+    changed: in nanoseconds. A writer can set the modification time back, but not this one; it is
+        no part of the version, since a mere renaming changes it too.
+    """
+
+    target: str
+    identity: str
+    changed: int
+
+    @classmethod
+    def of(cls, target: str, status: os.stat_result) -> _Pin:
+        return cls(target, _identity(status), status.st_ctime_ns)
+
+    def check(self, descriptor: int, path: str) -> None:
+        if _Pin.of(self.target, os.fstat(descriptor)) != self:
+            raise _changed(path)
+
+
 @dataclass(frozen=True)
 class LocalStore:
     """A folder or a file of this machine.
 
     A link is followed only from a snapshot of the Hub's cache to the blobs of that cache. What
-    was listed is pinned by device, inode, size and modification time, before and after reading.
+    was listed is pinned by device, inode, size and times, before and after reading.
     """
 
     limits: Limits
@@ -47,10 +68,10 @@ class LocalStore:
         root = _resolved(named)
         # The operator named this one file, so a link to it is as good as its target.
         single = root.is_file()
-        files, targets = self._listed(named, root, single)
+        files, pins = self._listed(named, root, single)
 
         def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[memoryview]:
-            return _read(targets[file.path], file, start, end)
+            return _read(file, pins[file.path], start, end)
 
         def write_file(name: str, content: bytes, *_: object) -> Written:
             folder = _resolved(named.parent) if single else root
@@ -68,17 +89,17 @@ class LocalStore:
 
     def _listed(
         self, named: Path, root: Path, single: bool
-    ) -> tuple[dict[str, StoredFile], dict[str, str]]:
-        """The files by path, and the path that is opened for each."""
+    ) -> tuple[dict[str, StoredFile], dict[str, _Pin]]:
+        """The files by path, and how each is pinned."""
         abandoned = Event()
 
-        def walk() -> list[tuple[StoredFile, str]]:
+        def walk() -> list[tuple[StoredFile, _Pin]]:
             entries = [(named.name, str(root))] if single else _walk(root, self.limits)
             found = []
             for path, target in entries:
                 if abandoned.is_set():
                     raise too_late(self.limits.listing_seconds)
-                found.append((_described(path, target), target))
+                found.append(_described(path, target))
             return found
 
         try:
@@ -86,7 +107,7 @@ class LocalStore:
         except OSError as error:
             raise _store_error(str(named), error) from error
         files = listed((file for file, _ in found), self.limits)
-        return files, {file.path: target for file, target in found}
+        return files, {file.path: pin for file, pin in found}
 
 
 def _resolved(named: Path) -> Path:
@@ -111,14 +132,14 @@ def _resolved(named: Path) -> Path:
     return root
 
 
-def _described(path: str, target: str) -> StoredFile:
+def _described(path: str, target: str) -> tuple[StoredFile, _Pin]:
     try:
         status = Path(target).lstat()
     except OSError as error:
         raise _store_error(path, error) from error
     if not stat.S_ISREG(status.st_mode):
         raise _unsafe(path, "is not a regular file")
-    return StoredFile(path, status.st_size, version=_identity(status))
+    return StoredFile(path, status.st_size, version=_identity(status)), _Pin.of(target, status)
 
 
 def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, str]]:
@@ -163,12 +184,12 @@ def _identity(status: os.stat_result) -> str:
     return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
 
 
-def _read(target: str, file: StoredFile, start: int, end: int | None) -> Iterator[memoryview]:
+def _read(file: StoredFile, pin: _Pin, start: int, end: int | None) -> Iterator[memoryview]:
     try:
         # Opening must neither follow a link put there since, nor block on a pipe.
-        descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(pin.target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
-            _check_unchanged(descriptor, file)
+            pin.check(descriptor, file.path)
             stream.seek(start)
             buffer = memoryview(bytearray(CHUNK_BYTES))
             left = (file.size or 0) - start if end is None else end - start
@@ -178,16 +199,11 @@ def _read(target: str, file: StoredFile, start: int, end: int | None) -> Iterato
                     break
                 left -= count
                 yield buffer[:count]
-            _check_unchanged(descriptor, file)
+            pin.check(descriptor, file.path)
     except OSError as error:
         if isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP:
             raise _changed(file.path) from error
         raise _store_error(file.path, error) from error
-
-
-def _check_unchanged(descriptor: int, file: StoredFile) -> None:
-    if _identity(os.fstat(descriptor)) != file.version:
-        raise _changed(file.path)
 
 
 def _changed(path: str) -> StoreError:

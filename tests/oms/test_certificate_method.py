@@ -379,6 +379,17 @@ def test_what_is_not_a_certificate_is_malformed(der: bytes) -> None:
         refused(ReasonCode.BUNDLE_MALFORMED, encode(bad), anchored(top))
 
 
+@pytest.mark.parametrize("position", [0, 1])
+def test_nothing_follows_a_certificate(position: int) -> None:
+    leaf, middle, top = chain()
+    bundle = forge.certificate_bundle(encode(forge.statement()), leaf, middle)
+    checked(encode(bundle), anchored(top))
+    member = bundle["verificationMaterial"]["x509CertificateChain"]["certificates"][position]
+    for der in ((leaf, middle)[position].der + b"\0", (leaf, middle)[position].pem):
+        member["rawBytes"] = forge.b64(der)
+        refused(ReasonCode.BUNDLE_MALFORMED, encode(bundle), anchored(top))
+
+
 @cache
 def sample() -> tuple[forge.Json, Trust, tuple[bytes, ...]]:
     members = chain(leaf={"more": [CODE_SIGNING]})

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
 
 from oms_gate.oms import dsse
 from oms_gate.oms.key import key_hint
@@ -110,10 +116,27 @@ def test_hints_agree_exactly(change: object) -> None:
     refused(UNTRUSTED, named(forge.key(), hint=change(right)))
 
 
-def test_a_hint_is_over_the_pem_with_its_last_newline() -> None:
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        bytes.rstrip,
+        lambda pem: pem + b"\n",
+        lambda pem: pem.replace(b"\n", b"\r\n"),
+        lambda pem: load_pem_public_key(pem).public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        ),
+        lambda pem: load_pem_public_key(pem).public_bytes(
+            Encoding.X962, PublicFormat.UncompressedPoint
+        ),
+        lambda _: b"",
+    ],
+    ids=["no newline", "two newlines", "CRLF", "DER", "point", "nothing"],
+)
+def test_a_hint_is_over_the_pem_with_its_last_newline(rewrite: Any) -> None:
     pem = forge.public_pem(forge.key())
     assert pem.endswith(b"-----\n")
-    assert hint(forge.key()) == forge.sha256(pem)
+    checked(named(forge.key(), hint=forge.sha256(pem)))
+    refused(UNTRUSTED, named(forge.key(), hint=forge.sha256(rewrite(pem))))
 
 
 def test_no_key_configured() -> None:
@@ -140,18 +163,13 @@ def test_the_signature_is_checked_before_the_statement_is_read() -> None:
     refused(INVALID, encode(unsigned))
 
 
-def test_the_signing_bytes_of_the_old_format_do_not_pass() -> None:
-    def old_bytes(payload: bytes) -> bytes:
-        kind = dsse.PAYLOAD_TYPE
-        return f"DSSEV1 {len(kind)} {kind} {len(payload)} {payload!r}".encode()
-
-    material = {"publicKey": {"hint": hint(forge.key())}}
-    signature = forge.key().sign(old_bytes(PAYLOAD), ec.ECDSA(hashes.SHA256()))
-    refused(INVALID, encode(forge.bundle(PAYLOAD, signature, material)))
-    # A whole bundle of that format is told apart, so that the publisher knows what to do.
-    old = statement() | {"predicateType": "https://model_signing/Digests/v0.1"}
-    payload = encode(old)
-    signature = forge.key().sign(old_bytes(payload), ec.ECDSA(hashes.SHA256()))
-    data = encode(forge.bundle(payload, signature, material))
-    assert "before OMS v1.0" in refused(ReasonCode.BUNDLE_UNSUPPORTED, data)
-    refused(ReasonCode.BUNDLE_UNSUPPORTED, forge.signed(payload))
+def test_what_a_bundle_says_of_its_key_agrees() -> None:
+    """Two trusted keys: hint and bytes name one of them, or the bundle names none."""
+    one, two = forge.key("one"), forge.key("two")
+    trust = trusting(one, two)
+    for signer in (one, two):
+        checked(named(signer, hint=hint(signer), rawBytes=raw(signer)), trust)
+        checked(named(signer, hint=hint(signer), rawBytes=raw(signer, Encoding.DER)), trust)
+        for other in {one, two, forge.key("mallory")} - {signer}:
+            refused(UNTRUSTED, named(signer, hint=hint(signer), rawBytes=raw(other)), trust)
+            refused(UNTRUSTED, named(signer, hint=hint(other), rawBytes=raw(signer)), trust)

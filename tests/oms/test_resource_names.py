@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oms_gate.oms.names import NAME_BYTES, ancestors, clash, flaw
+from oms_gate.verdict import ReasonCode
+from tests.oms import forge
+from tests.oms.forge import Json, checked, encode, refused, signed
 
 SEGMENT = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\:"),
@@ -17,34 +21,45 @@ SEGMENT = st.text(
 ).filter(lambda segment: segment not in (".", ".."))
 
 
-@pytest.mark.parametrize(
-    ("sound", "attack", "says"),
-    [
-        ("outside", "../outside", "'..'"),
-        ("a/b", "a/../b", "'..'"),
-        ("a/b", "a/..", "'..'"),
-        ("a", "./a", "'.'"),
-        ("a/b", "a/./b", "'.'"),
-        (".a", ".", "'.'"),
-        ("a/b", "a//b", "''"),
-        ("a", "a/", "ends with a slash"),
-        ("a", "/a", "absolute"),
-        ("etc/passwd", "/etc/passwd", "absolute"),
-        ("a/b", "a\\b", "backslash"),
-        ("ab", "a\0b", "control"),
-        ("a b", "a\nb", "control"),
-        ("ab", "a\x7fb", "control"),
-        ("ab", "a\x85b", "control"),
-        ("cc:/a", "c:/a", "drive"),
-        ("cc:a", "C:a", "drive"),
-        ("ab:1", "a:1", "drive"),
-        ("a", "", "empty"),
-        ("\U0001f600", "\ud83d", "surrogate"),
-        ("a" * 255, "a" * 256, "255"),
-        ("ä" * 127, "ä" * 128, "255"),
-        ("a/" * 511 + "aa", "a/" * 512 + "a", str(NAME_BYTES)),
-    ],
-)
+# A name that passes, one that does not, and what the refusal says.
+NAMES = [
+    ("outside", "../outside", "'..'"),
+    ("a/b", "a/../b", "'..'"),
+    ("a/b", "a/..", "'..'"),
+    ("a", "./a", "'.'"),
+    ("a/b", "a/./b", "'.'"),
+    (".a", ".", "'.'"),
+    ("a/b", "a//b", "''"),
+    ("a", "a/", "ends with a slash"),
+    ("a", "/a", "absolute"),
+    ("etc/passwd", "/etc/passwd", "absolute"),
+    ("a/b", "a\\b", "backslash"),
+    ("ab", "a\0b", "control"),
+    ("a b", "a\nb", "control"),
+    ("ab", "a\x7fb", "control"),
+    ("ab", "a\x85b", "control"),
+    ("cc:/a", "c:/a", "drive"),
+    ("cc:a", "C:a", "drive"),
+    ("ab:1", "a:1", "drive"),
+    ("a", "", "empty"),
+    ("\U0001f600", "\ud83d", "surrogate"),
+    ("a" * 255, "a" * 256, "255"),
+    ("ä" * 127, "ä" * 128, "255"),
+    ("a/" * 511 + "aa", "a/" * 512 + "a", str(NAME_BYTES)),
+    ("a/b", "..", "'..'"),
+    ("a/b", "a/b/../../..", "'..'"),
+    ("a", "./a/", "ends with a slash"),
+    ("a", "//a", "absolute"),
+    ("server/share", "\\\\server\\share", "backslash"),
+    ("a/b", "..\\b", "backslash"),
+    ("cc:/a", "C:\\a", "backslash"),
+    ("a", "a\r", "control"),
+    ("a", "\x1b[2Ja", "control"),
+    ("a/" * 127 + "aa", "a/" * 512 + "aa", str(NAME_BYTES)),
+]
+
+
+@pytest.mark.parametrize(("sound", "attack", "says"), NAMES)
 def test_only_plain_relative_paths_have_no_flaw(sound: str, attack: str, says: str) -> None:
     assert flaw(sound) is None
     found = flaw(attack)
@@ -77,22 +92,98 @@ def test_every_text_has_an_answer(name: str) -> None:
         assert ".." not in name.split("/")
 
 
-@pytest.mark.parametrize(
-    ("sound", "attack"),
-    [
-        (["a", "b"], ["a", "A"]),
-        (["d/a", "e/a"], ["d/a", "D/a"]),
-        (["\u00e9", "e"], ["\u00e9", "e\u0301"]),
-        (["\u00e9", "\u00c8"], ["\u00e9", "E\u0301"]),
-        (["strasse", "strase"], ["strasse", "stra\u00dfe"]),
-        (["a.b", "a/c"], ["a", "a/c"]),
-        (["ab", "a/b/c"], ["a", "a/b/c"]),
-        (["b", "A/c"], ["a", "A/c"]),
-    ],
-)
+# Names that can lie side by side anywhere, and names that cannot.
+TOGETHER = [
+    (["a", "b"], ["a", "A"]),
+    (["d/a", "e/a"], ["d/a", "D/a"]),
+    (["\u00e9", "e"], ["\u00e9", "e\u0301"]),
+    (["\u00e9", "\u00c8"], ["\u00e9", "E\u0301"]),
+    (["strasse", "strase"], ["strasse", "stra\u00dfe"]),
+    (["a.b", "a/c"], ["a", "a/c"]),
+    (["ab", "a/b/c"], ["a", "a/b/c"]),
+    (["b", "A/c"], ["a", "A/c"]),
+    (["\u00e9", "\u00e8"], ["\u00e9", "e\u0301"]),
+    (["\u212b", "B"], ["\u212b", "\u00c5"]),
+    (["\u00e9/a", "e/a"], ["\u00e9/a", "e\u0301/a"]),
+]
+
+
+@pytest.mark.parametrize(("sound", "attack"), TOGETHER)
 def test_names_that_collide_somewhere_are_found(sound: list[str], attack: list[str]) -> None:
     assert clash(sound) is None
     for names in (attack, attack[::-1]):
         found = clash(names)
         assert found is not None
         assert set(found) == set(attack)
+
+
+# -- In validly signed statements
+
+
+def listing(*names: str) -> Json:
+    return forge.statement({"zz": b"", **dict.fromkeys(names, b"")})
+
+
+def in_shards(*names: str) -> Json:
+    return forge.sharded([f"{name}:0:4" for name in ("zz", *names)])
+
+
+def ignoring(*names: str) -> Json:
+    made = forge.statement({"zz": b""})
+    made["predicate"]["serialization"]["ignore_paths"] = list(names)
+    return made
+
+
+@pytest.mark.parametrize("stating", [listing, in_shards, ignoring])
+@pytest.mark.parametrize(("sound", "attack", "says"), NAMES)
+def test_a_signature_makes_no_name_safe(
+    stating: Callable[..., Json], sound: str, attack: str, says: str
+) -> None:
+    checked(signed(stating(sound)))
+    if says == "surrogate":
+        # Only an escape can express it, and JSON itself must not hold it.
+        text = encode(stating("HERE")).replace(b"HERE", b"\\ud83d")
+        refused(ReasonCode.STATEMENT_MALFORMED, signed(text))
+    elif attack == "" and stating is not ignoring:
+        refused(ReasonCode.STATEMENT_MALFORMED, signed(stating(attack)))
+    else:
+        message = refused(ReasonCode.STATEMENT_UNSAFE_NAME, signed(stating(attack)))
+        assert says in message
+        assert message.isprintable()
+
+
+@pytest.mark.parametrize("stating", [listing, in_shards])
+@pytest.mark.parametrize(("sound", "attack"), TOGETHER)
+def test_a_signature_makes_no_collision_safe(
+    stating: Callable[..., Json], sound: list[str], attack: list[str]
+) -> None:
+    checked(signed(stating(*sound)))
+    for names in (attack, attack[::-1]):
+        refused(ReasonCode.STATEMENT_UNSAFE_NAME, signed(stating(*names)))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda *names: forge.statement(dict.fromkeys(names, b"x")),
+        lambda *names: forge.sharded([f"{name}:0:4" for name in names]),
+    ],
+)
+def test_a_dot_is_the_name_of_an_only_file(made: Callable[..., Json]) -> None:
+    """As the reference implementation writes it; the specification has its own name there."""
+    for name in (".", "model.gguf"):
+        assert list(checked(signed(made(name))).manifest.files) == [name]
+    for names in ((".", "model.gguf"), ("model.gguf", "."), ("./",), ("..",)):
+        refused(ReasonCode.STATEMENT_UNSAFE_NAME, signed(made(*names)))
+
+
+@pytest.mark.parametrize("name", ["config.json", "."])
+def test_a_name_is_signed_once(name: str) -> None:
+    """Whether with other bytes or with the same."""
+    made = forge.statement({name: b"x"})
+    checked(signed(made))
+    (entry,) = made["predicate"]["resources"]
+    for other in (entry, {**entry, "digest": "ab" * 32}):
+        made["predicate"]["resources"] = [entry, other]
+        message = refused(ReasonCode.STATEMENT_MALFORMED, signed(forge.rooted(made)))
+        assert "2 times" in message

@@ -15,6 +15,7 @@ from huggingface_hub import HfApi
 from oms_gate.config import GateConfig
 from oms_gate.errors import ConfigError, SignatureError, StoreError, UsageError
 from oms_gate.gate import Gate
+from oms_gate.limits import Limits
 from oms_gate.oms.digests import HASH_TYPES, HashType
 from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.oms.sign import sign_with_key
@@ -175,6 +176,20 @@ def test_the_signature_can_go_elsewhere(model: Path, public_key: Path, tmp_path:
     assert not (model / "model.sig").exists()
     with pytest.raises(ConfigError, match="cannot be written"):
         sign(model, output=tmp_path / "absent" / "model.sig")
+
+
+def test_a_signature_that_verifiers_find_too_large_is_not_made(model: Path) -> None:
+    made: list[bytes] = []
+
+    def counted(manifest: Manifest, name: str) -> bytes:
+        made.append(SIGNER.sign(manifest, name))
+        return made[-1]
+
+    signer = ModelSigner(counted, SIGNER.trust)
+    with pytest.raises(UsageError, match="larger shards"):
+        sign(model, signer, shard_size=1000, limits=Limits(bundle_bytes=64 * 1024))
+    assert made == []
+    sign(model, signer, limits=Limits(bundle_bytes=64 * 1024))
 
 
 def test_the_same_model_makes_the_same_statement(model: Path) -> None:

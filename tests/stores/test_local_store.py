@@ -314,3 +314,16 @@ def test_the_whole_of_a_cached_repository_is_no_model(tmp_path: Path) -> None:
             assert "snapshots/" in caught.value.reason.message
         else:
             assert set(snapshot(tmp_path / name).files) == {"snapshots/main/a"}
+
+
+def test_a_file_whose_modification_time_was_set_back_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"good")
+    before = file.stat()
+    snapshot = LocalStore(Limits()).snapshot(Reference.parse(str(tmp_path)))
+    assert b"".join(snapshot.chunks(file.name)) == b"good"
+    file.write_bytes(b"evil")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(StoreError) as caught:
+        list(snapshot.chunks(file.name))
+    assert caught.value.reason.code is ReasonCode.STORE_CHANGED
