@@ -108,7 +108,9 @@ def test_one_signature_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "keyid", [..., None, "", "0", forge.public_pem(forge.key("stranger")).decode()]
+    "keyid",
+    [..., None, "", "0", forge.public_pem(forge.key("stranger")).decode()],
+    ids=["none", "null", "empty", "zero", "another key"],
 )
 def test_the_key_id_decides_nothing(keyid: object) -> None:
     def bundle(signer: ec.EllipticCurvePrivateKey) -> bytes:

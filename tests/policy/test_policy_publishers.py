@@ -36,7 +36,11 @@ def test_the_data_document_holds_every_default() -> None:
                 {
                     "name": "Example",
                     "models": ["hf://example/*", "file:///srv/models", "s3://bucket/x"],
-                    "signers": [{**SIGSTORE, "root": "public-good"}, CERTIFICATE, KEY],
+                    "signers": [
+                        {**SIGSTORE, "root": "public-good"},
+                        {**CERTIFICATE, "allow_expired": False},
+                        KEY,
+                    ],
                     "allow_unsigned": ["docs/**"],
                     "allow_ignored": [],
                     "assurance": "bytes",
