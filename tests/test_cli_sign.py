@@ -21,13 +21,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from oms_gate.signing.pkcs11 import open_token_key
+from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.oms import forge
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
 from tests.peers.softhsm import PIN, SoftHSM
 from tests.sigstore.authority import IDENTITY
+from tests.sigstore.instance import stamp
 from tests.sigstore.server import SigstoreServer
+from tests.sigstore.timestamps import TimestampAuthority
 from tests.test_cli import oms_gate
 
 PASSPHRASE = "correct horse"
@@ -353,3 +356,26 @@ def test_a_key_in_a_token(
     signed = oms_gate("sign", model, *in_token, OMS_GATE_PKCS11_PIN=PIN)
     assert signed.returncode == 0, signed.stderr
     assert oms_gate("verify", model, "--certificate-root", tmp_path / "root.pem").returncode == 0
+
+
+def test_an_expired_certificate_with_a_timestamp(model: Path, tmp_path: Path) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    root = forge.issue("root", start=now - timedelta(9), end=now + timedelta(9))
+    leaf = forge.issue_leaf("we", root, start=now - timedelta(9), end=now - timedelta(5))
+    bundle = forge.certificate_bundle(forge.encode(forge.statement(dict(models.FILES))), leaf)
+    authority = TimestampAuthority.make()
+    stamp(bundle, authority, now - timedelta(7))
+    (model / "model.sig").write_bytes(forge.encode(bundle))
+    (tmp_path / "root.pem").write_bytes(root.pem)
+    (tmp_path / "tsa.pem").write_bytes(authority.root_pem)
+    trusting = ("--certificate-root", tmp_path / "root.pem")
+    denied = oms_gate("verify", model, *trusting)
+    assert denied.returncode == 1
+    assert ReasonCode.CERTIFICATE_EXPIRED in denied.stdout
+    stamped = ("--timestamp-authority", tmp_path / "tsa.pem")
+    admitted = oms_gate("verify", model, *trusting, *stamped)
+    assert admitted.returncode == 0, admitted.stdout
+    assert "its certificate expired at" in admitted.stdout
+    alone = oms_gate("verify", model, *stamped)
+    assert alone.returncode == 2
+    assert "--certificate-root" in alone.stderr

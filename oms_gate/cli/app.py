@@ -84,6 +84,13 @@ def verify(
         Path | None,
         typer.Option(help="The root that certifies the signer, PEM. Alone: anyone it certifies."),
     ] = None,
+    timestamp_authority: Annotated[
+        Path | None,
+        typer.Option(
+            help="Root of an RFC 3161 authority, PEM: its timestamp may prove that a certificate "
+            "signed before it expired."
+        ),
+    ] = None,
     trusted_root: Annotated[
         Path | None, typer.Option(help="trusted_root.json of a private Sigstore.")
     ] = None,
@@ -117,7 +124,13 @@ def verify(
     from oms_gate.cli.verify import SignerOptions, run
 
     signer = SignerOptions(
-        identity, identity_pattern, issuer, public_key, certificate_root, trusted_root
+        identity=identity,
+        identity_pattern=identity_pattern,
+        issuer=issuer,
+        public_key=public_key,
+        certificate_root=certificate_root,
+        timestamp_authority=timestamp_authority,
+        trusted_root=trusted_root,
     )
     raise typer.Exit(
         run(

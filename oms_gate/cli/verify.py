@@ -19,13 +19,17 @@ _RULE = "command line"
 
 @dataclass(frozen=True)
 class SignerOptions:
-    """Who must have signed, as the options say it: by one method."""
+    """Who must have signed, as the options say it: by one method.
+
+    timestamp_authority: also says that a certificate may have expired since.
+    """
 
     identity: str | None = None
     identity_pattern: str | None = None
     issuer: str | None = None
     public_key: Path | None = None
     certificate_root: Path | None = None
+    timestamp_authority: Path | None = None
     trusted_root: Path | None = None
 
     @property
@@ -119,9 +123,17 @@ def _signer(options: SignerOptions) -> tuple[dict[str, Any], dict[str, Any]]:
                 "--issuer and --trusted-root belong to Sigstore, --certificate-root to certificates"
             )
         name = str(options.certificate_root)
-        return (
-            {"certificates": {name: options.certificate_root}},
-            {"method": "certificate", "root": name, **(identity or {"any_identity": True})},
+        trust: dict[str, Any] = {"certificates": {name: options.certificate_root}}
+        signer = {"method": "certificate", "root": name, **(identity or {"any_identity": True})}
+        if options.timestamp_authority is not None:
+            authority = options.timestamp_authority
+            trust["timestamp_authorities"] = {str(authority): authority}
+            signer["allow_expired"] = True
+        return trust, signer
+    if options.timestamp_authority is not None:
+        raise UsageError(
+            "--timestamp-authority is for certificates that have expired; give --certificate-root "
+            "with it"
         )
     if not identity or options.issuer is None:
         raise UsageError(
