@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 OPA_VERSION := v1.22.2
 OPA := .tools/bin/opa
+SECONDS ?= 60
 
-.PHONY: demo test lint peers softhsm bench interop policy clean
+.PHONY: demo test lint peers softhsm bench interop mutants fuzz policy clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oms-gate demo
@@ -38,6 +39,13 @@ bench: $(VENV)/.installed-test
 interop: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.interop --write
 
+# Break each defence in a copy; the tests must notice.
+mutants: $(VENV)/.installed-test peers
+	@$(BIN)/python -m tests.mutants
+
+fuzz: $(VENV)/.installed-fuzz
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
 # Compile the policy after changing it; a test compares.
 policy: $(OPA)
 	$(OPA) fmt -w policies
@@ -54,6 +62,11 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.installed-test: pyproject.toml $(VENV)/.installed
 	@echo "Installing what tests need into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@touch $@
+
+$(VENV)/.installed-fuzz: pyproject.toml $(VENV)/.installed-test
+	@echo "Installing what fuzzing needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' || echo "atheris could not be installed"
 	@touch $@
 
 $(OPA):

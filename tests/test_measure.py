@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import repeat
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ CONTENT = b"0123456789"
 Reader = Callable[[str], Iterator[bytes]]
 
 
-def snapshot(read: Reader, sizes: dict[str, int | None], **options: Callable[[], None]) -> Snapshot:
+def snapshot(read: Reader, sizes: dict[str, int | None], **options: Any) -> Snapshot:
     """A listing whose files are read by `read`, given their path."""
     files = {path: StoredFile(path, size) for path, size in sizes.items()}
     return Snapshot(

@@ -24,6 +24,10 @@ MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 MOST_CERTIFICATES: Final = 16
 """Most certificates in one bundle, as a count; real chains have two to four."""
 
+LARGEST_CERTIFICATE: Final = 32 * 1024
+"""Largest certificate, in bytes of DER; real ones have one or two thousand. Names and extensions
+are read by slower code than their bytes."""
+
 MOST_VALUES: Final = 10_000
 """Most values in the bundle's own JSON, as a count. Real bundles have some fifty: of what grows
 with the model all is in one string, and the proof of a log with 2**63 entries has 63 hashes."""
@@ -146,7 +150,7 @@ def _read_certificates(material: JsonObject, method: Method) -> tuple[bytes, ...
     if method == "sigstore":
         certificate = material.object("certificate")
         certificate.only("rawBytes")
-        return (certificate.base64("rawBytes"),)
+        return (_read_certificate(certificate),)
     chain = material.object("x509CertificateChain")
     certificates = chain.objects("certificates")
     if not 1 <= len(certificates) <= MOST_CERTIFICATES:
@@ -154,7 +158,14 @@ def _read_certificates(material: JsonObject, method: Method) -> tuple[bytes, ...
             "certificates",
             f"must hold 1 to {MOST_CERTIFICATES} certificates, but holds {len(certificates)}",
         )
-    return tuple(certificate.base64("rawBytes") for certificate in certificates)
+    return tuple(map(_read_certificate, certificates))
+
+
+def _read_certificate(holder: JsonObject) -> bytes:
+    der = holder.base64("rawBytes")
+    if len(der) > LARGEST_CERTIFICATE:
+        holder.fault("rawBytes", f"has {len(der)} bytes, more than {LARGEST_CERTIFICATE}")
+    return der
 
 
 def _read_log_entry(material: JsonObject, method: Method) -> LogEntry | None:

@@ -4,8 +4,8 @@ OMS v1.0, certificate-based signing. ``cryptography.x509.verification`` finds th
 its signatures, validity and lengths. Its web rules would refuse real signing certificates, which
 have no alternative name and are sometimes marked as authorities, so the rules on members are here:
 
-- each member, the anchor too, is inside its validity at the given time, or was at a time at which
-  the signature is proven to have existed;
+- each member, the anchor too, is inside its validity at the given time, or was at the earliest
+  time at which the signature is proven to have existed;
 - only configured certificates are anchors (a root in a bundle never is); an intermediate or the
   signer's own certificate may be configured as one;
 - a member that restricts its purposes (extended key usage) has code signing among them; "any
@@ -63,7 +63,7 @@ def verify_certificate(
 
     at: the time at which every certificate must be valid; aware of its time zone.
     times: when the signature is proven to have existed. Where a certificate has expired since,
-        all must have been valid at one of these times, and the signer says so (`expired_at`).
+        all must have been valid at the earliest, and the signer says so (`expired_at`).
     check: how the envelope's signature is checked.
 
     Raises:
@@ -169,12 +169,13 @@ def _path_in_time(
     try:
         return _verified_path(leaf, others, anchors, at), None
     except SignatureError as error:
-        if error.reason.code is not ReasonCode.CERTIFICATE_EXPIRED:
+        if error.reason.code is not ReasonCode.CERTIFICATE_EXPIRED or not times:
             raise
-        for proof in times:
-            with suppress(SignatureError):
-                path = _verified_path(leaf, others, anchors, proof.time)
-                return path, min(member.not_valid_after_utc for member in path)
+        # Of several times the earliest will do; each further search would take time.
+        earliest = min(proof.time for proof in times)
+        with suppress(SignatureError):
+            path = _verified_path(leaf, others, anchors, earliest)
+            return path, min(member.not_valid_after_utc for member in path)
         raise
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
@@ -56,13 +56,6 @@ def flaw(name: str) -> str | None:
     if size > SEGMENT_BYTES and any(len(part.encode()) > SEGMENT_BYTES for part in segments):
         return f"has a segment longer than {SEGMENT_BYTES} bytes"
     return None
-
-
-def ancestors(name: str) -> Iterator[str]:
-    """The folders above `name`, from the nearest."""
-    while (slash := name.rfind("/")) > 0:
-        name = name[:slash]
-        yield name
 
 
 class Subtrees:

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from oms_gate.errors import SignatureError
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
-from oms_gate.oms.manifest import LARGEST_OFFSET, Manifest, Resource, Serialization
+from oms_gate.oms.manifest import Manifest, Resource, Serialization
 from oms_gate.oms.quoting import quoted
 from oms_gate.oms.strict_json import JsonObject, MalformedJson, parse
 from oms_gate.verdict import ReasonCode
@@ -37,8 +37,8 @@ _SHARD_NAME = re.compile(
     r"(?P<path>.+):(?P<start>0|[1-9][0-9]{0,18}):(?P<end>0|[1-9][0-9]{0,18})", re.DOTALL
 )
 _HEX = re.compile(r"[0-9a-f]+")
-# An entry of the manifest has four; names with commas and ignored paths may have as many more.
-_VALUES_PER_RESOURCE = 8
+# An entry of the manifest has four.
+_VALUES_PER_RESOURCE = 4
 _OTHER_VALUES = 10_000
 
 T = TypeVar("T")
@@ -203,10 +203,7 @@ def _read_shard(entry: JsonObject) -> Resource:
     # The path may hold colons itself; the range is what follows the last but one.
     if not (match := _SHARD_NAME.fullmatch(name)):
         entry.fault("name", f"must be path:start:end with plain decimals, but is {quoted(name)}")
-    start, end = int(match["start"]), int(match["end"])
-    if end > LARGEST_OFFSET:
-        entry.fault("name", f"ends beyond byte {LARGEST_OFFSET}")
-    return Resource(match["path"], entry.text("digest"), start, end)
+    return Resource(match["path"], entry.text("digest"), int(match["start"]), int(match["end"]))
 
 
 def _name(resource: Resource) -> str:

@@ -281,3 +281,13 @@ def test_too_many_timestamps() -> None:
     for _ in range(17):
         stamp(bundle, CLOCK)
     refused(bundle, SIGSTORE, code=ReasonCode.BUNDLE_MALFORMED)
+
+
+@pytest.mark.parametrize("past", [False, True])
+def test_an_authority_of_the_past_stamps_nothing_beside_a_promise(past: bool) -> None:
+    """The log's promise proves the time already; but what is there must be right."""
+    period = (NOW - 60 * SECOND, NOW - SECOND) if past else (NOW - 60 * SECOND, None)
+    clock = dataclasses.replace(CLOCK, valid_for=period)
+    sigstore = dataclasses.replace(SIGSTORE, timestamp_authority=clock)
+    bundle = sigstore.sign(PAYLOAD, rekor=1, stamped=True)
+    (refused if past else admitted)(bundle, sigstore)

@@ -1,0 +1,411 @@
+"""The defences, each with a way to undo it and the tests that should notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One defence undone.
+
+    old: what is written in `path` (below ``oms_gate``), exactly once; replaced by `new`.
+    tests: what should notice: test files, or tests in them, below ``tests``.
+    """
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A module, and the tests that look after it."""
+
+    path: str
+    tests: tuple[str, ...]
+
+    def __call__(self, name: str, old: str, new: str, *tests: str) -> Mutant:
+        return Mutant(name, self.path, old, new, tests or self.tests)
+
+
+def _in(path: str, *tests: str) -> _Place:
+    return _Place(path, tests)
+
+
+_statement = _in("oms/statement.py", "oms/test_statement.py")
+_manifest = _in("oms/manifest.py", "oms/test_manifest.py")
+_names = _in("oms/names.py", "oms/test_resource_names.py")
+_json = _in("oms/strict_json.py", "oms/test_strict_json.py")
+_bundle = _in("oms/bundle.py", "oms/test_oms_bundle.py", "oms/test_envelope.py")
+_evidence = _in("oms/evidence.py", "oms/test_oms_bundle.py")
+_dsse = _in("oms/dsse.py", "oms/test_key_method.py")
+_key = _in("oms/key.py", "oms/test_key_method.py")
+_trust = _in("oms/trust.py", "oms/test_trust_roots.py")
+_certificate = _in(
+    "oms/certificate.py", "oms/test_certificate_method.py", "oms/test_certificate_windows.py"
+)
+_alternative_names = _in("oms/general_names.py", "oms/test_certificate_identity.py")
+_times = _in("oms/timestamps.py", "oms/test_timestamps.py")
+_verify = _in("oms/verify.py", "oms/test_statement.py", "oms/test_key_method.py")
+_sigstore = _in("oms/sigstore.py", "oms/test_private_sigstore_timestamp.py")
+_coverage = _in("coverage.py", "test_gate.py::test_a_spoilt_folder_is_denied")
+_measure = _in(
+    "streaming/measure.py", "test_measure.py", "test_gate.py::test_a_spoilt_folder_is_denied"
+)
+_hashing = _in("streaming/hashing.py", "test_measure.py")
+_gate = _in("gate.py", "test_gate.py::test_a_spoilt_folder_is_denied")
+
+MUTANTS: tuple[Mutant, ...] = (
+    # -- The statement
+    _statement(
+        "any statement type", 'if (kind := statement.text("_type")) != STATEMENT_TYPE:', "if False:"
+    ),
+    _statement("any predicate type", "if predicate_type != PREDICATE_TYPE:", "if False:"),
+    _statement("no root digest", "if stated_root != manifest.root_digest:", "if False:"),
+    _statement("two subjects", "if len(subjects) != 1:", "if not subjects:"),
+    _statement("unknown settings", 'settings.only("method",', '(lambda *_: None)("method",'),
+    _statement(
+        "algorithms that disagree with the hash type",
+        "not in algorithms:",
+        'not in (*algorithms, "blake2b"):',
+    ),
+    _statement("as many entries as come", "if len(entries) > limits.resources:", "if False:"),
+    _statement("lenient shard ranges", r"(?P<start>0|[1-9][0-9]{0,18})", r"(?P<start>[0-9]{1,19})"),
+    # -- The manifest
+    _manifest("unknown hash types", "if self.hash_type not in HASH_TYPES:", "if False:"),
+    _manifest("nothing signed", "if not self.resources:", "if False:"),
+    _manifest("digests of any length", "len(resource.digest) != length or ", ""),
+    _manifest("digests in upper case", 're.compile(r"[0-9a-f]*")', 're.compile(r"[0-9a-fA-F]*")'),
+    _manifest("one name twice", "if len(self._paths) < len(self.resources):", "if False:"),
+    _manifest("gaps between shards, and overlaps", "if part.start != expected:", "if False:"),
+    _manifest("empty shards", "if not expected < end <=", "if not expected <= end <="),
+    _manifest(
+        "short shards amid a file",
+        "part is not parts[-1] and",
+        "False and",
+        "oms/test_statement.py",
+    ),
+    _manifest(
+        "unsafe names",
+        "if flaw := names.flaw(path):\n                    raise",
+        "if False:\n                    raise",
+    ),
+    _manifest(
+        "unsafe ignored paths",
+        "if flaw := names.flaw(path):\n                raise",
+        "if False:\n                raise",
+    ),
+    _manifest("names that collide", "if pair := names.clash(self._paths):", "if pair := None:"),
+    _manifest("signed and ignored", "if self.ignore_paths:", "if False:"),
+    _manifest(
+        "a root digest by the manifest's hash",
+        "return hashlib.sha256(raw).hexdigest()",
+        "return hashlib.blake2b(raw).hexdigest()",
+        "oms/test_manifest.py",
+    ),
+    # -- Names
+    _names("absolute names", 'if name[0] == "/":', "if False:"),
+    _names("the segment ..", 'for segment in ("", ".", ".."):', 'for segment in ("", "."):'),
+    _names("empty segments", 'for segment in ("", ".", ".."):', 'for segment in (".", ".."):'),
+    _names("backslashes", 'if "\\\\" in name:', "if False:"),
+    _names("control characters", "if _CONTROL.search(name):", "if False:"),
+    _names("drive letters", "if _DRIVE.match(name):", "if False:"),
+    _names("names that differ by case", "return name.lower()", "return name"),
+    _names(
+        "names that differ by normalization",
+        'return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())',
+        "return name.casefold()",
+    ),
+    _names("names that differ by case beyond ASCII", "name).casefold())", "name).lower())"),
+    _names("a file that is also a folder", "if key.startswith(folder):", "if False:"),
+    _names(
+        "ignored folders and what begins like them",
+        'return path.replace("/", "\\0") + "\\0"',
+        'return path.replace("/", "\\0")',
+        "oms/test_manifest.py",
+    ),
+    # -- JSON
+    _json("keys that occur twice", "if members != colons:", "if False:"),
+    _json("NaN", "parse_constant=_constant", "parse_constant=float"),
+    _json("byte order marks", 'data.decode("utf-8")', 'data.decode("utf-8-sig")'),
+    _json("halves of surrogate pairs", "if _HALF_PAIR.search(written):", "if False:"),
+    _json(
+        "numbers beyond any reader",
+        "not math.isfinite(value := float(digits))",
+        "(value := float(digits)) is None",
+    ),
+    _json("deep nesting", "if level > most:", "if False:"),
+    _json("as many values as come", "> values:", "> 10 * values + 10**6:"),
+    _json(
+        "base64 with more than one spelling",
+        'if base64.b64encode(data).decode("ascii") != text:',
+        "if False:",
+    ),
+    _json("true as a number", "if type(value) is not kind:", "if not isinstance(value, kind):"),
+    _json("unknown members", "if strange is not None:", "if False:"),
+    # -- The bundle
+    _bundle("two signatures", "if len(signatures) != 1:", "if not signatures:"),
+    _bundle("any payload type", "!= PAYLOAD_TYPE:", '== "":'),
+    _bundle("any media type", "!= MEDIA_TYPE:", '== "":'),
+    _bundle("two methods at once", "if len(methods) != 1:", "if not methods:"),
+    _bundle("bundles of any size", "if len(data) > limits.bundle_bytes:", "if False:"),
+    _bundle(
+        "chains of any length",
+        "if not 1 <= len(certificates) <= MOST_CERTIFICATES:",
+        "if not certificates:",
+    ),
+    _bundle("two log entries", "if len(entries) > 1:", "if False:"),
+    _evidence(
+        "unknown members of a proof", 'proof.only("logIndex",', '(lambda *_: None)("logIndex",'
+    ),
+    # -- Keys
+    _dsse(
+        "any signature",
+        "public_key.verify(signature, pae(PAYLOAD_TYPE, payload), _algorithm(public_key.curve))",
+        "pass",
+    ),
+    _dsse(
+        "signatures of the bare payload",
+        'return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)',
+        "return payload",
+        "oms/test_oms_bundle.py::test_the_signed_bytes_are_those_of_dsse",
+    ),
+    _key(
+        "a hint that names another key",
+        "return bundle.key_hint in (None, key_hint(key)) and",
+        "return",
+    ),
+    _key("any key in the bundle", "and bundle.key_raw in (", "and True or bundle.key_raw in ("),
+    _trust("private keys as trusted keys", 'if b"PRIVATE KEY-----" in pem:', "if False:"),
+    # -- Certificates
+    _certificate(
+        "an anchor from the bundle",
+        ".store(Store(list(anchors)))",
+        ".store(Store([*anchors, *others]))",
+    ),
+    _certificate("no trusted certificate needed", "if not roots:", "if False:"),
+    _certificate("expired certificates", "if at > member.not_valid_after_utc:", "if False:"),
+    _certificate(
+        "certificates before their time", "if at < member.not_valid_before_utc:", "if False:"
+    ),
+    _certificate(
+        "time at the leaf's beginning",
+        "path, expired_at = _path_in_time(leaf, others, anchors, at, times)",
+        "path, expired_at = _path_in_time(leaf, others, anchors, leaf.not_valid_before_utc, times)",
+    ),
+    _certificate(
+        "certificates for other purposes",
+        "ExtendedKeyUsageOID.CODE_SIGNING not in purposes",
+        "not purposes",
+    ),
+    _certificate(
+        "any purpose as code signing",
+        "ExtendedKeyUsageOID.CODE_SIGNING not in purposes",
+        "not {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}"
+        " & set(purposes)",
+    ),
+    _certificate("authorities that may not issue", "not usage.key_cert_sign", "False"),
+    _certificate("signers that may not sign", "not usage.digital_signature", "False"),
+    _certificate(
+        "name constraints",
+        "if _extension(certificate, x509.NameConstraints) is not None:",
+        "if False:",
+    ),
+    _certificate(
+        "SHA-1",
+        "(hashes.SHA256, hashes.SHA384, hashes.SHA512)",
+        "(hashes.SHA1, hashes.SHA256, hashes.SHA384, hashes.SHA512)",
+    ),
+    _certificate(
+        "unchecked envelopes", "    check(public_key, bundle.payload, bundle.signature)\n", ""
+    ),
+    _certificate(
+        "the first of many names",
+        "if len(alternative_names) == 1:",
+        "if alternative_names:",
+        "oms/test_certificate_identity.py",
+    ),
+    _certificate(
+        "unreadable identities",
+        "printable(identity) != identity",
+        "False",
+        "oms/test_certificate_identity.py",
+    ),
+    _certificate(
+        "an expired certificate for any timestamp",
+        "_verified_path(leaf, others, anchors, earliest)",
+        "_verified_path(leaf, others, anchors, leaf.not_valid_after_utc)",
+        "oms/test_timestamps.py",
+    ),
+    _alternative_names(
+        "names that look like another kind", "if not shape.fullmatch(text):", "if False:"
+    ),
+    _times(
+        "timestamps that do not verify",
+        "return verifier.verify_message(timestamp, message)",
+        "return True",
+    ),
+    _times("timestamps from the future", "time is not None and time <= at", "time is not None"),
+    # -- Verification
+    _verify("the old format unasked", "if not trust.old_format or", "if", "oms/test_old_format.py"),
+    # -- Sigstore
+    _sigstore(
+        "authorities out of force",
+        "_covers(authority.valid_for, times) and ",
+        "",
+        "oms/test_private_sigstore.py",
+        "oms/test_private_sigstore_certificate.py",
+        "oms/test_private_sigstore_timestamp.py",
+    ),
+    _sigstore(
+        "members of an authority out of time",
+        " and _were_valid(authority, times)",
+        "",
+        "oms/test_private_sigstore.py",
+        "oms/test_private_sigstore_certificate.py",
+        "oms/test_private_sigstore_timestamp.py",
+    ),
+    _sigstore(
+        "any log of the root",
+        "if not named:",
+        "if False:",
+        "oms/test_private_sigstore.py",
+        "oms/test_private_sigstore_entry.py",
+        "oms/test_private_sigstore_proof.py",
+        "oms/test_private_sigstore_promise.py",
+    ),
+    _sigstore(
+        "checkpoints of another tree",
+        "if entry.checkpoint_size != str(entry.tree_size):",
+        "if False:",
+        "oms/test_private_sigstore_proof.py",
+    ),
+    _sigstore(
+        "checkpoints of another log",
+        "entry.checkpoint_origin not in origins",
+        "False",
+        "oms/test_private_sigstore_proof.py",
+    ),
+    _sigstore(
+        "log keys out of force",
+        "if _covers(log.public_key.valid_for, times)]",
+        "]",
+        "oms/test_private_sigstore_promise.py",
+        "oms/test_private_sigstore_proof.py",
+        "oms/test_private_sigstore_entry.py",
+        "oms/test_private_sigstore.py",
+    ),
+    _sigstore(
+        "certificate log keys out of force",
+        "if _covers(log.public_key.valid_for, logged)]",
+        "]",
+        "oms/test_private_sigstore.py",
+        "oms/test_private_sigstore_certificate.py",
+    ),
+    _sigstore(
+        "timestamps by nobody",
+        "_check_timestamp(timestamp, document.signature, trusted)",
+        "pass",
+    ),
+    _sigstore(
+        "timestamp authorities out of force",
+        "if issuers and in_force and",
+        "if issuers and",
+        "oms/test_private_sigstore_timestamp.py",
+        "oms/test_sigstore_method.py",
+    ),
+    _sigstore(
+        "two identities", "if len(names) != 1:", "if not names:", "oms/test_sigstore_identity.py"
+    ),
+    _sigstore(
+        "issuers that disagree",
+        "if old_issuer not in (None, issuer):",
+        "if False:",
+        "oms/test_sigstore_identity.py",
+    ),
+    _sigstore(
+        "another statement than the one read",
+        "payload != bundle.payload",
+        "False",
+        "oms/test_private_sigstore.py",
+        "oms/test_sigstore_method.py",
+    ),
+    # -- The flow
+    _coverage("files that nobody signed", "unsigned.append(file)", "pass"),
+    _coverage(
+        "files that are not there",
+        "path for path in resources if path not in signed",
+        "path for path in ()",
+        "test_gate.py::test_a_spoilt_folder_is_denied",
+    ),
+    _coverage(
+        "sizes other than signed",
+        "if size is not None and size != file.size:",
+        "if False:",
+        "test_gate.py::test_a_longer_file_than_its_shards_is_denied",
+    ),
+    _coverage(
+        "declared digests other than signed",
+        "resources[0].digest != file.sha256",
+        "False",
+        "test_gate.py::test_a_denied_model_costs_no_weight_byte",
+    ),
+    _measure("changed bytes", "if part.digest == signed:", "if True:"),
+    _measure(
+        "files that the store does not give",
+        "return part.error.reason",
+        "return None",
+        "test_gate.py::test_a_server_that_ignores_ranges_is_denied",
+    ),
+    _hashing("readers that fail", "raise error", "pass"),
+    _gate(
+        "what the listing contradicts",
+        "self.reasons += comparison.contradictions",
+        "pass",
+        "test_gate.py::test_a_longer_file_than_its_shards_is_denied",
+    ),
+    _gate(
+        "what the policy denies",
+        "self.reasons += decision.deny",
+        "pass",
+        "test_gate.py::test_another_namespace_is_denied",
+    ),
+    _gate(
+        "what was found in the bytes",
+        "self.reasons += measured.findings",
+        "pass",
+        "test_gate.py::test_a_spoilt_folder_is_denied",
+    ),
+    _gate(
+        "less than the policy requires",
+        "max(self.gate.assurance, required or Assurance.SIGNATURE,",
+        "max(self.gate.assurance, Assurance.SIGNATURE,",
+        "test_gate.py::test_the_policy_may_require_more_than_was_asked",
+    ),
+)
+
+
+def misplaced(mutants: Iterable[Mutant] = MUTANTS) -> list[str]:
+    """What is wrong with the list itself: code that is not there just once, unknown tests."""
+    faults = []
+    for mutant in mutants:
+        sound = (PROJECT / "oms_gate" / mutant.path).read_text()
+        if (count := sound.count(mutant.old)) != 1:
+            faults.append(f"{mutant.name}: its code occurs {count} times in {mutant.path}")
+        try:
+            compile(sound.replace(mutant.old, mutant.new), mutant.path, "exec")
+        except SyntaxError as error:
+            faults.append(f"{mutant.name}: it is no Python: {error}")
+        for test in mutant.tests:
+            file, _, function = test.partition("::")
+            path = PROJECT / "tests" / file
+            if not path.exists() or f"def {function}" not in path.read_text():
+                faults.append(f"{mutant.name}: there is no tests/{test}")
+    return faults
