@@ -99,6 +99,17 @@ class Drop(RequestFault):
 
 
 @dataclass(frozen=True)
+class Hang(RequestFault):
+    """Say nothing for so many seconds, then close the connection: the request has no effect."""
+
+    seconds: float
+
+    def strike(self, request: Request) -> None:
+        request.stopping.wait(self.seconds)
+        raise ConnectionDropped
+
+
+@dataclass(frozen=True)
 class IgnoreRange(RequestFault):
     """Answer a range request with 200 and the whole file."""
 
