@@ -237,7 +237,7 @@ def load_trust(settings: TrustSettings) -> Trust:
     Raises:
         ConfigError: a file cannot be read, or is not what it should be.
     """
-    from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, Trust
+    from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, TimestampRoot, Trust
 
     sigstore = {
         name: SigstoreRoot.from_json(name, read_file(path, "the trusted root"))
@@ -256,7 +256,7 @@ def load_trust(settings: TrustSettings) -> Trust:
         },
         sigstore=sigstore,
         timestamp_authorities={
-            name: CertificateRoot.from_pem(name, read_file(path, "the timestamp authority"))
+            name: TimestampRoot.from_pem(name, read_file(path, "the timestamp authority"))
             for name, path in settings.timestamp_authorities.items()
         },
         old_format=settings.old_format,

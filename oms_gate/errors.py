@@ -8,6 +8,14 @@ from __future__ import annotations
 from oms_gate.verdict import Reason, ReasonCode, Verdict
 
 
+def is_failure(error: BaseException) -> bool:
+    """Whether a library failed, rather than the process being told to end.
+
+    A panic in compiled code is no Exception, and must not get past a verifier either.
+    """
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 class OmsGateError(Exception):
     """Base of every error raised by this project."""
 

@@ -223,6 +223,7 @@ class _Check:
         self.signature = Signature(
             location=location,
             sha256=verified.bundle_sha256,
+            format=verified.format,
             root_digest=verified.manifest.root_digest,
             serialization=verified.manifest.serialization,
             hash_type=verified.manifest.hash_type,

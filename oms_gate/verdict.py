@@ -176,7 +176,12 @@ class Signature(_Record):
 
     location: Printable = Field(description="Path beside the model, or URL.")
     sha256: str = Field(description="SHA-256 of the bundle file, in hex.")
-    root_digest: str = Field(description="SHA-256 over the resources' digests, in hex (OMS).")
+    format: Literal["v1.0", "v0.2"] = Field(
+        default="v1.0", description="Of OMS; v0.2 is accepted on request only."
+    )
+    root_digest: str = Field(
+        description="SHA-256 over the resources' digests, in hex (OMS); in v0.2 nobody signed it."
+    )
     serialization: Literal["files", "shards"]
     hash_type: Literal["sha256", "blake2b", "blake3"]
     times: tuple[SignatureTime, ...] = ()

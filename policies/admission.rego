@@ -42,16 +42,21 @@ allow if {
 	count(deny) == 0
 }
 
-# How far the gate has to look: as far as the strictest of the rules that name the signer says.
+# How far the gate has to look: as far as the strictest of the rules that name the signer says, those
+# too that want a certificate that is still valid.
 requirement := {"require": "bytes"} if {
 	"bytes" in assurances
 } else := {"require": "declared"} if {
 	"declared" in assurances
 } else := {}
 
-assurances contains rule.assurance if some rule in trusting
+assurances contains rule.assurance if {
+	some rule in (trusting | outlived)
+}
 
 annotations["publisher"] := concat(", ", {rule.name | some rule in trusting}) if count(trusting) > 0
+
+annotations["format"] := input.signature.format if input.signature.format != "v1.0"
 
 annotations["unsorted"] := "true" if input.signature.sorted == false
 
@@ -76,7 +81,10 @@ trusting contains rule if {
 # A certificate that has expired since it signed is one that the rule's signer must allow.
 in_time(_) if input.signer.expired_at == null
 
-in_time(signer) if signer.allow_expired == true
+in_time(signer) if {
+	is_string(input.signer.expired_at)
+	signer.allow_expired == true
+}
 
 names(signer) if {
 	signer.method == "sigstore"
@@ -143,7 +151,7 @@ deny contains {"code": "publisher.wrong-signer", "msg": msg} if {
 }
 
 # The rules that name the signer, but want a certificate that is still valid.
-outlived contains rule.name if {
+outlived contains rule if {
 	some rule in covering
 	some signer in rule.signers
 	names(signer)
@@ -153,7 +161,8 @@ outlived contains rule.name if {
 deny contains {"code": "publisher.expired-signer", "msg": msg} if {
 	count(trusting) == 0
 	count(outlived) > 0
-	msg := $`{input.model.name} was signed by {found} while the certificate was valid, but that expired at {input.signer.expired_at}; have the model signed again, or let allow_expired of the signer in the publisher rule ({concat(", ", outlived)}) accept it`
+	rules := concat(", ", {rule.name | some rule in outlived})
+	msg := $`{input.model.name} was signed by {found} while the certificate was valid, but that expired at {input.signer.expired_at}; have the model signed again, or let allow_expired of the signer in the publisher rule ({rules}) accept it`
 }
 
 # The signer found, in the words used for those expected.

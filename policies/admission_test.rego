@@ -29,7 +29,7 @@ model := {
 		"expired_at": null,
 		"root": {"name": "public-good"},
 	},
-	"signature": {"sorted": true},
+	"signature": {"format": "v1.0", "sorted": true},
 	"coverage": {"signed": 3, "missing": [], "unsigned": [], "ignored": []},
 }
 
@@ -49,6 +49,25 @@ test_the_publishers_model_is_allowed if {
 		"annotations": {"publisher": "Example"},
 		"require": "declared",
 	}
+}
+
+test_the_format_before_oms_is_noted if {
+	decided({"signature": {"format": "v0.2"}}).annotations.format == "v0.2"
+	not decided({}).annotations.format
+}
+
+test_the_strictest_rule_counts_for_expired_certificates_too if {
+	anyone := {"method": "certificate", "root": "ca", "any_identity": true}
+	lenient := object.union(anyone, {"allow_expired": true})
+	rules := [
+		{"name": "A", "models": ["hf://example/*"], "signers": [anyone], "assurance": "bytes"},
+		{"name": "B", "models": ["hf://example/*"], "signers": [lenient], "assurance": "signature"},
+	]
+	signer := object.union(certificate("a@example.com", "CN=a"), {"expired_at": "2026-01-02T03:04:05Z"})
+	changed := object.union(object.remove(model, ["signer"]), {"signer": signer})
+	decision := admission.decision with input as changed with data.oms_gate.publishers as rules
+	decision.allow
+	decision.require == "bytes"
 }
 
 test_another_schema_is_refused if {
@@ -337,6 +356,7 @@ test_a_certificate_that_has_expired_needs_to_be_allowed if {
 	trusted(object.union(anyone, {"allow_expired": true}), expired).allow
 	trusted(object.union(anyone, {"allow_expired": true}), valid).allow
 	not trusted(anyone, object.remove(valid, ["expired_at"])).allow
+	not trusted(object.union(anyone, {"allow_expired": true}), object.remove(valid, ["expired_at"])).allow
 }
 
 test_a_key_is_known_by_its_root if {

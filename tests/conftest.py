@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ for _name in list(os.environ):
     if _name.startswith(_FOREIGN) or _name.lower().endswith("_proxy"):
         del os.environ[_name]
 os.environ.update(_SWITCHES)
+
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -59,6 +59,21 @@ def test_keygen_makes_a_pair_that_signs_and_verifies(model: Path, key: Path) -> 
     assert verified.returncode == 0, verified.stdout
 
 
+def test_keygen_wants_a_name(tmp_path: Path) -> None:
+    assert oms_gate("keygen", "", "--no-passphrase").returncode == 2
+    assert oms_gate("keygen", tmp_path / "release.key", "--no-passphrase").returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} >= {"release.key", "release.pub"}
+
+
+def test_an_empty_passphrase_file_is_said_to_be_empty(tmp_path: Path, model: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.touch(0o600)
+    for command in (("keygen", tmp_path / "k"), ("sign", model, "--key", tmp_path / "k.key")):
+        refused = oms_gate(*command, "--passphrase-file", empty)
+        assert refused.returncode == 2
+        assert f"{empty} is empty" in refused.stderr
+
+
 def test_keygen_overwrites_nothing(key: Path) -> None:
     before = key.read_bytes()
     for name in (key.with_suffix(""), key.parent / "absent" / "release"):
@@ -237,8 +252,26 @@ def test_what_cannot_be_signed_is_not(model: Path, key: Path, tmp_path: Path) ->
     nothing = oms_gate("sign", empty, "--key", key)
     assert nothing.returncode == 2
     assert "no file to sign" in nothing.stderr
-    readable = oms_gate("sign", "https://127.0.0.1:9/model", "--key", key)
-    assert readable.returncode in (2, 3)
+
+
+def test_a_key_in_the_model_would_be_published_with_it(model: Path, key: Path) -> None:
+    inside = model / "release.key"
+    inside.write_bytes(key.read_bytes())
+    inside.chmod(0o600)
+    refused = oms_gate("sign", model, "--key", inside)
+    assert refused.returncode == 2
+    assert "would be published with it" in refused.stderr
+    inside.unlink()
+    assert oms_gate("sign", model, "--key", key).returncode == 0
+
+
+def test_a_path_that_is_not_there_is_told(model: Path, key: Path) -> None:
+    options = ("--key", key, "--ignore-path", "./README.md", "--ignore-path", "*.md")
+    done = oms_gate("sign", model, *options)
+    assert done.returncode == 0
+    assert "oms-gate: *.md is to be left out" in done.stderr
+    assert "README" not in done.stderr
+    assert oms_gate("sign", model, *options, "--quiet").stderr == ""
 
 
 def test_a_bucket_named_by_a_configuration(
@@ -378,4 +411,4 @@ def test_an_expired_certificate_with_a_timestamp(model: Path, tmp_path: Path) ->
     assert "its certificate expired at" in admitted.stdout
     alone = oms_gate("verify", model, *stamped)
     assert alone.returncode == 2
-    assert "--certificate-root" in alone.stderr
+    assert "by key or certificate" in alone.stderr

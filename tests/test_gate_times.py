@@ -86,7 +86,11 @@ def test_a_certificate_in_time_needs_neither(tmp_path: Path) -> None:
 def test_the_format_before_oms_is_admitted_on_request_only(tmp_path: Path) -> None:
     bundle = signed_in_old_format(old_statement(), (CURRENT,))
     assert codes(checked(tmp_path, bundle)) == [ReasonCode.BUNDLE_UNSUPPORTED]
-    assert checked(tmp_path, bundle, trust="old_format: true").admitted
+    verdict = checked(tmp_path, bundle, trust="old_format: true")
+    assert verdict.admitted
+    assert verdict.annotations["format"] == "v0.2"
+    assert verdict.signature is not None
+    assert verdict.signature.format == "v0.2"
     tampered = {**forge.FILES, "config.json": b"{ }"}
     bundle = signed_in_old_format(old_statement(tampered), (CURRENT,))
     assert ReasonCode.FILE_CHANGED in codes(checked(tmp_path, bundle, trust="old_format: true"))

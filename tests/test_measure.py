@@ -15,7 +15,7 @@ from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Resource
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
-from oms_gate.streaming.hashing import Progress
+from oms_gate.streaming.hashing import THREAD_NAME, Progress
 from oms_gate.streaming.manifest import manifest_of
 from oms_gate.streaming.measure import Measurement, measure
 from oms_gate.verdict import ReasonCode
@@ -60,7 +60,7 @@ def run(
 
 
 def readers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "oms-gate-measure"]
+    return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
 
 
 def ended() -> bool:
@@ -123,6 +123,7 @@ def test_no_reader_goes_on_after_the_end(how: str) -> None:
         return blocked()
 
     def slow() -> Iterator[bytes]:
+        assert readers()
         for chunk in repeat(b"x"):
             time.sleep(0.01)
             yield chunk

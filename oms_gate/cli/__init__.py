@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 
 
@@ -10,6 +11,9 @@ def main() -> None:
     """Entry point of ``oms-gate``. Exits 0 admitted, 1 denied, 2 usage, 3 could not decide."""
     from oms_gate.cli.app import app
 
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("oms-gate: %(message)s"))
+    logging.getLogger("oms_gate").addHandler(handler)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character must not turn a verdict into a failure.
         if isinstance(stream, io.TextIOWrapper):

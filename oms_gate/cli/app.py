@@ -202,7 +202,10 @@ def sign(
     ] = None,
     signature: Annotated[
         str | None,
-        typer.Option(help="The signature's name in the model's folder.", show_default="model.sig"),
+        typer.Option(
+            help="The signature's name in the model's folder; that of a single file x is x.sig.",
+            show_default="model.sig",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -227,7 +230,8 @@ def sign(
 ) -> None:
     """Sign a model where it lies, and put the signature beside it.
 
-    A remote model is hashed by streaming and never downloaded.
+    A remote model is hashed by streaming and never downloaded. Exit status: 0 signed, 1 the model
+    cannot be signed as it is, 2 usage or configuration, 3 a store, service or identity failed.
 
     Examples:
 

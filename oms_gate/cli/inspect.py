@@ -72,13 +72,14 @@ def _print(bundle: str, claims: UnverifiedBundle) -> None:
     manifest = claims.claimed_manifest
     facts = {
         "method": claims.method,
-        "signer": claims.claimed_identity,
+        "key hint" if claims.method == "key" else "signer": claims.claimed_identity,
         "issuer": claims.claimed_issuer,
         "chain": " < ".join(claims.claimed_chain) if len(claims.claimed_chain) > 1 else None,
         "logged at": f"{claims.claimed_time:%Y-%m-%d %H:%M:%S} UTC"
         if claims.claimed_time
         else None,
         "log index": claims.claimed_log_index,
+        "timestamps": claims.claimed_timestamps or None,
         "model": claims.claimed_subject_name,
         "root digest": f"sha256:{manifest.root_digest}",
         "hashed as": f"{manifest.serialization}, {manifest.hash_type}",

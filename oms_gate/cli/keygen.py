@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from getpass import getpass
 from pathlib import Path
 
 from rich.markup import escape
 
 from oms_gate.cli.render import new_console
-from oms_gate.cli.sign import PASSPHRASE_VARIABLE, passphrase_from
+from oms_gate.cli.sign import PASSPHRASE_VARIABLE, ask_passphrase, passphrase_from
 from oms_gate.errors import UsageError
 from oms_gate.signing.keys import CurveName, generate_key, write_key_pair
 
@@ -23,6 +22,9 @@ def run(name: str, curve: CurveName, *, passphrase_file: Path | None, no_passphr
     """
     if no_passphrase and passphrase_file is not None:
         raise UsageError("--passphrase-file gives a passphrase and --no-passphrase wants none")
+    name = name.removesuffix(".key")
+    if not Path(name).name:
+        raise UsageError(f"{name!r} is no name for a key; give one such as release")
     private, public = Path(f"{name}.key"), Path(f"{name}.pub")
     passphrase = None if no_passphrase else passphrase_from(passphrase_file) or _asked(private)
     write_key_pair(private, public, generate_key(curve), passphrase)
@@ -38,7 +40,7 @@ def _asked(private: Path) -> bytes:
             f"{private} needs a passphrase: give --passphrase-file, set {PASSPHRASE_VARIABLE}, "
             "or say --no-passphrase"
         )
-    passphrase = getpass(f"Passphrase for {private}: ")
-    if passphrase != getpass("Once more: "):
+    passphrase = ask_passphrase(f"Passphrase for {private}: ")
+    if passphrase != ask_passphrase("Once more: "):
         raise UsageError("the two passphrases differ; nothing was written")
-    return passphrase.encode()
+    return passphrase

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json as json_module
+import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from getpass import getpass
@@ -19,7 +20,9 @@ from rich.markup import escape
 from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
 from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import ConfigError, UsageError
+from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
+from oms_gate.oms.manifest import LARGEST_OFFSET
 from oms_gate.operator_files import read_file, read_secret
 from oms_gate.reference import Reference
 from oms_gate.signing.keys import (
@@ -91,12 +94,15 @@ def run(
     """
     if json and quiet:
         raise UsageError("--json prints and --quiet does not; give one of them")
+    if quiet:
+        logging.getLogger("oms_gate").setLevel(logging.ERROR)
     model = Reference.parse(reference)
     settings = load_config(config) if config is not None else GateConfig()
     signing = Signing(
-        signature=signature or settings.signature,
+        signature=settings.signature if signature is None else signature,
         output=output,
-        ignore_paths=[path.rstrip("/") for path in ignore_paths],
+        # As a shell completes them.
+        ignore_paths=[path.removeprefix("./").rstrip("/") for path in ignore_paths],
         hash_type=hash_type,
         shard_size=_shard_size(shards),
         message=message,
@@ -104,17 +110,35 @@ def run(
         stores=settings.stores,
         limits=settings.limits,
     )
-    with _signer(options) as signer:
+    _check_apart(options, model)
+    with _signer(options, settings.limits) as signer:
         if json or quiet:
             signed = sign_model(model, signer, signing)
         else:
             with progress_bar(model.url) as on_progress:
                 signed = sign_model(model, signer, signing, on_progress=on_progress)
     if json:
-        typer.echo(json_module.dumps(_as_json(signed), indent=2))
+        stamped = {"timestamp_url": options.timestamp_url}
+        typer.echo(json_module.dumps(_as_json(signed) | stamped, indent=2))
     elif not quiet:
-        _print(signed)
+        _print(signed, options.timestamp_url)
     return 0
+
+
+def _check_apart(options: SignerOptions, model: Reference) -> None:
+    """A key in the model's folder would become part of the model, and be published with it."""
+    if model.scheme != "file":
+        return
+    root = Path(model.location).resolve()
+    secrets = [path for path in (options.passphrase_file,) if path is not None]
+    if options.key is not None and not _is_in_token(options.key):
+        secrets.append(Path(options.key))
+    for path in secrets:
+        if path.resolve().is_relative_to(root):
+            raise UsageError(
+                f"{path} lies in the model that is to be signed, and would be published with it; "
+                "move it elsewhere"
+            )
 
 
 def _shard_size(text: str | None) -> int | None:
@@ -124,17 +148,17 @@ def _shard_size(text: str | None) -> int | None:
         size = TypeAdapter(ByteSize).validate_python(text)
     except ValidationError:
         size = ByteSize(0)
-    if size < 1:
+    if not 1 <= size <= LARGEST_OFFSET:
         raise UsageError(f"{text!r} is no size of shards; give bytes, or a size such as 64MiB")
     return int(size)
 
 
 @contextmanager
-def _signer(options: SignerOptions) -> Iterator[ModelSigner]:
+def _signer(options: SignerOptions, limits: Limits) -> Iterator[ModelSigner]:
     _check_together(options)
     if options.sigstore is not None:
         instance = _instance(options)
-        yield ModelSigner.by_sigstore(instance, _token(options, instance))
+        yield ModelSigner.by_sigstore(instance, _token(options, instance), limits)
         return
     url = options.timestamp_url
     stamped = timestamper(url) if url is not None else None
@@ -151,7 +175,7 @@ def _signer(options: SignerOptions) -> Iterator[ModelSigner]:
 def _key(options: SignerOptions) -> Iterator[tuple[SigningKey, x509.Certificate | None]]:
     """The key, and the certificate that a token holds for it."""
     name = options.key or ""
-    if name.startswith("pkcs11:"):
+    if _is_in_token(name):
         from oms_gate.signing.pkcs11 import open_token_key
 
         with open_token_key(name) as token_key:
@@ -163,7 +187,7 @@ def _key(options: SignerOptions) -> Iterator[tuple[SigningKey, x509.Certificate 
     except PassphraseMissing:
         if not sys.stdin.isatty():
             raise
-        yield load_private_key(Path(name), getpass(f"Passphrase of {name}: ").encode()), None
+        yield load_private_key(Path(name), ask_passphrase(f"Passphrase of {name}: ")), None
 
 
 def _chain(options: SignerOptions, held: x509.Certificate | None) -> list[x509.Certificate]:
@@ -206,22 +230,42 @@ def _check_together(options: SignerOptions) -> None:
         raise UsageError("an identity token and Sigstore's files go with --sigstore")
     if options.certificate_chain and options.certificate is None:
         raise UsageError("--certificate-chain follows the signer's own: give --certificate too")
-    if options.passphrase_file is not None and options.key.startswith("pkcs11:"):
+    if "pin-value" in options.key and not _is_in_token(options.key):
+        raise UsageError("the URI of a key in a token begins with pkcs11: (it is not shown here)")
+    if options.passphrase_file is not None and _is_in_token(options.key):
         raise UsageError("a token has a PIN and no passphrase; give it by pin-source in the URI")
-    if options.certificate == IN_TOKEN and not options.key.startswith("pkcs11:"):
+    if options.certificate == IN_TOKEN and not _is_in_token(options.key):
         raise UsageError("--certificate token is for a key in a token; name the certificate's file")
+
+
+def _is_in_token(key: str) -> bool:
+    return key[:7].lower() == "pkcs11:"
 
 
 def passphrase_from(path: Path | None) -> bytes | None:
     """The passphrase in a file, else in the environment, if there is one.
 
     Raises:
-        ConfigError: the file cannot be read.
+        ConfigError: the file cannot be read, or is empty.
     """
-    if path is not None:
-        return read_secret(path, "the passphrase file").rstrip(b"\r\n")
-    found = os.environ.get(PASSPHRASE_VARIABLE)
-    return found.encode() if found else None
+    if path is None:
+        return os.environb.get(PASSPHRASE_VARIABLE.encode()) or None
+    passphrase = read_secret(path, "the passphrase file").removesuffix(b"\n").removesuffix(b"\r")
+    if not passphrase:
+        raise ConfigError(f"the passphrase file {path} is empty; put the passphrase into it")
+    return passphrase
+
+
+def ask_passphrase(prompt: str) -> bytes:
+    """Ask whoever is at the terminal.
+
+    Raises:
+        UsageError: they end the input instead.
+    """
+    try:
+        return getpass(prompt).encode()
+    except EOFError:
+        raise UsageError("no passphrase was given; nothing was done") from None
 
 
 def _instance(options: SignerOptions) -> SigstoreInstance:
@@ -237,18 +281,28 @@ def _instance(options: SignerOptions) -> SigstoreInstance:
     return SigstoreInstance.public_good()
 
 
-def _token(options: SignerOptions, instance: SigstoreInstance) -> str:
-    from oms_gate.signing.identity_tokens import TOKEN_VARIABLE, ambient_token, interactive_token
+def _token(options: SignerOptions, instance: SigstoreInstance) -> Callable[[], str]:
+    """Where a token comes from once the model has been hashed: tokens live for minutes."""
+    from oms_gate.signing.identity_tokens import (
+        TOKEN_VARIABLE,
+        ambient_token,
+        interactive_token,
+        read_token,
+    )
 
-    token = options.identity_token or ambient_token()
+    token = options.identity_token
+    if token is None:
+        token = ambient_token()
     if token is not None:
-        return token
+        read_token(token)
+        given = token
+        return lambda: (options.identity_token is None and ambient_token()) or given
     if not sys.stdin.isatty():
         raise UsageError(
             "there is no identity to sign with: give --identity-token or set "
             f"{TOKEN_VARIABLE}, run where the platform gives one, or at a terminal to log in"
         )
-    return interactive_token(instance)
+    return lambda: interactive_token(instance)
 
 
 def _as_json(signed: SignedModel) -> dict[str, object]:
@@ -270,7 +324,7 @@ def _as_json(signed: SignedModel) -> dict[str, object]:
     }
 
 
-def _print(signed: SignedModel) -> None:
+def _print(signed: SignedModel, timestamp_url: str | None) -> None:
     console = new_console()
     console.print(f"[bold green]✓[/] [bold green]signed[/]  {escape(printable(signed.model.url))}")
     facts = [
@@ -279,6 +333,8 @@ def _print(signed: SignedModel) -> None:
         ("digest", f"sha256:{signed.manifest.root_digest}"),
         ("signature", signed.url),
     ]
+    if timestamp_url is not None:
+        facts.append(("timestamp", f"by {timestamp_url}"))
     if signed.pull_request is not None:
         facts.append(("proposed", signed.pull_request))
     for name, value in facts:

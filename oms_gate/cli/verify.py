@@ -21,7 +21,7 @@ _RULE = "command line"
 class SignerOptions:
     """Who must have signed, as the options say it: by one method.
 
-    timestamp_authority: also says that a certificate may have expired since.
+    timestamp_authority: with a certificate, also says that it may have expired since.
     """
 
     identity: str | None = None
@@ -112,28 +112,33 @@ def _signer(options: SignerOptions) -> tuple[dict[str, Any], dict[str, Any]]:
     """What to trust, and whom to expect. Roots go by the name of their file."""
     given = {name for name, value in vars(options).items() if value is not None}
     identity = {name: getattr(options, name) for name in given & {"identity", "identity_pattern"}}
+    authorities = (
+        {}
+        if options.timestamp_authority is None
+        else {str(options.timestamp_authority): options.timestamp_authority}
+    )
     if options.public_key is not None:
-        if given != {"public_key"}:
+        if given - {"public_key", "timestamp_authority"}:
             raise UsageError("--public-key says it all: leave out the other options of the signer")
         name = str(options.public_key)
-        return {"keys": {name: options.public_key}}, {"method": "key", "key": name}
+        trust: dict[str, Any] = {"keys": {name: options.public_key}}
+        return {**trust, "timestamp_authorities": authorities}, {"method": "key", "key": name}
     if options.certificate_root is not None:
         if given & {"issuer", "trusted_root"}:
             raise UsageError(
                 "--issuer and --trusted-root belong to Sigstore, --certificate-root to certificates"
             )
         name = str(options.certificate_root)
-        trust: dict[str, Any] = {"certificates": {name: options.certificate_root}}
+        trust = {"certificates": {name: options.certificate_root}}
         signer = {"method": "certificate", "root": name, **(identity or {"any_identity": True})}
-        if options.timestamp_authority is not None:
-            authority = options.timestamp_authority
-            trust["timestamp_authorities"] = {str(authority): authority}
-            signer["allow_expired"] = True
-        return trust, signer
+        return (
+            {**trust, "timestamp_authorities": authorities},
+            {**signer, "allow_expired": bool(authorities)},
+        )
     if options.timestamp_authority is not None:
         raise UsageError(
-            "--timestamp-authority is for certificates that have expired; give --certificate-root "
-            "with it"
+            "--timestamp-authority is for signatures by key or certificate; a Sigstore root has "
+            "authorities of its own"
         )
     if not identity or options.issuer is None:
         raise UsageError(

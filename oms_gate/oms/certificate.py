@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store
 
-from oms_gate.errors import SignatureError
+from oms_gate.errors import ConfigError, SignatureError
 from oms_gate.oms import dsse
 from oms_gate.oms.bundle import Bundle
 from oms_gate.oms.general_names import text_of
@@ -63,7 +63,8 @@ def verify_certificate(
 
     at: the time at which every certificate must be valid; aware of its time zone.
     times: when the signature is proven to have existed. Where a certificate has expired since,
-        all must have been valid at the earliest, and the signer says so (`expired_at`).
+        all must have been valid at the earliest at which the signer's was, and the signer says so
+        (`expired_at`).
     check: how the envelope's signature is checked.
 
     Raises:
@@ -87,6 +88,30 @@ def verify_certificate(
             f"the signer's certificate chain cannot be understood ({one_line(error)}); get the "
             "publisher's own bundle, or have the model signed with another certificate",
         ) from error
+
+
+def check_own_chain(chain: Sequence[x509.Certificate], *, at: datetime) -> None:
+    """Check, before signing, that verifiers who trust the end of a chain would accept its leaf.
+
+    Raises:
+        ConfigError: they would not.
+    """
+    try:
+        _verified_path(chain[0], chain[1:], chain[-1:], at)
+        identity_of(chain[0])
+    except SignatureError as error:
+        if error.reason.code is ReasonCode.CERTIFICATE_UNTRUSTED:
+            raise _refused(
+                "the certificates do not lead from the signer's to the last one given; give all in "
+                "between, in that order"
+            ) from error
+        raise _refused(error.reason.message) from error
+    except ValueError as error:
+        raise _refused(one_line(error)) from error
+
+
+def _refused(fault: str) -> ConfigError:
+    return ConfigError(f"a signature with this certificate would be refused: {fault}")
 
 
 def read_certificates(bundle: Bundle) -> list[x509.Certificate]:
@@ -169,10 +194,13 @@ def _path_in_time(
     try:
         return _verified_path(leaf, others, anchors, at), None
     except SignatureError as error:
-        if error.reason.code is not ReasonCode.CERTIFICATE_EXPIRED or not times:
+        if error.reason.code is not ReasonCode.CERTIFICATE_EXPIRED:
             raise
-        # Of several times the earliest will do; each further search would take time.
-        earliest = min(proof.time for proof in times)
+        # Of several times one will do; each further search would take time.
+        in_time = [proof.time for proof in times if _is_valid(leaf, proof.time)]
+        if not in_time:
+            raise
+        earliest = min(in_time)
         with suppress(SignatureError):
             path = _verified_path(leaf, others, anchors, earliest)
             return path, min(member.not_valid_after_utc for member in path)
@@ -245,6 +273,10 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     return True
 
 
+def _is_valid(certificate: x509.Certificate, at: datetime) -> bool:
+    return certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc
+
+
 def _check_members(path: Sequence[x509.Certificate], at: datetime) -> None:
     for position, member in enumerate(path):
         is_leaf, is_anchor = position == 0, position == len(path) - 1
@@ -269,11 +301,18 @@ def _check_members(path: Sequence[x509.Certificate], at: datetime) -> None:
                 f"{member.not_valid_before_utc:%Y-%m-%dT%TZ} on; check this machine's clock, or "
                 "wait until then",
             )
-        flaw = _signer_flaw(member) if is_leaf else _authority_flaw(member)
+        flaw = _version_flaw(member)
+        flaw = flaw or (_signer_flaw(member) if is_leaf else _authority_flaw(member))
         if not flaw and not is_anchor:
             flaw = _signature_flaw(member)
         if flaw:
             raise _unsuitable(role, member, flaw)
+
+
+def _version_flaw(certificate: x509.Certificate) -> str | None:
+    if certificate.version is not x509.Version.v3:
+        return "is of an X.509 version before 3, which has no extensions; issue it with some"
+    return None
 
 
 def _signer_flaw(certificate: x509.Certificate) -> str | None:
@@ -313,6 +352,9 @@ def _purpose_flaw(certificate: x509.Certificate) -> str | None:
 def _signature_flaw(certificate: x509.Certificate) -> str | None:
     if not isinstance(certificate.signature_hash_algorithm, _HASHES):
         return "is signed with a hash function other than SHA-256, SHA-384 or SHA-512"
+    # The signature ends the certificate, after a byte that counts the bits it does not use.
+    if certificate.public_bytes(Encoding.DER)[-len(certificate.signature) - 1] != 0:
+        return "has a signature that is not a whole number of bytes"
     return None
 
 

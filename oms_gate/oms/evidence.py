@@ -16,6 +16,10 @@ from oms_gate.oms.strict_json import JsonObject
 MOST_TIMESTAMPS: Final = 16
 """Most timestamps in one bundle, as a count; real bundles have one."""
 
+LARGEST_TIMESTAMP: Final = 64 * 1024
+"""Largest timestamp, in bytes of DER; real ones have some thousand. What is inside is decoded by
+slower code, before anybody knows who made it."""
+
 _LATEST: Final = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 
 
@@ -103,9 +107,15 @@ def read_timestamps(data: JsonObject) -> tuple[bytes, ...]:
         data.fault(
             "rfc3161Timestamps", f"holds {len(timestamps)} timestamps, more than {MOST_TIMESTAMPS}"
         )
-    for timestamp in timestamps:
-        timestamp.only("signedTimestamp")
-    return tuple(timestamp.base64("signedTimestamp") for timestamp in timestamps)
+    return tuple(map(_read_timestamp, timestamps))
+
+
+def _read_timestamp(timestamp: JsonObject) -> bytes:
+    timestamp.only("signedTimestamp")
+    der = timestamp.base64("signedTimestamp")
+    if len(der) > LARGEST_TIMESTAMP:
+        timestamp.fault("signedTimestamp", f"has {len(der)} bytes, more than {LARGEST_TIMESTAMP}")
+    return der
 
 
 def _check_proof(proof: JsonObject) -> None:

@@ -69,6 +69,7 @@ def parse_statement(payload: bytes, limits: Limits) -> Statement:
                 ignore_paths=(),
                 resources=tuple(map(_resource, subjects)),
             ),
+            format="v0.2",
         )
 
 

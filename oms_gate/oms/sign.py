@@ -77,11 +77,20 @@ def sign_with_certificate(
         UsageError: see `payload_of`.
         ConfigError: the first certificate is not that of the key, or the key is on another curve.
     """
-    if not chain or chain[0].public_key() != key.public_key():
-        raise ConfigError("the signing certificate belongs to another key than the one that signs")
+    check_pair(key, chain)
     certificates = [{"rawBytes": _base64(member.public_bytes(Encoding.DER))} for member in chain]
     material = {"x509CertificateChain": {"certificates": certificates}}
     return _bundle(payload_of(manifest, subject_name), key, material, timestamper)
+
+
+def check_pair(key: SigningKey, chain: Sequence[x509.Certificate]) -> None:
+    """Check that a chain begins with the certificate of `key`.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if not chain or chain[0].public_key() != key.public_key():
+        raise ConfigError("the signing certificate belongs to another key than the one that signs")
 
 
 def _bundle(

@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from oms_gate.errors import SignatureError
+from oms_gate.errors import SignatureError, is_failure
 from oms_gate.oms.bundle import Bundle
 from oms_gate.oms.dsse import PAYLOAD_TYPE
 from oms_gate.oms.evidence import LogEntry
 from oms_gate.oms.general_names import text_of
 from oms_gate.oms.quoting import one_line
-from oms_gate.oms.timestamps import is_by, is_failure
+from oms_gate.oms.timestamps import is_by
 from oms_gate.oms.trust import SigstoreRoot, fingerprint
 from oms_gate.verdict import ReasonCode, SignatureTime, Signer, TrustRoot, printable
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from oms_gate.errors import SignatureError
 from oms_gate.limits import Limits
@@ -41,6 +41,7 @@ _HEX = re.compile(r"[0-9a-f]+")
 _VALUES_PER_RESOURCE = 4
 _OTHER_VALUES = 10_000
 
+Format = Literal["v1.0", "v0.2"]
 T = TypeVar("T")
 
 
@@ -53,6 +54,7 @@ class Statement:
 
     subject_name: str
     manifest: Manifest
+    format: Format = "v1.0"
 
 
 def parse_statement(payload: bytes, limits: Limits) -> Statement:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from oms_gate.oms.trust import CertificateRoot
+from oms_gate.errors import is_failure
+from oms_gate.oms.trust import TimestampRoot
 from oms_gate.verdict import SignatureTime
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def proven_times(
     timestamps: Sequence[bytes],
     message: bytes,
-    authorities: Mapping[str, CertificateRoot],
+    authorities: Mapping[str, TimestampRoot],
     *,
     at: datetime,
 ) -> tuple[SignatureTime, ...]:
@@ -34,14 +35,14 @@ def proven_times(
     publisher may use one that this gate does not know. Nor does one from after `at`.
 
     timestamps: responses in DER.
-    authorities: roots, or whole chains, of the trusted timestamp authorities.
+    authorities: the trusted timestamp authorities.
     """
     if not authorities:
         return ()
     times = []
     for timestamp in dict.fromkeys(timestamps):
         for authority in authorities.values():
-            time = _time_by(timestamp, message, authority.anchors)
+            time = _time_by(timestamp, message, authority)
             if time is not None and time <= at:
                 times.append(SignatureTime(source="timestamp-authority", time=time))
                 break
@@ -68,35 +69,15 @@ def is_by(
         return False
 
 
-def is_failure(error: BaseException) -> bool:
-    """Whether a library failed, rather than the process being told to end.
-
-    A panic in compiled code is no Exception, and must not get past a verifier either.
-    """
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
-
-
-def _time_by(
-    timestamp: bytes, message: bytes, anchors: Sequence[x509.Certificate]
-) -> datetime | None:
+def _time_by(timestamp: bytes, message: bytes, authority: TimestampRoot) -> datetime | None:
     from rfc3161_client import decode_timestamp_response
 
-    issuers = [anchor for anchor in anchors if _is_authority(anchor)]
-    # With the authority's own certificate among the anchors, no other one counts.
-    signers = [anchor for anchor in anchors if anchor not in issuers] or (None,)
     try:
         response = decode_timestamp_response(timestamp)
-        if any(is_by(response, message, signer, issuers) for signer in signers):
+        signers = authority.signers or (None,)
+        if any(is_by(response, message, signer, authority.issuers) for signer in signers):
             return response.tst_info.gen_time
     except BaseException as error:
         if not is_failure(error):
             raise
     return None
-
-
-def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
-    except x509.ExtensionNotFound:
-        return False
-    return constraints.value.ca

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 from urllib.parse import quote
 
 from cryptography import x509
@@ -40,7 +40,6 @@ _REPOSITORIES: Final = {
 _SIGSTORE_MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 _JSON_DEPTH = 16
 _JSON_VALUES = 10_000
-_CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE")
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,8 @@ class CertificateRoot:
     sha256: of the DER certificates, one after the other as configured, in hex.
     """
 
+    kind: ClassVar = "trusted certificates"
+
     name: str
     sha256: str
     anchors: tuple[x509.Certificate, ...]
@@ -109,21 +110,17 @@ class CertificateRoot:
         Raises:
             ConfigError: it is something else.
         """
-        labels = [label for label in pem_format.labels(pem) if label in _CERTIFICATES]
-        if not labels:
+        if not set(pem_format.CERTIFICATES).intersection(pem_format.labels(pem)):
             raise ConfigError(
-                f"the trusted certificates {name!r} are not certificates in PEM: their file holds "
+                f"the {cls.kind} {name!r} are not certificates in PEM: their file holds "
                 f"{pem_format.content(pem)} and no CERTIFICATE"
             )
         try:
-            anchors = x509.load_pem_x509_certificates(pem)
-            # One that is cut off is otherwise not even missed.
-            if len(anchors) != len(labels):
-                raise ValueError("a certificate has no end")
+            anchors = pem_format.certificates(pem)
         except Exception as error:
             raise ConfigError(
-                f"the trusted certificates {name!r} are not certificates in PEM: what their file "
-                "holds between BEGIN and END is damaged"
+                f"the {cls.kind} {name!r} are not certificates in PEM: what their file holds "
+                "between BEGIN and END is damaged"
             ) from error
         return cls.of(name, anchors)
 
@@ -132,6 +129,41 @@ class CertificateRoot:
         """Certificates at hand, one at least."""
         digest = hashlib.sha256(b"".join(anchor.public_bytes(Encoding.DER) for anchor in anchors))
         return cls(name, digest.hexdigest(), tuple(anchors))
+
+
+@dataclass(frozen=True)
+class TimestampRoot(CertificateRoot):
+    """A trusted timestamp authority: its root, or its whole chain.
+
+    With the authority's own certificate in the chain, no other one under the root counts.
+    """
+
+    kind: ClassVar = "certificates of the timestamp authority"
+
+    @classmethod
+    def of(cls, name: str, anchors: Sequence[x509.Certificate]) -> Self:
+        """See `CertificateRoot.of`.
+
+        Raises:
+            ConfigError: there is no root among them, so nothing could be verified.
+        """
+        root = super().of(name, anchors)
+        if not any(anchor.subject == anchor.issuer for anchor in root.issuers):
+            raise ConfigError(
+                f"the {cls.kind} {name!r} do not include its root, which issued itself; add that "
+                "to their file"
+            )
+        return root
+
+    @cached_property
+    def issuers(self) -> tuple[x509.Certificate, ...]:
+        """Those that may certify others."""
+        return tuple(anchor for anchor in self.anchors if _is_authority(anchor))
+
+    @cached_property
+    def signers(self) -> tuple[x509.Certificate, ...]:
+        """The others."""
+        return tuple(anchor for anchor in self.anchors if anchor not in self.issuers)
 
 
 @dataclass(frozen=True)
@@ -204,7 +236,7 @@ class Trust:
     keys: Mapping[str, KeyRoot] = field(default_factory=dict)
     certificates: Mapping[str, CertificateRoot] = field(default_factory=dict)
     sigstore: Mapping[str, SigstoreRoot] = field(default_factory=dict)
-    timestamp_authorities: Mapping[str, CertificateRoot] = field(default_factory=dict)
+    timestamp_authorities: Mapping[str, TimestampRoot] = field(default_factory=dict)
     old_format: bool = False
 
 
@@ -221,3 +253,11 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
     """SHA-256 of a key's DER SubjectPublicKeyInfo, in hex."""
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(spki).hexdigest()
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return False
+    return constraints.value.ca

@@ -19,7 +19,7 @@ from oms_gate.oms.key import verify_key
 from oms_gate.oms.manifest import Manifest
 from oms_gate.oms.quoting import one_line
 from oms_gate.oms.sigstore import verify_sigstore
-from oms_gate.oms.statement import OLD_PREDICATE_TYPE, parse_statement
+from oms_gate.oms.statement import OLD_PREDICATE_TYPE, Format, Statement, parse_statement
 from oms_gate.oms.timestamps import proven_times
 from oms_gate.oms.trust import Trust
 from oms_gate.verdict import ReasonCode, SignatureTime, Signer
@@ -38,6 +38,7 @@ class VerifiedSignature:
     signer: Signer
     manifest: Manifest
     subject_name: str
+    format: Format
     times: tuple[SignatureTime, ...]
     log_index: int | None
     bundle_sha256: str
@@ -48,6 +49,7 @@ class UnverifiedBundle:
     """What a bundle claims. Nothing of it was verified: for people to read, never to decide by.
 
     claimed_identity: for a key the key's hint; None where the bundle carries the key instead.
+    claimed_timestamps: RFC 3161 timestamps, as a count.
     claimed_chain: subjects of the certificates, the signer's first (RFC 4514).
     """
 
@@ -57,6 +59,7 @@ class UnverifiedBundle:
     claimed_chain: tuple[str, ...]
     claimed_time: datetime | None
     claimed_log_index: int | None
+    claimed_timestamps: int
     claimed_subject_name: str
     claimed_manifest: Manifest
     bundle_sha256: str
@@ -95,6 +98,7 @@ def verify(bundle: bytes, trust: Trust, *, at: datetime, limits: Limits) -> Veri
         signer=signer,
         manifest=statement.manifest,
         subject_name=statement.subject_name,
+        format=statement.format,
         times=times,
         log_index=log_index,
         bundle_sha256=parsed.sha256,
@@ -121,7 +125,7 @@ def inspect(bundle: bytes, limits: Limits) -> UnverifiedBundle:
             f"the signer's certificate cannot be read ({one_line(error)}); get the publisher's own "
             "bundle",
         ) from error
-    statement = parse_statement(parsed.payload, limits)
+    statement = _claimed_statement(parsed, limits)
     return UnverifiedBundle(
         method=parsed.method,
         claimed_identity=identity,
@@ -129,6 +133,7 @@ def inspect(bundle: bytes, limits: Limits) -> UnverifiedBundle:
         claimed_chain=chain,
         claimed_time=parsed.log_entry.integrated_time if parsed.log_entry else None,
         claimed_log_index=parsed.log_entry.log_index if parsed.log_entry else None,
+        claimed_timestamps=len(parsed.timestamps),
         claimed_subject_name=statement.subject_name,
         claimed_manifest=statement.manifest,
         bundle_sha256=parsed.sha256,
@@ -147,6 +152,16 @@ def _check_signature(
         roots = trust.certificates
         return verify_certificate(bundle, roots, at=at, times=times, check=check), times, None
     return verify_key(bundle, trust.keys), times, None
+
+
+def _claimed_statement(bundle: Bundle, limits: Limits) -> Statement:
+    """In either format: what is only looked at needs no request for the older one."""
+    try:
+        return parse_statement(bundle.payload, limits)
+    except SignatureError as error:
+        if error.reason.code is not ReasonCode.BUNDLE_UNSUPPORTED:
+            raise
+    return old_format.parse_statement(bundle.payload, limits)
 
 
 def _say_if_unsupported(bundle: Bundle, limits: Limits) -> None:

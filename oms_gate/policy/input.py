@@ -76,7 +76,10 @@ class InputIgnoredFile(InputFile):
 class InputSignature(_Part):
     """The verified bundle."""
 
-    root_digest: str = Field(description="SHA-256 over the resources' digests, in hex.")
+    format: Literal["v1.0", "v0.2"] = Field(description="Of OMS; v0.2 was asked for.")
+    root_digest: str = Field(
+        description="SHA-256 over the resources' digests, in hex; in v0.2 nobody signed it."
+    )
     serialization: Literal["files", "shards"]
     hash_type: Literal["sha256", "blake2b", "blake3"]
     allow_symlinks: bool = Field(description="Whether the signer followed symbolic links.")
@@ -135,6 +138,7 @@ def input_document(
         model=InputModel(**dict(model), scheme=model.name.partition("://")[0]),
         signer=signer,
         signature=InputSignature(
+            format=signature.format,
             root_digest=signature.root_digest,
             serialization=signature.serialization,
             hash_type=signature.hash_type,

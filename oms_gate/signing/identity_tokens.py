@@ -60,10 +60,10 @@ def ambient_token() -> str | None:
     )
 
 
-def interactive_token(instance: SigstoreInstance, *, browser: bool = True) -> str:
+def interactive_token(instance: SigstoreInstance) -> str:
     """A token for whoever is at the keyboard, who logs in with a browser meanwhile.
 
-    Waits for them, on the standard streams. Without a `browser` here, a link is shown to be opened
+    Waits for them, on the standard streams. Where no browser can be opened, a link is shown for one
     elsewhere, and the code asked for that the login ends with.
 
     Raises:
@@ -81,7 +81,7 @@ def interactive_token(instance: SigstoreInstance, *, browser: bool = True) -> st
             "provider of identities to log in with; give an identity token"
         ) from error
     try:
-        return str(Issuer(url).identity_token(AUDIENCE, force_oob=not browser))
+        return str(Issuer(url).identity_token(AUDIENCE))
     except Exception as error:  # noqa: BLE001 - the cause may hold the token
         said = error if isinstance(error, IdentityError) else error.__cause__ or error
         fault = one_line(said)

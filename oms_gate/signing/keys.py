@@ -37,7 +37,6 @@ _CURVES: Final[dict[CurveName, ec.EllipticCurve]] = {
     "P-521": ec.SECP521R1(),
 }
 _KEY_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "EC PRIVATE KEY")
-_CERTIFICATE_LABELS = {"CERTIFICATE", "X509 CERTIFICATE"}
 _OTHER_FILES = {
     "PUBLIC KEY": "is a public key; name the file with its private half",
     "CERTIFICATE": "is a certificate; name the file with its private key",
@@ -121,22 +120,18 @@ def load_certificates(paths: Iterable[Path]) -> tuple[x509.Certificate, ...]:
                 "certificate in a file of its own, which may be shown to everybody"
             )
         labels = pem_format.labels(pem)
-        if not labels or not _CERTIFICATE_LABELS.issuperset(labels):
+        if not labels or not set(labels).issubset(pem_format.CERTIFICATES):
             raise ConfigError(
                 f"the certificate {path} must be one or more certificates in PEM, but its file "
                 f"holds {pem_format.content(pem)}"
             )
         try:
-            certificates = x509.load_pem_x509_certificates(pem)
-            # One that is cut off is otherwise not even missed.
-            if len(certificates) != len(labels):
-                raise ValueError("a certificate has no end")
+            found += pem_format.certificates(pem)
         except Exception as error:
             raise ConfigError(
                 f"the certificate {path} is damaged: what its file holds between BEGIN and END is "
                 "no certificate"
             ) from error
-        found += certificates
     return tuple(found)
 
 

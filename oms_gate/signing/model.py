@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,16 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from oms_gate.errors import ConfigError, StepError, UsageError
+from oms_gate.errors import ConfigError, StepError
 from oms_gate.limits import Limits
+from oms_gate.oms.certificate import check_own_chain
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Manifest
-from oms_gate.oms.sign import Timestamper, payload_of, sign_with_certificate, sign_with_key
+from oms_gate.oms.sign import Timestamper, check_pair, sign_with_certificate, sign_with_key
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, Trust
 from oms_gate.oms.verify import verify
 from oms_gate.reference import Reference
-from oms_gate.stores import Snapshot, StoreSettings, open_store
-from oms_gate.stores.local_writing import write_below
+from oms_gate.signing.destination import Destination
+from oms_gate.stores import StoreSettings, open_store
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.manifest import manifest_of
 from oms_gate.verdict import Signer
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from oms_gate.signing.sigstore import SigstoreInstance
 
 
-# Certificates, log entry and timestamp of a real bundle have less.
-_MATERIAL_BYTES = 32 * 1024
+# What a statement calls a model whose own name cannot be shown; it means nothing to verifiers.
+_NAMELESS = "model"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,30 @@ class ModelSigner:
         chain: Sequence[x509.Certificate],
         timestamper: Timestamper | None = None,
     ) -> Self:
-        """With a key and its certificate; the last one of the chain is taken as trusted."""
+        """With a key and its certificate; the last one of the chain is taken as trusted.
+
+        Raises:
+            ConfigError: verifiers would refuse the certificate, or it is another key's.
+        """
+        check_pair(key, chain)
+        check_own_chain(chain, at=datetime.now(UTC))
         root = CertificateRoot.of("signer", chain[-1:])
         sign = partial(sign_with_certificate, key=key, chain=chain, timestamper=timestamper)
         return cls(sign, Trust(certificates={root.name: root}))
 
     @classmethod
-    def by_sigstore(cls, instance: SigstoreInstance, token: str) -> Self:
-        """In the name of an identity token's holder."""
+    def by_sigstore(
+        cls, instance: SigstoreInstance, token: Callable[[], str], limits: Limits
+    ) -> Self:
+        """In the name of an identity token's holder.
+
+        token: is asked for it when the model has been hashed, since tokens live for minutes.
+        """
         from oms_gate.signing.sigstore import sign_with_sigstore
 
-        sign = partial(sign_with_sigstore, instance=instance, token=token)
+        def sign(manifest: Manifest, subject_name: str) -> bytes:
+            return sign_with_sigstore(manifest, subject_name, instance, token(), limits=limits)
+
         return cls(sign, Trust(sigstore={instance.root.name: instance.root}))
 
 
@@ -120,7 +136,8 @@ def sign_model(
 ) -> SignedModel:
     """Sign the model at `reference`, and write the signature.
 
-    Nothing is written unless the signature verifies, nor where the model was changed meanwhile.
+    What can be refused beforehand is, before anything is hashed. Nothing is written unless the
+    signature verifies, nor into a model that was changed meanwhile.
 
     Raises:
         UsageError: there is nothing to sign, or no way to write where the signature should go.
@@ -129,55 +146,39 @@ def sign_model(
         StepError: the store failed, or a verifier would refuse what was to be signed.
     """
     signing = signing or Signing()
-    snapshot = open_store(reference, signing.stores, signing.limits).snapshot(reference)
+    limits = signing.limits
+    snapshot = open_store(reference, signing.stores, limits).snapshot(reference)
     try:
-        name = _signature_name(snapshot, signing)
+        destination = Destination(
+            snapshot=snapshot,
+            name=f"{next(iter(snapshot.files))}.sig" if snapshot.single else signing.signature,
+            output=signing.output,
+            message=signing.message,
+            pull_request=signing.pull_request,
+            limits=limits,
+        )
+        destination.check()
+        for path in signing.ignore_paths:
+            if not any(f"{file}/".startswith(f"{path}/") for file in snapshot.files):
+                _LOG.warning("%s is to be left out, but there is no such path in the model", path)
         manifest = manifest_of(
             snapshot,
-            ignore_paths=_ignored(snapshot, name, signing),
+            ignore_paths={*signing.ignore_paths, *destination.ignored},
             hash_type=signing.hash_type,
             shard_size=signing.shard_size,
-            limits=signing.limits,
+            limits=limits,
             on_progress=on_progress,
         )
-        subject_name = reference.name.rpartition("/")[2]
-        # Before anything is signed and, with Sigstore, recorded for good.
-        _check_size(payload_of(manifest, subject_name), signing.limits)
-        bundle = signer.sign(manifest, subject_name)
-        verified = _verified(bundle, manifest, signer, signing.limits)
-        url, pull_request = _write(snapshot, name, bundle, signing)
+        name = reference.name.rpartition("/")[2]
+        bundle = signer.sign(manifest, name if name and name.isprintable() else _NAMELESS)
+        verified = _verified(bundle, manifest, signer, limits)
+        written = destination.write(bundle)
         size = sum(snapshot.files[path].size or 0 for path in manifest.files)
-        return SignedModel(snapshot.reference, manifest, size, verified, url, pull_request)
+        return SignedModel(
+            snapshot.reference, manifest, size, verified, written.url, written.pull_request
+        )
     finally:
         snapshot.close()
-
-
-def _signature_name(snapshot: Snapshot, signing: Signing) -> str:
-    if snapshot.single:
-        return f"{next(iter(snapshot.files))}.sig"
-    return signing.signature
-
-
-def _ignored(snapshot: Snapshot, name: str, signing: Signing) -> set[str]:
-    """What the signer leaves out, and the signature itself wherever below the model it will be."""
-    ignored = {*signing.ignore_paths, name}
-    reference = snapshot.reference
-    if signing.output is not None and reference.scheme == "file":
-        output = Path(signing.output.absolute().parent.resolve(), signing.output.name)
-        root = Path(reference.location).resolve()
-        if output.is_relative_to(root):
-            ignored.add(output.relative_to(root).as_posix())
-    return ignored
-
-
-def _check_size(payload: bytes, limits: Limits) -> None:
-    size = len(payload) * 4 // 3 + _MATERIAL_BYTES
-    if size > limits.bundle_bytes:
-        raise UsageError(
-            f"the signature would have some {size} bytes, more than the {limits.bundle_bytes} that "
-            "verifiers allow by default (limits.bundle_bytes); sign larger shards or whole files, "
-            "or the parts of the model on their own"
-        )
 
 
 def _verified(bundle: bytes, manifest: Manifest, signer: ModelSigner, limits: Limits) -> Signer:
@@ -191,19 +192,3 @@ def _verified(bundle: bytes, manifest: Manifest, signer: ModelSigner, limits: Li
     if verified.manifest != manifest:
         raise ConfigError("a signature made this way would not say what was signed")
     return verified.signer
-
-
-def _write(
-    snapshot: Snapshot, name: str, bundle: bytes, signing: Signing
-) -> tuple[str, str | None]:
-    output = signing.output
-    if output is None:
-        written = snapshot.write(
-            name, bundle, message=signing.message, pull_request=signing.pull_request
-        )
-        return written.url, written.pull_request
-    try:
-        write_below(output.absolute().parent.resolve(), output.name, bundle, lambda: None)
-    except OSError as error:
-        raise ConfigError(f"{output} cannot be written: {error.strerror}") from error
-    return str(output), None

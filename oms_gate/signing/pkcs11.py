@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import quote_from_bytes
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -224,7 +225,7 @@ def _key(
     if len(found) != 1:
         held = [
             f"{quoted(_read(key, Attribute.LABEL).decode('utf-8', 'replace'))} "
-            f"(id {_read(key, Attribute.ID).hex() or 'empty'})"
+            f"(id={quote_from_bytes(_read(key, Attribute.ID), safe='')})"
             for key in _objects(session, kind)
         ]
         raise ConfigError(

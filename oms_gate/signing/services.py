@@ -16,10 +16,9 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from oms_gate.errors import OmsGateError, SigningError, StoreError
+from oms_gate.errors import OmsGateError, SigningError, StoreError, is_failure
 from oms_gate.limits import MIB, Limits
 from oms_gate.oms.quoting import one_line, quoted
-from oms_gate.oms.timestamps import is_failure
 from oms_gate.stores import within
 from oms_gate.stores.connections import PORTS, Body, Connections
 
@@ -32,6 +31,7 @@ ANSWER_BYTES: Final = MIB
 statement, of which logs keep the digest."""
 
 _UNAVAILABLE = (408, 425, 429)
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _READ_BYTES = 64 * 1024
 # Of a backslash, one reader of addresses makes a part of the host and another its end.
 _VISIBLE = re.compile(r"[!-\[\]-~]+")
@@ -127,12 +127,14 @@ class Service:
         return SigningError(f"{self.at(url)} refused the request ({answer}); {self.refused}")
 
 
-def check_address(url: str) -> None:
+def check_address(url: str, *, secret: bool = False) -> None:
     """See that `url` can be the address of a service.
 
+    secret: whether it is sent what nobody else may read.
+
     Raises:
-        ValueError: it is not one of http or https, with a host and without a password; the text
-            shows no password either.
+        ValueError: it is not one of http or https, with a host and without a password; or not of
+            https although it must be, but for this machine's own. The text shows no password.
     """
     try:
         parts = urlsplit(url)
@@ -151,6 +153,8 @@ def check_address(url: str) -> None:
             f"{quoted(url.rpartition('@')[2])} is not the address of a service, which starts with "
             "http:// or https://, and has no user name"
         )
+    if secret and parts.scheme != "https" and parts.hostname not in _THIS_MACHINE:
+        raise ValueError(f"{quoted(url)} is sent the identity token, so it must be https://")
 
 
 def _message(content: bytes, headers: Mapping[str, str]) -> str:

@@ -7,7 +7,6 @@ they may take, and what becomes of their answers, is decided here: it would wait
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from dataclasses import dataclass, field
@@ -107,12 +106,9 @@ class SigstoreInstance:
 
         try:
             stated = v1.SigningConfig.from_json(self.signing_config)
-            for service in (
-                *stated.ca_urls,
-                *stated.oidc_urls,
-                *stated.rekor_tlog_urls,
-                *stated.tsa_urls,
-            ):
+            for service in (*stated.ca_urls, *stated.oidc_urls):
+                check_address(service.url, secret=True)
+            for service in (*stated.rekor_tlog_urls, *stated.tsa_urls):
                 check_address(service.url)
             services = SigningConfig(stated)
             if isinstance(services.get_tlogs()[0], RekorV2Client) and not services.get_tsas():
@@ -128,7 +124,12 @@ class SigstoreInstance:
 
 
 def sign_with_sigstore(
-    manifest: Manifest, subject_name: str, instance: SigstoreInstance, token: str
+    manifest: Manifest,
+    subject_name: str,
+    instance: SigstoreInstance,
+    token: str,
+    *,
+    limits: Limits | None = None,
 ) -> bytes:
     """The signature file for `manifest`, by whom an identity token names.
 
@@ -138,6 +139,7 @@ def sign_with_sigstore(
 
     subject_name: the signer's word for the model.
     token: see `identity_tokens`.
+    limits: under which the file is to verify.
 
     Raises:
         UsageError: see `payload_of`.
@@ -147,12 +149,10 @@ def sign_with_sigstore(
     """
     payload = payload_of(manifest, subject_name)
     bundle = json.loads(_sign(payload, instance, read_token(token)).to_json())
-    # Whatever the library makes of a statement: the signature must be one over these bytes.
-    bundle["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode("ascii")
     data = (json.dumps(bundle, indent=2) + "\n").encode("ascii")
     trust = Trust(sigstore={instance.root.name: instance.root})
     try:
-        verify(data, trust, at=datetime.now(UTC), limits=Limits())
+        verify(data, trust, at=datetime.now(UTC), limits=limits or Limits())
     except StepError as error:
         # Without its advice, which is for those who got the file from somebody else.
         fault = error.reason.message.rpartition("; ")[0]

@@ -86,6 +86,9 @@ class HubStore:
             )
             return reader.chunks(remote, start, end)
 
+        def check_revision(pull_request: bool) -> None:
+            HubCommit(api, commit, "", b"", "", pull_request).branch()
+
         def write_file(name: str, content: bytes, message: str, pull_request: bool) -> Written:
             # What is sent twice may be committed twice, and a redirect leads to another place.
             once = self._limits.model_copy(update={"retries": 0, "redirects": 0})
@@ -106,6 +109,7 @@ class HubStore:
             reader.abort,
             reader.close,
             write_file,
+            check_revision,
         )
 
 

@@ -74,7 +74,7 @@ class HubApi:
         except (ValueError, RecursionError) as error:
             raise self.malformed("is no JSON") from error
         if not isinstance(content, kind):
-            raise self.malformed("is no listing")
+            raise self.malformed("is not what was asked for")
         return content
 
     def error(self, code: ReasonCode, what: str) -> StoreError:

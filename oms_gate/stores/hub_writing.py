@@ -51,7 +51,7 @@ class HubCommit:
             StoreError: the branch has moved, or the Hub refuses or fails.
             UsageError: the reference names no branch.
         """
-        branch = self._branch()
+        branch = self.branch()
         lines = [self._header(), self._operation(branch)]
         body = "".join(json.dumps(line) + "\n" for line in lines).encode()
         answer = self._post(self._url("commit", branch), Body(body, _LINES))
@@ -61,8 +61,13 @@ class HubCommit:
                 return Written(at.url, self._pull_request(answer) if self.pull_request else None)
         raise self.api.malformed("does not say which commit it made")
 
-    def _branch(self) -> str:
-        """Which branch the reference names; a pull request for any other revision is for main."""
+    def branch(self) -> str:
+        """Which branch the reference names; a pull request for any other revision is for main.
+
+        Raises:
+            StoreError: the Hub refuses or fails.
+            UsageError: the reference names no branch.
+        """
         revision = self.api.reference.revision
         if revision is None:
             return "main"

@@ -191,8 +191,9 @@ def _read(file: StoredFile, pin: _Pin, start: int, end: int | None) -> Iterator[
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
             pin.check(descriptor, file.path)
             stream.seek(start)
-            buffer = memoryview(bytearray(CHUNK_BYTES))
             left = (file.size or 0) - start if end is None else end - start
+            # A small range must not cost a large buffer.
+            buffer = memoryview(bytearray(max(min(left, CHUNK_BYTES), 0)))
             while left > 0:
                 count = stream.readinto(buffer[: min(left, CHUNK_BYTES)])
                 if not count:

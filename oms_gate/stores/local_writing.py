@@ -7,8 +7,9 @@ import fcntl
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from oms_gate.errors import StoreError
@@ -16,6 +17,8 @@ from oms_gate.verdict import ReasonCode
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK_SECONDS = 10.0
+_POLL_SECONDS = 0.05
 _MODE = 0o644  # less what the umask takes away
 
 
@@ -31,14 +34,33 @@ def write_below(root: Path, name: str, content: bytes, check: Callable[[], None]
     """
     *folders, base = name.split("/")
     with _opened(str(root), None) as top:
-        # Some network file systems lock no folders; there the check alone remains.
-        with suppress(OSError):
-            fcntl.flock(top, fcntl.LOCK_EX)
+        _lock(top, str(root))
         with _below(top, folders) as folder:
             check()
             if not _is_free(folder, base):
                 raise _in_the_way(name)
             _replace(folder, base, content)
+
+
+def _lock(folder: int, path: str) -> None:
+    """Keep other writers of this kind away. Whoever can read a folder can lock it, and for ever."""
+    give_up = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > give_up:
+                raise StoreError(
+                    ReasonCode.STORE_UNAVAILABLE,
+                    f"another program has locked {path} for more than {_LOCK_SECONDS:g} seconds, "
+                    "so nothing was written; try again when it has ended",
+                    path=path,
+                ) from error
+            time.sleep(_POLL_SECONDS)
+        except OSError:
+            # Some network file systems lock no folders; there the check alone remains.
+            return
 
 
 @contextmanager

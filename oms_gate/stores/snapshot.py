@@ -61,6 +61,8 @@ class Snapshot:
     abort: ends every transfer under way; its reader gets an error at once.
     close: releases the connections; nothing can be read afterwards.
     write_file: see `write`; None where the store can only be read.
+    check_revision: raises where nothing can be added to the revision that the reference names; is
+        told whether it is to be a pull request.
     """
 
     reference: Reference
@@ -70,6 +72,7 @@ class Snapshot:
     abort: Callable[[], None] = field(default=lambda: None, repr=False)
     close: Callable[[], None] = field(default=lambda: None, repr=False)
     write_file: FileWriter | None = field(default=None, repr=False)
+    check_revision: Callable[[bool], None] = field(default=lambda _: None, repr=False)
 
     @property
     def revision(self) -> str:
@@ -141,6 +144,19 @@ class Snapshot:
             StoreError: the model was changed, or the store refuses or fails.
             UsageError: the name, the store or the revision cannot be written to.
         """
+        return self._writer(name, pull_request)(name, content, message, pull_request)
+
+    def check_write(self, name: str, *, pull_request: bool = False) -> None:
+        """Find out, as far as that is known beforehand, whether `write` would be refused.
+
+        Raises:
+            StoreError: the store refuses or fails.
+            UsageError: see `write`.
+        """
+        self._writer(name, pull_request)
+        self.check_revision(pull_request)
+
+    def _writer(self, name: str, pull_request: bool) -> FileWriter:
         if _UNSAFE_NAME.search(name):
             raise UsageError(f"'{printable(name)}' is not a plain relative path; name a file so")
         if self.write_file is None:
@@ -150,7 +166,7 @@ class Snapshot:
                 f"{self.reference.url} is not on the Hub, so there is no pull request to make; "
                 "leave that option out"
             )
-        return self.write_file(name, content, message, pull_request)
+        return self.write_file
 
 
 def check_same(before: Mapping[str, StoredFile], now: Mapping[str, StoredFile]) -> None:

@@ -15,6 +15,9 @@ from oms_gate.oms.digests import HashType, new_hasher
 from oms_gate.stores import Snapshot
 from oms_gate.verdict import ReasonCode
 
+THREAD_NAME = "oms-gate-hash"
+"""What every thread is called that reads a model."""
+
 _POLL_SECONDS = 0.1
 
 
@@ -112,7 +115,7 @@ class Hashing:
             waiting.put(part)
         for _ in range(min(self._limits.connections, len(self._ranges))):
             # Daemons: a reader that hangs in a system call must not keep the process alive.
-            threading.Thread(target=work, name="oms-gate-hash", daemon=True).start()
+            threading.Thread(target=work, name=THREAD_NAME, daemon=True).start()
         pending = len(self._ranges)
         try:
             while pending:

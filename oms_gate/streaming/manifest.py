@@ -8,10 +8,15 @@ from contextlib import closing
 
 from oms_gate.errors import UsageError
 from oms_gate.limits import Limits
-from oms_gate.oms.digests import HashType
+from oms_gate.oms import names
+from oms_gate.oms.digests import DIGEST_BYTES, HashType
 from oms_gate.oms.manifest import EXCLUDED_FILES, EXCLUDED_FOLDERS, Manifest, Resource
+from oms_gate.oms.statement import serialize_statement
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import FileRange, Hashing, ProgressCallback
+
+# Certificates, log entry and timestamp of a real bundle have less, and so has a model's name.
+_MATERIAL_BYTES = 32 * 1024
 
 
 def manifest_of(
@@ -29,20 +34,47 @@ def manifest_of(
     shard_size: bytes; None for whole files.
 
     Raises:
-        UsageError: nothing is left to sign, or not all of it can be signed in shards.
+        UsageError: nothing is left to sign, not all of it can be signed in shards, a path to leave
+            out is none, or the signature would be larger than `limits` allow.
         SignatureError: a name cannot be signed.
         StoreError: the store failed.
         MeasureError: it took longer than `limits.total_seconds`.
     """
     limits = limits or Limits()
+    for path in ignore_paths:
+        if flaw := names.flaw(path):
+            raise UsageError(
+                f"the path to leave out {path!r} {flaw}; name it relative to the model's folder"
+            )
     ignored = tuple(sorted({*EXCLUDED_FILES, *EXCLUDED_FOLDERS, *ignore_paths}))
-    paths = [path for path in sorted(snapshot.files) if not _is_below(path, ignored)]
+    left_out = names.Subtrees(ignored)
+    paths = [path for path in sorted(snapshot.files) if path not in left_out]
     if not paths:
         raise UsageError(
             f"{snapshot.reference.url} has no file to sign; an empty signature would vouch for "
             "nothing"
         )
+    _check_count(snapshot, paths, shard_size, limits)
     ranges = [part for path in paths for part in _ranges(snapshot, path, shard_size)]
+
+    def manifest() -> Manifest:
+        unknown = "0" * 2 * DIGEST_BYTES[hash_type]
+        return Manifest(
+            serialization="files" if shard_size is None else "shards",
+            hash_type=hash_type,
+            shard_size=shard_size,
+            allow_symlinks=False,
+            ignore_paths=ignored,
+            resources=tuple(
+                Resource(part.path, part.digest or unknown)
+                if shard_size is None
+                else Resource(part.path, part.digest or unknown, part.start, part.end)
+                for part in ranges
+            ),
+        )
+
+    # What is wrong with the names, or too much, need not be hashed first.
+    _check_size(manifest(), limits)
     deadline = time.monotonic() + limits.total_seconds
     hashing = Hashing(
         snapshot, ranges, hash_type, limits, deadline=deadline, on_progress=on_progress
@@ -51,19 +83,30 @@ def manifest_of(
         for part in ended:
             if part.error is not None:
                 raise part.error
-    return Manifest(
-        serialization="files" if shard_size is None else "shards",
-        hash_type=hash_type,
-        shard_size=shard_size,
-        allow_symlinks=False,
-        ignore_paths=ignored,
-        resources=tuple(
-            Resource(part.path, part.digest or "")
-            if shard_size is None
-            else Resource(part.path, part.digest or "", part.start, part.end)
-            for part in ranges
-        ),
-    )
+    return manifest()
+
+
+def _check_count(
+    snapshot: Snapshot, paths: Collection[str], shard_size: int | None, limits: Limits
+) -> None:
+    sizes = (snapshot.files[path].size or 0 for path in paths)
+    count = sum(1 if shard_size is None else -(-size // shard_size) for size in sizes)
+    if count > limits.resources:
+        raise UsageError(
+            f"the manifest would have {count} entries, more than limits.resources allows "
+            f"({limits.resources}), and so do verifiers; sign larger shards or whole files, or the "
+            "parts of the model on their own"
+        )
+
+
+def _check_size(manifest: Manifest, limits: Limits) -> None:
+    size = len(serialize_statement(manifest, "")) * 4 // 3 + _MATERIAL_BYTES
+    if size > limits.bundle_bytes:
+        raise UsageError(
+            f"the signature would have some {size} bytes, more than limits.bundle_bytes allows "
+            f"({limits.bundle_bytes}), and so do verifiers; sign larger shards or whole files, or "
+            "the parts of the model on their own"
+        )
 
 
 def _ranges(snapshot: Snapshot, path: str, shard_size: int | None) -> Iterator[FileRange]:
@@ -73,13 +116,6 @@ def _ranges(snapshot: Snapshot, path: str, shard_size: int | None) -> Iterator[F
     size = snapshot.files[path].size
     if not size:
         what = "is empty" if size == 0 else "has no size that its store would tell"
-        raise UsageError(
-            f"{path} {what}, so no shard could cover it; sign whole files, or leave it out with "
-            "an ignore path"
-        )
+        raise UsageError(f"{path} {what}, so no shard could cover it; sign whole files instead")
     for start in range(0, size, shard_size):
         yield FileRange(path, start, min(start + shard_size, size))
-
-
-def _is_below(path: str, folders: Collection[str]) -> bool:
-    return any(path == folder or path.startswith(folder + "/") for folder in folders)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from oms_gate.errors import UsageError
+from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.signing.identity_tokens import ambient_token
 from oms_gate.signing.keys import load_certificates, load_private_key
@@ -50,7 +51,7 @@ def _signer(options: Namespace) -> ModelSigner:
         if token is None:
             raise UsageError("--identity-token is missing, and there is none where this runs")
         shipped = SigstoreInstance.staging if options.use_staging else SigstoreInstance.public_good
-        return ModelSigner.by_sigstore(shipped(), token)
+        return ModelSigner.by_sigstore(shipped(), lambda: token, Limits())
     if options.private_key is None:
         raise UsageError("--private-key is missing")
     key = load_private_key(options.private_key, None)

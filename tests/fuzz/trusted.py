@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, Trust
+from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, TimestampRoot, Trust
 
 KEY = "key.pem"
 ANCHORS = "anchors.pem"
@@ -32,7 +32,7 @@ def load(folder: Path) -> Trust:
         certificates={name: CertificateRoot.from_pem(name, pem) for name, pem in read(ANCHORS)},
         sigstore={name: SigstoreRoot.from_json(name, data) for name, data in read(SIGSTORE)},
         timestamp_authorities={
-            name: CertificateRoot.from_pem(name, pem) for name, pem in read(TIMESTAMP_AUTHORITY)
+            name: TimestampRoot.from_pem(name, pem) for name, pem in read(TIMESTAMP_AUTHORITY)
         },
         old_format=True,
     )

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from oms_gate.errors import SignatureError
 from oms_gate.limits import Limits
 from oms_gate.oms.old_format import encoding
-from oms_gate.oms.verify import verify
+from oms_gate.oms.verify import inspect, verify
 from oms_gate.verdict import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import NOW, checked, encode, refused
@@ -72,6 +72,9 @@ def test_it_is_accepted_on_request_only() -> None:
     }
     assert found.manifest.hash_type == "sha256"
     assert found.manifest.ignore_paths == ()
+    assert found.format == "v0.2"
+    assert checked(forge.certified(LEAF), LENIENT).format == "v1.0"
+    assert inspect(bundle, forge.LIMITS).claimed_manifest == found.manifest
     assert "trust.old_format" in refused(ReasonCode.BUNDLE_UNSUPPORTED, bundle, STRICT)
 
 

@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from oms_gate.errors import StepError
+from oms_gate.errors import SignatureError, StepError
+from oms_gate.oms.bundle import parse_bundle
+from oms_gate.oms.sigstore import verify_sigstore
+from oms_gate.verdict import ReasonCode
 from tests.oms import forge
-from tests.oms.forge import NOW
+from tests.oms.forge import LIMITS, NOW, encode, statement
 from tests.sigstore.authority import ISSUER, CertificateAuthority, email, other_name, uri
 from tests.sigstore.certificate_log import CertificateLog
 from tests.sigstore.instance import Rekor, Sigstore, stamp
@@ -202,6 +205,20 @@ def test_the_key_of_a_certificate_log_counts_when_the_certificate_was_made() -> 
     at_that_time = (NOW - 60 * SECOND, NOW - 59 * SECOND)
     admitted(bundle, limited("certificate_log", at_that_time))
     refused(bundle, limited("certificate_log", (NOW - 59 * SECOND, None)))
+
+
+def test_what_was_read_is_what_was_verified() -> None:
+    roots = {"private": SIGSTORE.root()}
+    bundle = parse_bundle(encode(SIGSTORE.sign(PAYLOAD)), LIMITS)
+    verify_sigstore(bundle, roots, at=NOW)
+    for attack in (
+        dataclasses.replace(bundle, payload=encode(statement({"a": b"b"}))),
+        dataclasses.replace(bundle, raw=encode(SIGSTORE.sign(encode(statement({"a": b"b"}))))),
+        dataclasses.replace(bundle, log_entry=None),
+    ):
+        with pytest.raises(SignatureError) as caught:
+            verify_sigstore(attack, roots, at=NOW)
+        assert caught.value.reason.code is ReasonCode.SIGSTORE_INVALID
 
 
 # -- Anything altered

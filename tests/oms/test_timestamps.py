@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from oms_gate.oms.evidence import MOST_TIMESTAMPS
-from oms_gate.oms.trust import CertificateRoot, Trust
+from oms_gate.errors import ConfigError
+from oms_gate.oms.evidence import LARGEST_TIMESTAMP, MOST_TIMESTAMPS
+from oms_gate.oms.trust import TimestampRoot, Trust
 from oms_gate.verdict import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import NOW, checked, encode, refused
@@ -31,7 +32,7 @@ STRANGER = TimestampAuthority.make()
 
 
 def trusting(pem: bytes | None = None, *anchors: forge.Party) -> Trust:
-    authorities = {"authority": CertificateRoot.from_pem("authority", pem or AUTHORITY.root_pem)}
+    authorities = {"authority": TimestampRoot.from_pem("authority", pem or AUTHORITY.root_pem)}
     trust = forge.anchored(*(anchors or (ROOT,)))
     return dataclasses.replace(trust, timestamp_authorities=authorities)
 
@@ -215,6 +216,31 @@ def test_timestamps_are_read_strictly(flaw: str) -> None:
     checked(with_timestamp(made, *[b"junk"] * MOST_TIMESTAMPS), trusting())
     MALFORMED[flaw](made["verificationMaterial"]["timestampVerificationData"])
     refused(ReasonCode.BUNDLE_MALFORMED, encode(made), trusting())
+
+
+def test_a_timestamp_has_a_size() -> None:
+    """What is inside is decoded by slower code, before anybody knows who made it."""
+    checked(with_timestamp(certified(), bytes(LARGEST_TIMESTAMP)), trusting())
+    larger = with_timestamp(certified(), bytes(LARGEST_TIMESTAMP + 1))
+    refused(ReasonCode.BUNDLE_MALFORMED, larger, trusting())
+
+
+def test_of_several_times_one_in_the_certificates_validity_is_enough() -> None:
+    made = certified()
+    stamped(made, at=LEAF.certificate.not_valid_before_utc - timedelta(seconds=1))
+    refused(EXPIRED, encode(made), trusting(), at=LATER)
+    found = checked(stamped(made), trusting(), at=LATER)
+    assert len(found.times) == 2
+    assert found.signer.expired_at is not None
+
+
+@pytest.mark.parametrize("anchors", [slice(0, 1), slice(0, 2)], ids=["signer", "without the root"])
+def test_an_authority_is_configured_with_its_root(anchors: slice) -> None:
+    middle = CertificateAuthority.make(ROOT_OF_TIME)
+    chain = TimestampAuthority.make(middle).chain
+    TimestampRoot.from_pem("tsa", b"".join(member.pem for member in chain))
+    with pytest.raises(ConfigError, match="timestamp authority 'tsa' do not include its root"):
+        TimestampRoot.from_pem("tsa", b"".join(member.pem for member in chain[anchors]))
 
 
 def test_times_are_in_utc() -> None:

@@ -135,6 +135,7 @@ def test_the_document_says_what_the_gate_knows() -> None:
     }
     assert made["signer"]["identity"] == "release@example.com"
     assert made["signature"] == {
+        "format": "v1.0",
         "root_digest": "12" * 32,
         "serialization": "files",
         "hash_type": "sha256",

@@ -281,7 +281,8 @@ def test_one_logs_in_elsewhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("the code\n"))
-    found = interactive_token(instance(provider), browser=False)
+    monkeypatch.setattr(webbrowser, "_tryorder", [])
+    found = interactive_token(instance(provider))
     assert read_token(found).identity == "me@example.com"
     assert opened == []
     shown = capsys.readouterr()
@@ -291,8 +292,9 @@ def test_one_logs_in_elsewhere(
 
 def login_failure(provider: SigstoreServer, monkeypatch: pytest.MonkeyPatch, typed: str) -> str:
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    monkeypatch.setattr(webbrowser, "_tryorder", [])
     with pytest.raises(SigningError) as caught:
-        interactive_token(instance(provider), browser=False)
+        interactive_token(instance(provider))
     message = str(caught.value)
     assert message.startswith(f"the login with {provider.url} failed (")
     assert message.endswith("); try again, or give an identity token")

@@ -128,14 +128,13 @@ def test_what_is_left_out_is_stated(model: Path, public_key: Path) -> None:
 def test_paths_that_are_none_of_the_model_are_refused(model: Path, path: str) -> None:
     sign(model, ignore_paths=["b"])
     (model / "model.sig").unlink()
-    with pytest.raises(SignatureError) as caught:
+    with pytest.raises(UsageError, match="the path to leave out"):
         sign(model, ignore_paths=[path])
-    assert caught.value.reason.code is ReasonCode.STATEMENT_UNSAFE_NAME
     assert not (model / "model.sig").exists()
 
 
 def test_nothing_is_not_signed(tmp_path: Path) -> None:
-    folder = models.write(tmp_path / "empty", {".git/HEAD": b"", "model.sig": b"old"})
+    folder = models.write(tmp_path / "empty", {".git/HEAD": b"", "model.sig": b""})
     with pytest.raises(UsageError, match="no file to sign"):
         sign(folder)
     models.write(folder, {"a": b""})
@@ -174,8 +173,47 @@ def test_the_signature_can_go_elsewhere(model: Path, public_key: Path, tmp_path:
         assert "other.sig" not in signed.manifest.files
         assert checked(model, public_key, signature=str(output)).admitted
     assert not (model / "model.sig").exists()
-    with pytest.raises(ConfigError, match="cannot be written"):
-        sign(model, output=tmp_path / "absent" / "model.sig")
+
+
+def test_nothing_but_a_signature_is_overwritten(model: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    key = tmp_path / "private.key"
+    key.write_bytes(b"secret")
+    for name in ("config.json", "README.md", "Config.json", "config.json/model.sig"):
+        with pytest.raises(UsageError):
+            sign(model, signature=name)
+    for output in (key, model / "config.json", model, tmp_path / "absent" / "model.sig"):
+        with pytest.raises(UsageError):
+            sign(model, output=output)
+    models.write(model, {"sub/a": b""})
+    with pytest.raises(UsageError, match="has a folder or a file of that name"):
+        sign(model, signature="sub")
+    for name in ("../x.sig", "/x.sig", "", "."):
+        with pytest.raises(UsageError, match="the name of the signature"):
+            sign(model, signature=name)
+    assert key.read_bytes() == b"secret"
+    assert {path: path.read_bytes() for path in before} == before
+    assert sorted(path.name for path in model.rglob("*.sig")) == []
+    # What is empty, such as a temporary file, holds nothing that could be lost.
+    (tmp_path / "empty").touch()
+    sign(model, output=tmp_path / "empty")
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_hashed(model: Path) -> None:
+    def read_nothing(*_: object) -> bytes:
+        raise AssertionError("it was hashed and signed")
+
+    never = ModelSigner(read_nothing, SIGNER.trust)
+    for settings in (
+        {"signature": "config.json"},
+        {"pull_request": True},
+        {"output": model / "absent" / "x.sig"},
+        {"output": model.parent / "x.sig", "pull_request": True},
+        {"ignore_paths": ["/x"]},
+        {"shard_size": 1, "limits": Limits(resources=10)},
+    ):
+        with pytest.raises(UsageError):
+            sign(model, never, **settings)
 
 
 def test_a_signature_that_verifiers_find_too_large_is_not_made(model: Path) -> None:

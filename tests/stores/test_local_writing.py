@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import tempfile
@@ -15,7 +16,7 @@ import pytest
 from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores import Snapshot, Written
+from oms_gate.stores import Snapshot, Written, local_writing
 from oms_gate.stores.local import LocalStore
 from oms_gate.verdict import ReasonCode
 from tests import models
@@ -310,3 +311,19 @@ def test_a_reader_never_sees_half_of_it(folder: Path) -> None:
     done.set()
     watcher.join()
     assert seen <= versions
+
+
+def test_a_lock_by_somebody_else_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can read a folder can lock it."""
+    monkeypatch.setattr(local_writing, "_LOCK_SECONDS", 0.2)
+    holder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_SH)
+    with pytest.raises(StoreError, match="has locked") as caught:
+        local_writing.write_below(tmp_path, "model.sig", b"bundle", lambda: None)
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+    assert list(tmp_path.iterdir()) == []
+    os.close(holder)
+    local_writing.write_below(tmp_path, "model.sig", b"bundle", lambda: None)
+    assert (tmp_path / "model.sig").read_bytes() == b"bundle"
