@@ -48,9 +48,18 @@ def _prepared(operation: str, options: Namespace) -> AbstractContextManager[Call
     return verifying(options)
 
 
+FLAGS = (
+    *("--cert-chain", "--ignore-paths", "--use-staging"),
+    *("--private-key", "--signing-cert", "--identity-token", "--hash-algorithm", "--shard-size"),
+    *("--public-key", "--identity", "--identity-provider", "--trusted-root"),
+    "--ignore-unsigned-files",
+)
+"""What a suite may give besides method, model and bundle."""
+
+
 def _capabilities() -> dict[str, object]:
     return {
-        "flags": ["--hash-algorithm", "--shard-size"],
+        "flags": list(FLAGS),
         "hash_algorithms": list(HASH_TYPES),
         "benchmark_model": True,
         "client_version": oms_gate.__version__,

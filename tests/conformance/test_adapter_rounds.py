@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import oms_gate
+from tests.conformance.__main__ import FLAGS
 from tests.conformance.asking import MISUSED, REFUSED, ask, sign, statement_in, trusting, verify
 from tests.corpus import needs_corpus
 from tests.interop.clients import Method, Signer
@@ -174,10 +176,17 @@ def test_without_a_token_nobody_signs_through_sigstore(
     assert not bundle.exists()
 
 
+def test_the_adapter_has_the_flags_that_it_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask("benchmark-model", "--help") == 0
+    shown = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    others = {"--help", "--operation", "--repeat", "--method", "--model-path"}
+    assert shown - others - {"--bundle", "--output-bundle"} == set(FLAGS)
+
+
 def test_the_adapter_says_what_it_can(capsys: pytest.CaptureFixture[str]) -> None:
     assert ask("capabilities") == 0
     assert json.loads(capsys.readouterr().out) == {
-        "flags": ["--hash-algorithm", "--shard-size"],
+        "flags": list(FLAGS),
         "hash_algorithms": ["sha256", "blake2b", "blake3"],
         "benchmark_model": True,
         "client_version": oms_gate.__version__,

@@ -230,16 +230,13 @@ def test_an_ignored_path_is_itself_and_all_below_it(
 
 
 def test_a_shard_for_each_byte_takes_no_longer_than_it_must() -> None:
-    """A reader that looks for each shard among all others takes half a minute."""
-
-    def seconds(count: int) -> float:
-        data = signed(sharded((f"w:{start}:{start + 1}" for start in range(count)), shard_size=1))
-        began = time.process_time()
-        assert checked(data).manifest.size_of("w") == count
-        return time.process_time() - began
-
-    few = min(seconds(2_000) for _ in range(3))
-    assert seconds(40_000) < 20 * 4 * few
+    """A reader that looks for each shard among all others takes half a minute; this one less than
+    one second, so that even a busy machine can tell."""
+    ranges = (f"w:{start}:{start + 1}" for start in range(40_000))
+    data = signed(sharded(ranges, shard_size=1))
+    began = time.process_time()
+    assert checked(data).manifest.size_of("w") == 40_000
+    assert time.process_time() - began < 10
 
 
 def test_more_shards_than_the_limit_are_refused() -> None:

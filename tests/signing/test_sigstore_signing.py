@@ -268,7 +268,7 @@ def test_no_service_is_waited_for_without_end(server: SigstoreServer, path: str)
     start = time.monotonic()
     said = failure(server, instance(server, 2 if path == LOGS[2] else 1))
     assert f"{server.url}{path} did not answer within 0.4 seconds; try again later" in said
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 6
 
 
 @pytest.mark.parametrize("path", ALL)

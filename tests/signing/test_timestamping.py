@@ -233,7 +233,7 @@ def test_a_slow_authority_is_not_waited_for(behaviour: Behaviour) -> None:
     start = time.monotonic()
     with serve(behaviour) as hostile:
         assert "did not answer within 0.4 seconds; try again later" in refusal(f"{hostile.url}/x")
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 6
 
 
 @pytest.mark.parametrize(
