@@ -7,7 +7,7 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,17 +46,6 @@ LOGS: dict[Rekor, str] = {1: "/api/v1/log/entries", 2: "/api/v2/log/entries"}
 ALL = [CERTIFY, STAMP, *LOGS.values()]
 
 Change = Callable[[Json], object]
-
-
-@pytest.fixture
-def server() -> Iterator[SigstoreServer]:
-    with SigstoreServer() as server:
-        yield server
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "SERVICE_SECONDS", 0.4)
 
 
 def instance(

@@ -7,7 +7,7 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_
 from oms_gate.errors import SigningError, UsageError
 from oms_gate.oms.sign import sign_with_key
 from oms_gate.oms.statement import parse_statement
-from oms_gate.signing import services
 from oms_gate.signing.services import ANSWER_BYTES, Service
 from oms_gate.signing.timestamps import timestamper
 from tests.oms import forge
@@ -33,17 +32,6 @@ from tests.sigstore.timestamps import GRANTED_WITH_CHANGES, REJECTED
 
 MESSAGE = b"a signature"
 PATH = "/api/v1/timestamp"
-
-
-@pytest.fixture
-def server() -> Iterator[SigstoreServer]:
-    with SigstoreServer() as server:
-        yield server
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "SERVICE_SECONDS", 0.4)
 
 
 def refusal(url: str) -> str:

@@ -7,11 +7,11 @@ import os
 import resource
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.stores.writing import refused, write
 
 from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
@@ -20,21 +20,11 @@ from oms_gate.stores import Snapshot, Written, local_writing
 from oms_gate.stores.local import LocalStore
 from oms_gate.verdict import ReasonCode
 from tests import models
+from tests.stores.test_local_store import as_nobody
 
 
 def snapshot(path: Path) -> Snapshot:
     return LocalStore(Limits()).snapshot(Reference.parse(str(path)))
-
-
-def write(of: Snapshot, content: bytes = b"bundle", name: str = "model.sig") -> Written:
-    return of.write(name, content, message="Sign")
-
-
-def refused(of: Snapshot, code: ReasonCode, name: str = "model.sig") -> StoreError:
-    with pytest.raises(StoreError) as caught:
-        write(of, name=name)
-    assert caught.value.reason.code is code, caught.value
-    return caught.value
 
 
 @pytest.fixture
@@ -248,18 +238,6 @@ def test_of_two_writers_one_wins(folder: Path, signed: bool) -> None:
         }
         if not signed:
             (folder / "model.sig").unlink()
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without the rights of root, which may write everywhere."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 def test_a_folder_that_may_not_be_written() -> None:

@@ -14,11 +14,12 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from oms_gate.errors import StoreError, UsageError
+from oms_gate.errors import UsageError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings, Written, open_store
 from oms_gate.verdict import ReasonCode
+from tests.stores.writing import refused, write
 
 FILES = {"config.json": b"{}", "sub/a.gguf": b"weights"}
 LIMITS = Limits(read_seconds=1, connect_seconds=1, retries=0)
@@ -28,17 +29,6 @@ def snapshot(url: str, limits: Limits = LIMITS, **options: object) -> Snapshot:
     reference = Reference.parse(url)
     settings = StoreSettings(options={reference.scheme: options})
     return open_store(reference, settings, limits).snapshot(reference)
-
-
-def write(of: Snapshot, content: bytes = b"bundle", name: str = "model.sig") -> Written:
-    return of.write(name, content, message="Sign")
-
-
-def refused(of: Snapshot, code: ReasonCode, name: str = "model.sig") -> StoreError:
-    with pytest.raises(StoreError) as caught:
-        write(of, name=name)
-    assert caught.value.reason.code is code, caught.value
-    return caught.value
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from oms_gate.verdict import ReasonCode
 from tests.peers import faults
 from tests.peers.seaweedfs import SeaweedFS, User
 from tests.peers.wire import Response
+from tests.stores.writing import refused, write
 
 FILES = {"config.json": b"{}", "sub/a.gguf": b"weights"}
 LIMITS = Limits(read_seconds=1, connect_seconds=1, retries=1)
@@ -26,17 +27,6 @@ def snapshot(
 ) -> Snapshot:
     settings = StoreSettings(options={"s3": s3.storage_options(user)})
     return S3Store(settings, limits).snapshot(Reference.parse(f"s3://{place}"))
-
-
-def write(of: Snapshot, content: bytes = b"bundle", name: str = "model.sig") -> Written:
-    return of.write(name, content, message="Sign")
-
-
-def refused(of: Snapshot, code: ReasonCode, name: str = "model.sig") -> StoreError:
-    with pytest.raises(StoreError) as caught:
-        write(of, name=name)
-    assert caught.value.reason.code is code, caught.value
-    return caught.value
 
 
 def content(s3: SeaweedFS, bucket: str, key: str) -> bytes:
