@@ -40,6 +40,12 @@ def _in(path: str, *tests: str) -> _Place:
 
 
 _statement = _in("oms/statement.py", "oms/test_statement.py")
+_old_format = _in("oms/old_format.py", "oms/test_old_format.py")
+_destination = _in("signing/destination.py", "signing/test_sign_model.py")
+_signing = _in("signing/model.py", "signing/test_sign_model.py")
+_manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
+_writing = _in("stores/local_writing.py", "stores/test_local_writing.py")
+_local = _in("stores/local.py", "stores/test_local_store.py")
 _manifest = _in("oms/manifest.py", "oms/test_manifest.py")
 _names = _in("oms/names.py", "oms/test_resource_names.py")
 _json = _in("oms/strict_json.py", "oms/test_strict_json.py")
@@ -250,6 +256,31 @@ MUTANTS: tuple[Mutant, ...] = (
         "oms/test_certificate_identity.py",
     ),
     _certificate(
+        "a time at which the signer's certificate was not valid",
+        "if _is_valid(leaf, proof.time)]",
+        "if True]",
+        "oms/test_timestamps.py",
+    ),
+    _certificate(
+        "signatures with bits to spare", "[-len(certificate.signature) - 1] != 0:", "[0] == 0:"
+    ),
+    _certificate(
+        "certificates of version 1", "if certificate.version is not x509.Version.v3:", "if False:"
+    ),
+    _trust(
+        "timestamp authorities without a root",
+        "if not any(anchor.subject == anchor.issuer for anchor in root.issuers):",
+        "if False:",
+        "oms/test_timestamps.py",
+    ),
+    _evidence(
+        "timestamps of any size",
+        "if len(der) > LARGEST_TIMESTAMP:",
+        "if False:",
+        "oms/test_timestamps.py",
+    ),
+    _bundle("certificates of any size", "if len(der) > LARGEST_CERTIFICATE:", "if False:"),
+    _certificate(
         "an expired certificate for any timestamp",
         "_verified_path(leaf, others, anchors, earliest)",
         "_verified_path(leaf, others, anchors, leaf.not_valid_after_utc)",
@@ -348,6 +379,29 @@ MUTANTS: tuple[Mutant, ...] = (
         "oms/test_private_sigstore.py",
         "oms/test_sigstore_method.py",
     ),
+    # -- What came before OMS v1.0
+    _old_format("the old format with any hashing", "!= _HASHING:", "== '':"),
+    _old_format("the old format with any predicate", ")) != expected:", ")) is None:"),
+    # -- Signing
+    _destination("files that are no signatures", "if not content:", "if True:"),
+    _destination(
+        "names of the model's own", "if name in (names.clash([*files, name]) or ()):", "if False:"
+    ),
+    _destination("unsafe names of signatures", "if flaw := names.flaw(name):", "if False:"),
+    _signing("signatures over something else", "if verified.manifest != manifest:", "if False:"),
+    _signing(
+        "certificates that verifiers refuse",
+        "check_own_chain(chain, at=datetime.now(UTC))",
+        "pass",
+        "signing/test_sign_model.py::test_a_certificate_that_verifiers_refuse_signs_nothing",
+    ),
+    _manifest_of("too many entries", "if count > limits.resources:", "if False:"),
+    _manifest_of("a signature too large", "if size > limits.bundle_bytes:", "if False:"),
+    _manifest_of("links followed", "allow_symlinks=False,", "allow_symlinks=True,"),
+    _manifest_of("shards of nothing", "if not size:", "if size is None:"),
+    _writing("a lock of no end", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH"),
+    _writing("links in the way", "if not _is_free(folder, base):", "if False:"),
+    _local("times set back", "if _Pin.of(self.target, os.fstat(descriptor)) != self:", "if False:"),
     # -- The flow
     _coverage("files that nobody signed", "unsigned.append(file)", "pass"),
     _coverage(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
@@ -33,6 +34,7 @@ from tests.oms.forge import (
     issue_leaf,
     refused,
 )
+from tests.sigstore import der
 
 UNTRUSTED = ReasonCode.CERTIFICATE_UNTRUSTED
 EXPIRED = ReasonCode.CERTIFICATE_EXPIRED
@@ -385,8 +387,8 @@ def test_nothing_follows_a_certificate(position: int) -> None:
     bundle = forge.certificate_bundle(encode(forge.statement()), leaf, middle)
     checked(encode(bundle), anchored(top))
     member = bundle["verificationMaterial"]["x509CertificateChain"]["certificates"][position]
-    for der in ((leaf, middle)[position].der + b"\0", (leaf, middle)[position].pem):
-        member["rawBytes"] = forge.b64(der)
+    for other in ((leaf, middle)[position].der + b"\0", (leaf, middle)[position].pem):
+        member["rawBytes"] = forge.b64(other)
         refused(ReasonCode.BUNDLE_MALFORMED, encode(bundle), anchored(top))
 
 
@@ -420,3 +422,35 @@ def test_a_web_certificate_does_not_sign_models() -> None:
     checked(certified(leaf, middle), anchored(top))
     leaf, middle, top = chain(leaf=web)
     refused(UNSUITABLE, certified(leaf, middle), anchored(top))
+
+
+def test_a_signature_has_no_bits_to_spare() -> None:
+    """DER counts them in a byte that nobody signs: whoever passes it on can change it."""
+    top = forge.issue("top")
+    # About every second signature ends in a bit that could as well be spare.
+    leaves = (forge.issue_leaf("leaf", top) for _ in range(64))
+    leaf = next(leaf for leaf in leaves if leaf.der[-1] % 2 == 0)
+    checked(certified(leaf), anchored(top))
+    place = -len(leaf.certificate.signature) - 1
+    spare = leaf.der[:place] + b"\1" + leaf.der[place + 1 :]
+    changed = forge.Party(forge.load(spare), leaf.private_key)
+    assert changed.certificate.signature == leaf.certificate.signature
+    refused(UNSUITABLE, certified(changed), anchored(top))
+
+
+def test_a_certificate_of_version_1_is_named_for_it() -> None:
+    """As openssl issues them where nobody asks for extensions."""
+    top = forge.issue("top")
+    checked(certified(forge.issue_leaf("leaf", top)), anchored(top))
+    assert "X.509 version before 3" in refused(UNSUITABLE, certified(version_1(top)), anchored(top))
+
+
+def version_1(issuer: forge.Party) -> forge.Party:
+    """A certificate without version and extensions."""
+    plain = forge.issue_leaf("leaf", issuer, ca=None, key_usage=None)
+    _, algorithm, _ = (der.tlv(*part) for part in der.read(next(der.read(plain.der))[1]))
+    parts = der.read(next(der.read(plain.certificate.tbs_certificate_bytes))[1])
+    body = der.sequence(*[der.tlv(*part) for part in list(parts)[1:]])
+    signature = issuer.private_key.sign(body, ec.ECDSA(hashes.SHA256()))
+    whole = der.sequence(body, algorithm, der.tlv(der.BIT_STRING, b"\0", signature))
+    return forge.Party(forge.load(whole), plain.private_key)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from oms_gate.errors import SignatureError, StepError
 from oms_gate.limits import Limits
-from oms_gate.oms.bundle import MOST_CERTIFICATES, MOST_VALUES, parse_bundle
+from oms_gate.oms.bundle import LARGEST_CERTIFICATE, MOST_CERTIFICATES, MOST_VALUES, parse_bundle
 from oms_gate.oms.dsse import pae
 from oms_gate.oms.trust import SigstoreRoot, Trust
 from oms_gate.oms.verify import inspect, verify
@@ -203,6 +203,23 @@ def test_the_longest_bundle_that_can_be_meant_is_read() -> None:
 def test_an_empty_file_is_called_empty() -> None:
     assert "is malformed: it is empty;" in refused(MALFORMED, b"")
     assert "it is empty" not in refused(MALFORMED, b"x")
+
+
+def test_certificates_are_small() -> None:
+    """They are read by slower code than their bytes, before anybody knows who sent them."""
+    for material in ("x509CertificateChain.certificates.0", "certificate"):
+        made = (
+            sigstore_shaped()
+            if material == "certificate"
+            else forge.certificate_bundle(encode(forge.statement()), forge.issue_leaf("leaf"))
+        )
+        member = made["verificationMaterial"]
+        for name in material.split("."):
+            member = member[int(name) if name.isdecimal() else name]
+        member["rawBytes"] = b64(bytes(LARGEST_CERTIFICATE))
+        assert len(parse_bundle(encode(made), LIMITS).certificates[0]) == LARGEST_CERTIFICATE
+        member["rawBytes"] = b64(bytes(LARGEST_CERTIFICATE + 1))
+        refused(MALFORMED, encode(made))
 
 
 def test_chains_are_short() -> None:

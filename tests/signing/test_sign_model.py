@@ -84,6 +84,7 @@ def test_a_folder(
     assert signed.bytes == sum(map(len, models.FILES.values()))
     assert signed.manifest.hash_type == hash_type
     assert signed.manifest.shard_size == shard_size
+    assert signed.manifest.allow_symlinks is False
     assert_schema_valid((model / "model.sig").read_bytes())
     verdict = checked(model, public_key)
     assert verdict.admitted, verdict.reasons
@@ -204,15 +205,17 @@ def test_what_cannot_be_written_is_refused_before_anything_is_hashed(model: Path
         raise AssertionError("it was hashed and signed")
 
     never = ModelSigner(read_nothing, SIGNER.trust)
-    for settings in (
-        {"signature": "config.json"},
-        {"pull_request": True},
-        {"output": model / "absent" / "x.sig"},
-        {"output": model.parent / "x.sig", "pull_request": True},
-        {"ignore_paths": ["/x"]},
-        {"shard_size": 1, "limits": Limits(resources=10)},
-    ):
-        with pytest.raises(UsageError):
+    refusals: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("is no signature", {"signature": "config.json"}),
+        ("not on the Hub", {"pull_request": True}),
+        ("in no folder", {"output": model / "absent" / "x.sig"}),
+        ("no pull request", {"output": model.parent / "x.sig", "pull_request": True}),
+        ("is absolute", {"ignore_paths": ["/x"]}),
+        (r"limits\.resources", {"shard_size": 1, "limits": Limits(resources=10)}),
+        (r"limits\.bundle_bytes", {"limits": Limits(bundle_bytes=1024)}),
+    )
+    for says, settings in refusals:
+        with pytest.raises(UsageError, match=says):
             sign(model, never, **settings)
 
 
@@ -261,12 +264,12 @@ def signing_parties() -> Mapping[str, tuple[forge.Party, ...]]:
 
 
 @pytest.mark.parametrize("flaw", ["expired", "for the web", "of another issuer", "nobody's"])
-def test_a_certificate_that_verifiers_refuse_signs_nothing(model: Path, flaw: str) -> None:
+def test_a_certificate_that_verifiers_refuse_signs_nothing(flaw: str) -> None:
     leaf, root = signing_parties()[flaw]
     chain = [leaf.certificate, root.certificate]
+    # Before there is anything to sign with, so before a model is hashed.
     with pytest.raises(ConfigError, match="would be refused"):
-        sign(model, ModelSigner.by_certificate(leaf.private_key, chain))
-    assert not (model / "model.sig").exists()
+        ModelSigner.by_certificate(leaf.private_key, chain)
 
 
 def test_a_certificate_of_another_key_signs_nothing(model: Path) -> None:
