@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.stores.writing import refused, write
 
 from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
@@ -21,6 +20,7 @@ from oms_gate.stores.local import LocalStore
 from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.stores.test_local_store import as_nobody
+from tests.stores.writing import refused, write
 
 
 def snapshot(path: Path) -> Snapshot:
