@@ -62,7 +62,7 @@ def _as_json(claims: UnverifiedBundle) -> dict[str, object]:
             "allow_symlinks": manifest.allow_symlinks,
             "ignore_paths": list(manifest.ignore_paths),
         },
-        "claimed_resources": [dataclasses.asdict(resource) for resource in manifest.resources],
+        "claimed_resources": [resource._asdict() for resource in manifest.resources],
     }
 
 

@@ -125,7 +125,7 @@ def _read_envelope(envelope: JsonObject) -> tuple[bytes, bytes]:
     envelope.only("payload", "payloadType", "signatures")
     if (payload_type := envelope.text("payloadType")) != PAYLOAD_TYPE:
         raise _unsupported(f"its payload type is {quoted(payload_type)} and not {PAYLOAD_TYPE}")
-    signatures = envelope.objects("signatures")
+    signatures = list(envelope.objects("signatures"))
     if len(signatures) != 1:
         envelope.fault(
             "signatures", f"must hold exactly one signature, but holds {len(signatures)}"
@@ -152,7 +152,7 @@ def _read_certificates(material: JsonObject, method: Method) -> tuple[bytes, ...
         certificate.only("rawBytes")
         return (_read_certificate(certificate),)
     chain = material.object("x509CertificateChain")
-    certificates = chain.objects("certificates")
+    certificates = list(chain.objects("certificates"))
     if not 1 <= len(certificates) <= MOST_CERTIFICATES:
         chain.fault(
             "certificates",
@@ -169,7 +169,7 @@ def _read_certificate(holder: JsonObject) -> bytes:
 
 
 def _read_log_entry(material: JsonObject, method: Method) -> LogEntry | None:
-    entries = material.objects("tlogEntries") if "tlogEntries" in material else []
+    entries = list(material.objects("tlogEntries")) if "tlogEntries" in material else []
     if method != "sigstore":
         # Neither method verifies them, so they are nothing but baggage.
         return None

@@ -102,7 +102,7 @@ def read_timestamps(data: JsonObject) -> tuple[bytes, ...]:
     data.only("rfc3161Timestamps")
     if "rfc3161Timestamps" not in data:
         return ()
-    timestamps = data.objects("rfc3161Timestamps")
+    timestamps = list(data.objects("rfc3161Timestamps"))
     if len(timestamps) > MOST_TIMESTAMPS:
         data.fault(
             "rfc3161Timestamps", f"holds {len(timestamps)} timestamps, more than {MOST_TIMESTAMPS}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from oms_gate.errors import SignatureError
 from oms_gate.oms import names
@@ -33,8 +33,7 @@ LARGEST_OFFSET: Final = 2**63 - 1
 _HEX = re.compile(r"[0-9a-f]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """One file, or one byte range of a file, and the digest of its bytes.
 
     path: relative POSIX path; or ``.`` for the only file of a single-file model.

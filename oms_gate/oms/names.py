@@ -11,7 +11,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final
 
 from oms_gate.oms.quoting import quoted
@@ -25,8 +25,14 @@ NAME_BYTES: Final = 1024
 SEGMENT_BYTES: Final = 255
 """Longest part between two slashes, in bytes of UTF-8, as on the usual file systems."""
 
+MARKS: Final = 30
+"""Most combining marks in a row, as a count: what Unicode's Stream-Safe Text Format has (UAX #15).
+To put many into their order takes the square of their number, and no script needs them."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DRIVE = re.compile(r"[A-Za-z]:")
+# Marks are among these.
+_NO_LETTERS = re.compile(r"[^\x00-\x7f\w]+")
 
 
 def flaw(name: str) -> str | None:
@@ -49,6 +55,10 @@ def flaw(name: str) -> str | None:
         return "ends with a slash"
     if _DRIVE.match(name):
         return "begins with a drive letter"
+    if size > len(name) and any(
+        len(text) > MARKS and _marks_in_a_row(text) > MARKS for text in _NO_LETTERS.findall(name)
+    ):
+        return f"has more than {MARKS} combining marks in a row"
     segments = name.split("/")
     for segment in ("", ".", ".."):
         if segment in segments:
@@ -91,6 +101,12 @@ def clash(names: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
+def _marks_in_a_row(text: str) -> int:
+    # By category: some marks have no combining class of their own, but what they stand for has.
+    runs = groupby(unicodedata.category(character)[0] for character in text)
+    return max((len(list(run)) for kind, run in runs if kind == "M"), default=0)
+
+
 def _tree_order(path: str) -> str:
     """`path` written so that a folder's text begins, and sorts right before, all that is in it."""
     return path.replace("/", "\0") + "\0"
@@ -99,4 +115,6 @@ def _tree_order(path: str) -> str:
 def _folded(name: str) -> str:
     if name.isascii():
         return name.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    composed = unicodedata.normalize("NFC", name)
+    folded = composed.casefold()
+    return folded if folded == composed else unicodedata.normalize("NFC", folded)

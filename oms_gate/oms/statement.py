@@ -33,9 +33,7 @@ _HASH_NAMES: Final[dict[str, HashType]] = {
     "blake3": "blake3",
 }
 _METHODS: Final[dict[str, Serialization]] = {"files": "files", "shards": "shards"}
-_SHARD_NAME = re.compile(
-    r"(?P<path>.+):(?P<start>0|[1-9][0-9]{0,18}):(?P<end>0|[1-9][0-9]{0,18})", re.DOTALL
-)
+_SHARD_NAME = re.compile(r"(.+):(0|[1-9][0-9]{0,18}):(0|[1-9][0-9]{0,18})", re.DOTALL)
 _HEX = re.compile(r"[0-9a-f]+")
 # An entry of the manifest has four.
 _VALUES_PER_RESOURCE = 4
@@ -88,16 +86,15 @@ def reading(payload: bytes, limits: Limits) -> Iterator[JsonObject]:
         ) from error
 
 
-def listed_files(statement: JsonObject, name: str, limits: Limits) -> list[JsonObject]:
+def listed_files(statement: JsonObject, name: str, limits: Limits) -> Iterator[JsonObject]:
     """The entries of a manifest, unless they are too many."""
-    entries = statement.objects(name)
-    if len(entries) > limits.resources:
+    if (count := statement.count(name)) > limits.resources:
         raise SignatureError(
             ReasonCode.STATEMENT_MALFORMED,
-            f"the signed manifest has {len(entries)} entries, but limits.resources allows "
+            f"the signed manifest has {count} entries, but limits.resources allows "
             f"{limits.resources}; raise the limit if the model has that many files or shards",
         )
-    return entries
+    return statement.objects(name)
 
 
 def serialize_statement(manifest: Manifest, subject_name: str) -> bytes:
@@ -155,7 +152,7 @@ def _read(statement: JsonObject, limits: Limits) -> Statement:
 
 
 def _read_subject(statement: JsonObject) -> tuple[str, str]:
-    subjects = statement.objects("subject")
+    subjects = list(statement.objects("subject"))
     if len(subjects) != 1:
         statement.fault("subject", f"must name exactly one model, but names {len(subjects)}")
     digests = subjects[0].object("digest")
@@ -205,7 +202,8 @@ def _read_shard(entry: JsonObject) -> Resource:
     # The path may hold colons itself; the range is what follows the last but one.
     if not (match := _SHARD_NAME.fullmatch(name)):
         entry.fault("name", f"must be path:start:end with plain decimals, but is {quoted(name)}")
-    return Resource(match["path"], entry.text("digest"), int(match["start"]), int(match["end"]))
+    path, start, end = match.groups()
+    return Resource(path, entry.text("digest"), int(start), int(end))
 
 
 def _name(resource: Resource) -> str:

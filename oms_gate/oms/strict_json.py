@@ -142,12 +142,16 @@ class JsonObject:
         """An object inside this one."""
         return JsonObject(self._member(name, dict), f"{self._where}.{name}")
 
-    def objects(self, name: str) -> list[JsonObject]:
-        """A list of objects."""
-        return [
+    def count(self, name: str) -> int:
+        """How many values a list has."""
+        return len(self._member(name, list))
+
+    def objects(self, name: str) -> Iterator[JsonObject]:
+        """The objects of a list, made one by one: manifests are long."""
+        return (
             JsonObject(value, f"{self._where}.{name}[{index}]")
             for index, value in enumerate(self._member(name, list))
-        ]
+        )
 
     def texts(self, name: str) -> list[str]:
         """A list of strings."""

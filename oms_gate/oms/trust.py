@@ -209,7 +209,7 @@ class SigstoreRoot:
             if (media_type := document.text("mediaType")) != _SIGSTORE_MEDIA_TYPE:
                 document.fault("mediaType", f"must be {_SIGSTORE_MEDIA_TYPE}, not {media_type!r}")
             for part in ("certificateAuthorities", "ctlogs", "tlogs"):
-                if not document.objects(part):
+                if not document.count(part):
                     document.fault(part, "is empty")
             root = TrustedRoot.from_json(self.raw)
             for authority in (*root.certificate_authorities, *root.timestamp_authorities):

@@ -342,14 +342,27 @@ def resources_that_fold_at_length() -> bytes:
     )
 
 
+def _marked(pair: str, pairs: int) -> bytes:
+    """Names of as many marks in a row, half of which are in the wrong order."""
+    segment = ("a" + pair[0] * pairs + pair[1] * pairs) * (120 // (2 * pairs))
+    return _signed(
+        _listing("/".join([segment] * 4)[:500] + f"/{number:x}" for number in itertools.count())
+    )
+
+
 @extreme
 def resources_with_marks_out_of_order() -> bytes:
-    # Each mark has a lower combining class than the one before: the slowest to put in order.
-    marks = "\u0315" * 60 + "\u0301" * 60
-    segment = "a" + marks
-    return _signed(
-        _listing("/".join([segment] * 4)[:509] + f"/{number:x}" for number in itertools.count())
-    )
+    return _marked("\u0315\u0301", 60)
+
+
+@extreme
+def resources_with_as_many_marks_as_are_read() -> bytes:
+    return _marked("\u0315\u0301", 15)
+
+
+@extreme
+def resources_with_letters_that_fall_apart() -> bytes:
+    return _signed(_listing("\U0001d15f" * 60 + f"/{number:x}" for number in itertools.count()))
 
 
 @extreme

@@ -82,8 +82,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "not in algorithms:",
         'not in (*algorithms, "blake2b"):',
     ),
-    _statement("as many entries as come", "if len(entries) > limits.resources:", "if False:"),
-    _statement("lenient shard ranges", r"(?P<start>0|[1-9][0-9]{0,18})", r"(?P<start>[0-9]{1,19})"),
+    _statement(
+        "as many entries as come",
+        "if (count := statement.count(name)) > limits.resources:",
+        "if (count := 0):",
+    ),
+    _statement("lenient shard ranges", r"(.+):(0|[1-9][0-9]{0,18})", r"(.+):([0-9]{1,19})"),
     # -- The manifest
     _manifest("unknown hash types", "if self.hash_type not in HASH_TYPES:", "if False:"),
     _manifest("nothing signed", "if not self.resources:", "if False:"),
@@ -137,10 +141,21 @@ MUTANTS: tuple[Mutant, ...] = (
     _names("names that differ by case", "return name.lower()", "return name"),
     _names(
         "names that differ by normalization",
-        'return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())',
-        "return name.casefold()",
+        'composed = unicodedata.normalize("NFC", name)',
+        "composed = name",
     ),
-    _names("names that differ by case beyond ASCII", "name).casefold())", "name).lower())"),
+    _names(
+        "names that differ by normalization once folded",
+        'else unicodedata.normalize("NFC", folded)',
+        "else folded",
+    ),
+    _names("names that differ by case beyond ASCII", "composed.casefold()", "composed.lower()"),
+    _names("marks without end", "_marks_in_a_row(text) > MARKS", "False"),
+    _names(
+        "marks without a combining class",
+        'if kind == "M"',
+        'if kind == "M" and "\u0f73" not in text',
+    ),
     _names("a file that is also a folder", "if key.startswith(folder):", "if False:"),
     _names(
         "ignored folders and what begins like them",

@@ -56,6 +56,11 @@ NAMES = [
     ("a", "a\r", "control"),
     ("a", "\x1b[2Ja", "control"),
     ("a/" * 127 + "aa", "a/" * 512 + "aa", str(NAME_BYTES)),
+    ("a" + "\u0315\u0301" * 15, "a" + "\u0315\u0301" * 15 + "\u0315", "combining marks"),
+    # Marks that only what they stand for puts into an order.
+    ("a" + "\u0f73" * 30, "a" + "\u0f73" * 31, "combining marks"),
+    ("\U0001f600" * 31 + "\u0301" * 30, "\U0001f600" + "\u0301" * 31, "combining marks"),
+    ("a" + "\u0301" * 30 + "/" + "\u0301" * 30, "b/" + "\u0301" * 31 + "/a", "combining marks"),
 ]
 
 
