@@ -5,7 +5,8 @@
 #   the signature covers what a loader reads. The rules are at data.oms_gate.publishers, a list.
 #
 #   In a dataset and in a Space (hf://datasets/.., hf://spaces/..) documents and images have to be
-#   signed too: there they are what is loaded.
+#   signed too: there they are what is loaded. So have documents in the folder of a SKILL.md: agents
+#   read them.
 #
 #   Everything here is positive: what is missing, misspelt or unknown leaves `allow` false. Further
 #   files of this package may add to `deny`, `warn` and `annotations`. No builtin needs a host.
@@ -100,8 +101,7 @@ names(signer) if {
 	input.signer.method == "certificate"
 	input.signer.root.name == signer.root
 	identifies(signer)
-	goes_by_subject := input.signer.identity == input.signer.subject
-	speaks_of_subjects(signer) == goes_by_subject
+	speaks_of_subjects(wanted(signer)) == goes_by_subject
 }
 
 names(signer) if {
@@ -127,9 +127,17 @@ identifies(signer) if {
 
 # A certificate without an alternative name goes by its subject. "CN=me@example.com" must not pass
 # for the name that ".*@example.com" means, nor an alternative name for a subject.
-speaks_of_subjects(signer) := contains(signer.identity_pattern, "=")
+goes_by_subject := input.signer.identity == input.signer.subject
 
-speaks_of_subjects(signer) := contains(signer.identity, "=") if not signer.identity_pattern
+# A subject has a "=", and so may a URI.
+speaks_of_subjects(text) if {
+	contains(text, "=")
+	not regex.match(`\A[A-Za-z][A-Za-z0-9+.-]*:`, text)
+} else := false
+
+wanted(signer) := signer.identity_pattern
+
+wanted(signer) := signer.identity if not signer.identity_pattern
 
 deny contains {"code": "publisher.unknown", "msg": msg} if {
 	count(covering) == 0
@@ -147,8 +155,17 @@ deny contains {"code": "publisher.wrong-signer", "msg": msg} if {
 	count(outlived) == 0
 	rules := concat(", ", {rule.name | some rule in covering})
 	signers := concat(" or ", {description(signer) | some rule in covering; some signer in rule.signers})
-	msg := $`{input.model.name} was signed by {found}, but its publisher rule ({rules}) names only {signers}; take the model from its publisher, or name this signer in gate.yaml`
+	msg := $`{input.model.name} was signed by {found}, but its publisher rule ({rules}) names only {signers}{by_subject}; take the model from its publisher, or name this signer in gate.yaml`
 }
+
+by_subject := ` (a certificate without an alternative name goes by its subject, for which an identity or a pattern has to hold a "=")` if {
+	input.signer.method == "certificate"
+	goes_by_subject
+	some rule in covering
+	some signer in rule.signers
+	signer.method == "certificate"
+	not speaks_of_subjects(wanted(signer))
+} else := ""
 
 # The rules that name the signer, but want a certificate that is still valid.
 outlived contains rule if {
@@ -204,9 +221,26 @@ inert contains kind if {
 	}
 }
 
+# A skill sends its agent to the documents beside it.
+instructs(file) if {
+	file.kind == "document"
+	some folder in skills
+	startswith(lower(file.path), folder)
+}
+
+skills contains trim_suffix(path, "skill.md") if {
+	some list in ["signed_files", "unsigned"]
+	some file in input.coverage[list]
+	path := lower(file.path)
+	regex.match(`(?:\A|/)skill\.md\z`, path)
+}
+
 refused_unsigned := [file | some file in input.coverage.unsigned; not may_be_unsigned(file)]
 
-may_be_unsigned(file) if file.kind in inert
+may_be_unsigned(file) if {
+	file.kind in inert
+	not instructs(file)
+}
 
 may_be_unsigned(file) if regex.match(allowed_paths.allow_unsigned, file.path)
 
@@ -215,7 +249,10 @@ noteworthy_ignored := [file | some file in input.coverage.ignored; not may_be_ig
 # The bundle itself, and a download client's bookkeeping.
 may_be_ignored(file) if file.scope in {"cache", "signature"}
 
-may_be_ignored(file) if file.kind in inert
+may_be_ignored(file) if {
+	file.kind in inert
+	not instructs(file)
+}
 
 # Below .git and .github, nobody could have signed documents, images and what nobody knows.
 may_be_ignored(file) if {

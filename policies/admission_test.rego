@@ -230,6 +230,23 @@ test_what_accompanies_a_model_is_the_payload_of_datasets_and_spaces if {
 	}
 }
 
+test_the_documents_of_a_skill_are_instructions if {
+	skills := [{"path": "SKILL.md"}, {"path": "a/Skill.md"}, {"path": "myskill.md"}, {"path": "a/b/SKILL.md"}]
+	expected := [true, true, false, false]
+	every number, skill in skills {
+		every list in ["unsigned", "ignored"] {
+			file := {"path": "a/more.md", "size": 1, "kind": "document", "scope": "signer"}
+			coverage := {"signed_files": [object.union(skill, {"kind": "config", "size": 1})], list: [file]}
+			decided({"coverage": coverage}).allow != expected[number]
+			picture := object.union(file, {"kind": "image"})
+			decided({"coverage": object.union(coverage, {list: [picture]})}).allow
+		}
+	}
+	unsigned := [{"path": "SKILL.md", "kind": "config"}, {"path": "x.md", "kind": "document"}]
+	decision := decided({"coverage": {"unsigned": unsigned}})
+	{finding.path | some finding in decision.deny} == {"SKILL.md", "x.md"}
+}
+
 test_the_local_copy_of_a_download_is_explained if {
 	commit := concat("", [c | some i in numbers.range(1, 40); c := format_int(i % 10, 10)])
 	names := {
@@ -338,6 +355,27 @@ test_a_certificate_is_known_by_its_name_or_its_subject if {
 	trusted(by_subject, subject).allow
 	not trusted(by_name, subject).allow
 	not trusted(by_subject, certificate("CN=release@example.com", "CN=whoever")).allow
+}
+
+test_a_uri_may_hold_what_a_subject_does if {
+	uri := "https://ci.example.com/sign?team=models"
+	every rule in [{"identity": uri}, {"identity_pattern": `https://ci\.example\.com/.*\?team=models`}] {
+		signer := object.union({"method": "certificate", "root": "ca"}, rule)
+		trusted(signer, certificate(uri, "CN=whoever")).allow
+		not trusted(signer, certificate(uri, uri)).allow
+	}
+}
+
+test_a_name_that_a_subject_does_not_meet_is_explained if {
+	subject := certificate("CN=release", "CN=release")
+	every pattern, explained in {"release": true, "CN=.*s": false} {
+		rule := {"method": "certificate", "root": "ca", "identity_pattern": pattern}
+		decision := trusted(rule, subject)
+		codes(decision) == {"publisher.wrong-signer"}
+		every finding in decision.deny {
+			contains(finding.msg, "goes by its subject") == explained
+		}
+	}
 }
 
 test_anyone_under_a_root_is_under_that_root if {

@@ -72,7 +72,10 @@ _BY_NAME: Final[dict[str, Kind]] = {
             "agents.override.md",
             "claude.md",
             "claude.local.md",
+            "crush.md",
             "gemini.md",
+            "qwen.md",
+            "warp.md",
             ".cursorrules",
             ".windsurfrules",
         ),
@@ -89,8 +92,8 @@ _BY_PATTERN: Final[tuple[tuple[re.Pattern[str], Kind], ...]] = (
     (re.compile(r".+\.onnx(?:\.data|_data(?:_\d+)?)"), "weights"),
     (re.compile(r".+\.(?:data-\d+-of-\d+|index)"), "weights"),
     (re.compile(r".+\.so(?:\.\d+)+"), "code"),
-    # Installing a package runs it.
-    (re.compile(r"(?:.+[-_.])?requirements(?:[-_.].+)?\.(?:txt|in)"), "code"),
+    # Installing a package runs it. The word is looked for once: a name may repeat it.
+    (re.compile(r"(?=.*\.(?:txt|in)\Z).*?(?<![^-_.])requirements[-_.].*"), "code"),
     (re.compile(r".+\.(?:sig|sigstore)\.json"), "signature"),
     (_DOCUMENT, "document"),
 )
@@ -99,9 +102,9 @@ _CACHE = re.compile(
     r"\.cache/huggingface/"
     r"(?:\.gitignore|CACHEDIR\.TAG|trees/[0-9a-f]{40}\.json|(?:[^/]+/)*[^/]+\.(?:metadata|lock))"
 )
-# Where agents look for instructions, whatever these are called.
+# Where agents look for instructions, whatever these are called: hidden folders, one for each agent.
 _AGENT = re.compile(
-    r"(?:.+/)?(?:\.(?:claude|cursor)/.+"
+    r"(?:.+/)?(?:\.(?!(?:git|github|cache)/)[^/]+/.+"
     r"|\.github/(?:copilot-instructions\.md|(?:agents|instructions|prompts|skills)/.+))",
     re.DOTALL,
 )

@@ -212,6 +212,27 @@ CASES = [
         for what in ("README.md", "train/a.png")
         for name in ("datasets/payload/x", "spaces/payload/x", "payload/x")
     ),
+    # Whose instructions send an agent to further documents.
+    *(
+        Case(
+            f"{path} beside {skill}",
+            document(signed=((skill, 1),), unsigned=((path, 1), ("a.png", 1))),
+            {UNSIGNED} if read else set(),
+            says=(path,) if read else (),
+        )
+        for skill, path, read in (
+            ("SKILL.md", "README.md", True),
+            ("skills/a/SKILL.md", "skills/A/references/more.md", True),
+            ("skills/a/SKILL.md", "skills/README.md", False),
+            ("skills/a/README.md", "skills/a/more.md", False),
+        )
+    ),
+    Case("a document beside an unsigned skill", unsigned("a/skill.md", "a/x.md"), {UNSIGNED}),
+    Case(
+        "a hidden document of a skill",
+        document(signed=(("SKILL.md", 1),), ignored=(("x.md", 1, "signer"),)),
+        {IGNORED},
+    ),
     Case(
         "a hidden README of a dataset",
         ignored("README.md", name="hf://datasets/payload/x"),
@@ -382,6 +403,12 @@ TRICKS = [
         pattern(r".*release@example\.com", method="certificate", root="ca"),
         certificate(SUBJECT, SUBJECT),
         certificate("release@example.com"),
+    ),
+    Trick(
+        "a subject that looks like a URI",
+        {**A_CERTIFICATE, "identity": "https://ci.example/sign?team=x"},
+        certificate("https://ci.example/sign?team=x", "https://ci.example/sign?team=x"),
+        certificate("https://ci.example/sign?team=x", "CN=whoever"),
     ),
     Trick(
         "a name that looks like a subject",
