@@ -305,6 +305,26 @@ def test_a_genuine_signature_with_one_thing_changed(
         assert codes(gate.check(model)) == {ReasonCode.COVERAGE_UNSIGNED}
 
 
+def test_a_model_signed_by_the_release_before_the_specification(tmp_path: Path) -> None:
+    """The reference implementation keeps this bundle of its release 0.2.0 (Apache-2.0)."""
+    trust, signer = METHODS["certificate"]
+    model = tmp_path / "m"
+    shutil.copytree(CORPUS / "oms-reference" / "v1.0.1-certificate", model)
+    (model / "ignore-me").unlink()
+    (model / "model.sig").unlink()
+    shutil.copy(Path(__file__).parent / "oms" / "v0.2.0-certificate.sig", model / "model.sig")
+    publisher = {"name": "x", "models": [f"{tmp_path}/*"], "signers": [signer]}
+    settings = {"trust": {**trust, "old_format": True}, "publishers": [publisher]}
+    verdict = check(str(model), settings)
+    assert verdict.admitted, verdict.reasons
+    assert verdict.annotations["format"] == "v0.2"
+    strict = check(str(model), {**settings, "trust": trust})
+    assert codes(strict) == {ReasonCode.BUNDLE_UNSUPPORTED}
+    (model / "signme-1").chmod(0o600)
+    (model / "signme-1").write_bytes(b"signme-2")
+    assert codes(check(str(model), settings)) == {ReasonCode.FILE_CHANGED}
+
+
 def test_every_folder_of_the_corpus_has_its_verdict() -> None:
     tested = {
         *(f"hub/{folder}/model.sig" for folder in HUB),
