@@ -216,15 +216,18 @@ def _verified_path(
     """The path from the leaf to an anchor, every rule checked."""
     permissive = ExtensionPolicy.permit_all()
     authorities = permissive.require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
-    verifier = (
-        PolicyBuilder()
-        .store(Store(list(anchors)))
-        .time(at)
-        .extension_policies(ca_policy=authorities, ee_policy=permissive)
-        .build_client_verifier()
-    )
+    # Of two authorities of one name, the path finder takes the first that its own rules allow.
+    ends = [anchor for anchor in anchors if anchor == leaf or _may_certify(anchor, is_anchor=True)]
+    links = [other for other in others if _may_certify(other, is_anchor=False)]
     try:
-        path = verifier.verify(leaf, list(others)).chain
+        verifier = (
+            PolicyBuilder()
+            .store(Store(ends))
+            .time(at)
+            .extension_policies(ca_policy=authorities, ee_policy=permissive)
+            .build_client_verifier()
+        )
+        path = verifier.verify(leaf, links).chain
     except Exception as error:
         # Whatever the path finder disliked: find the sentence that helps, then refuse.
         supposed = _supposed_path(leaf, others, anchors)
@@ -273,6 +276,17 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     return True
 
 
+def _may_certify(certificate: x509.Certificate, *, is_anchor: bool) -> bool:
+    """Whether a path may lead through an authority, or end at it."""
+    try:
+        if _flaw(certificate, is_leaf=False, is_anchor=is_anchor):
+            return False
+        # Unless it is trusted, a root leads nowhere but to itself.
+        return is_anchor or not _issued(certificate, certificate)
+    except Exception:  # noqa: BLE001 - what cannot be read certifies nothing
+        return False
+
+
 def _is_valid(certificate: x509.Certificate, at: datetime) -> bool:
     return certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc
 
@@ -301,12 +315,15 @@ def _check_members(path: Sequence[x509.Certificate], at: datetime) -> None:
                 f"{member.not_valid_before_utc:%Y-%m-%dT%TZ} on; check this machine's clock, or "
                 "wait until then",
             )
-        flaw = _version_flaw(member)
-        flaw = flaw or (_signer_flaw(member) if is_leaf else _authority_flaw(member))
-        if not flaw and not is_anchor:
-            flaw = _signature_flaw(member)
-        if flaw:
+        if flaw := _flaw(member, is_leaf=is_leaf, is_anchor=is_anchor):
             raise _unsuitable(role, member, flaw)
+
+
+def _flaw(certificate: x509.Certificate, *, is_leaf: bool, is_anchor: bool) -> str | None:
+    """What is wrong with a member, apart from its time, to complete "the certificate ..."."""
+    flaw = _version_flaw(certificate)
+    flaw = flaw or (_signer_flaw(certificate) if is_leaf else _authority_flaw(certificate))
+    return flaw or (None if is_anchor else _signature_flaw(certificate))
 
 
 def _version_flaw(certificate: x509.Certificate) -> str | None:

@@ -110,7 +110,7 @@ def serialize_statement(manifest: Manifest, subject_name: str) -> bytes:
         serialization["ignore_paths"] = list(manifest.ignore_paths)
     resources = [
         {
-            "name": _name(resource),
+            "name": resource.name,
             "digest": resource.digest,
             "algorithm": manifest.hash_type,
         }
@@ -204,12 +204,6 @@ def _read_shard(entry: JsonObject) -> Resource:
         entry.fault("name", f"must be path:start:end with plain decimals, but is {quoted(name)}")
     path, start, end = match.groups()
     return Resource(path, entry.text("digest"), int(start), int(end))
-
-
-def _name(resource: Resource) -> str:
-    if resource.start is None:
-        return resource.path
-    return f"{resource.path}:{resource.start}:{resource.end}"
 
 
 def _known(settings: JsonObject, name: str, known: Mapping[str, T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator
 from contextlib import closing
+from operator import attrgetter
 
 from oms_gate.errors import UsageError
 from oms_gate.limits import Limits
@@ -28,7 +29,7 @@ def manifest_of(
     limits: Limits | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Manifest:
-    """Hash every file of a snapshot into a manifest, in code point order.
+    """Hash every file of a snapshot into a manifest, in code point order of the names.
 
     ignore_paths: relative paths to leave out, a folder with all below it.
     shard_size: bytes; None for whole files.
@@ -48,7 +49,7 @@ def manifest_of(
             )
     ignored = tuple(sorted({*EXCLUDED_FILES, *EXCLUDED_FOLDERS, *ignore_paths}))
     left_out = names.Subtrees(ignored)
-    paths = [path for path in sorted(snapshot.files) if path not in left_out]
+    paths = [path for path in snapshot.files if path not in left_out]
     if not paths:
         raise UsageError(
             f"{snapshot.reference.url} has no file to sign; an empty signature would vouch for "
@@ -59,18 +60,19 @@ def manifest_of(
 
     def manifest() -> Manifest:
         unknown = "0" * 2 * DIGEST_BYTES[hash_type]
+        resources = (
+            Resource(part.path, part.digest or unknown)
+            if shard_size is None
+            else Resource(part.path, part.digest or unknown, part.start, part.end)
+            for part in ranges
+        )
         return Manifest(
             serialization="files" if shard_size is None else "shards",
             hash_type=hash_type,
             shard_size=shard_size,
             allow_symlinks=False,
             ignore_paths=ignored,
-            resources=tuple(
-                Resource(part.path, part.digest or unknown)
-                if shard_size is None
-                else Resource(part.path, part.digest or unknown, part.start, part.end)
-                for part in ranges
-            ),
+            resources=tuple(sorted(resources, key=attrgetter("name"))),
         )
 
     # What is wrong with the names, or too much, need not be hashed first.

@@ -131,6 +131,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "return hashlib.blake2b(raw).hexdigest()",
         "oms/test_manifest.py",
     ),
+    _manifest(
+        "shards in the order of their numbers",
+        "left.name <= right.name",
+        "(left.path, left.start or 0) <= (right.path, right.start or 0)",
+        "oms/test_statement.py",
+    ),
     # -- Names
     _names("absolute names", 'if name[0] == "/":', "if False:"),
     _names("the segment ..", 'for segment in ("", ".", ".."):', 'for segment in ("", "."):'),
@@ -219,8 +225,23 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- Certificates
     _certificate(
         "an anchor from the bundle",
-        ".store(Store(list(anchors)))",
-        ".store(Store([*anchors, *others]))",
+        ".store(Store(ends))",
+        ".store(Store([*ends, *others]))",
+    ),
+    _certificate(
+        "an authority in the way of its double",
+        "links = [other for other in others if _may_certify(other, is_anchor=False)]",
+        "links = list(others)",
+    ),
+    _certificate(
+        "an anchor in the way of its double",
+        "anchor == leaf or _may_certify(anchor, is_anchor=True)",
+        "True",
+    ),
+    _certificate(
+        "strangers who certify themselves",
+        "return is_anchor or not _issued(certificate, certificate)",
+        "return True",
     ),
     _certificate("no trusted certificate needed", "if not roots:", "if False:"),
     _certificate("expired certificates", "if at > member.not_valid_after_utc:", "if False:"),
@@ -413,6 +434,11 @@ MUTANTS: tuple[Mutant, ...] = (
     _manifest_of("too many entries", "if count > limits.resources:", "if False:"),
     _manifest_of("a signature too large", "if size > limits.bundle_bytes:", "if False:"),
     _manifest_of("links followed", "allow_symlinks=False,", "allow_symlinks=True,"),
+    _manifest_of(
+        "shards signed in the order of their numbers",
+        'tuple(sorted(resources, key=attrgetter("name")))',
+        "tuple(resources)",
+    ),
     _manifest_of("shards of nothing", "if not size:", "if size is None:"),
     _writing("a lock of no end", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH"),
     _writing("links in the way", "if not _is_free(folder, base):", "if False:"),

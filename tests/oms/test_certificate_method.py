@@ -76,6 +76,39 @@ def test_chains_may_hold_the_root_strangers_and_any_order() -> None:
         checked(certified(leaf, *others), anchored(top))
 
 
+UNUSABLE: dict[str, dict[str, Any]] = {
+    "for web servers": {"more": [TLS_SERVER]},
+    "that may sign no certificates": {"key_usage": forge.DIGITAL_SIGNATURE},
+    "that is none": {"ca": False},
+    "for some names": {"more": [x509.NameConstraints([x509.DNSName("example.com")], None)]},
+}
+
+
+@pytest.mark.parametrize("flaw", UNUSABLE)
+def test_an_authority_may_have_a_double_that_is_unusable(flaw: str) -> None:
+    """Both have one name and key, so that either could have issued the signer's certificate."""
+    top = issue("Root CA")
+    good, bad = issue("Middle", top), issue("Middle", top, **UNUSABLE[flaw])
+    leaf = issue_leaf("Leaf", good)
+    for doubles in ((good, bad), (bad, good)):
+        checked(certified(leaf, *doubles), anchored(top))
+        checked(certified(leaf), anchored(*doubles))
+    refused(UNSUITABLE, certified(leaf, bad), anchored(top))
+    refused(UNSUITABLE, certified(leaf), anchored(bad))
+
+
+def test_a_root_that_is_not_trusted_is_no_part_of_the_path() -> None:
+    """As where an authority has a new key, which the old one certifies."""
+    old = issue("CA", private_key=forge.key("old"))
+    new = [issue("CA", private_key=forge.key("new")) for _ in range(14)]
+    link = issue("CA", old, private_key=forge.key("new"))
+    leaf = issue_leaf("Leaf", new[0])
+    for others in ((link, new[0]), (new[0], link), (*new, link)):
+        found = checked(certified(leaf, *others), anchored(old))
+        assert found.signer.chain == ("CN=Leaf", "CN=CA", "CN=CA")
+    refused(UNTRUSTED, certified(leaf, *new), anchored(old))
+
+
 @pytest.mark.parametrize("curve", [ec.SECP256R1, ec.SECP384R1, ec.SECP521R1])
 def test_each_curve_signs(curve: type[ec.EllipticCurve]) -> None:
     keys = [forge.key(name, curve) for name in ("root", "middle", "leaf")]

@@ -42,7 +42,7 @@ def test_files_are_found_by_path() -> None:
     manifest = whole("b", "a/c", "a.d")
     assert list(manifest.files) == ["b", "a/c", "a.d"]
     assert manifest.files["b"] == (Resource("b", DIGEST),)
-    assert manifest.size_of("b") is manifest.size_of("nothing") is None
+    assert manifest.files["b"][-1].end is None
     assert not manifest.sorted_names
     assert whole("a.d", "a/c", "b").sorted_names
     with pytest.raises((TypeError, FrozenInstanceError)):
@@ -138,7 +138,7 @@ def test_unsafe_ignored_paths_are_refused(path: str) -> None:
 
 def test_a_single_file_may_be_called_by_a_dot() -> None:
     assert list(whole(".").files) == ["."]
-    assert shards([(".", 0, 4), (".", 4, 6)]).size_of(".") == 6
+    assert shards([(".", 0, 4), (".", 4, 6)]).files["."][-1].end == 6
 
 
 SIZES = st.integers(1, 40)
@@ -155,11 +155,13 @@ def test_shards_that_cover_a_file_are_sound_and_all_others_are_not(
     ]
     ranges = data.draw(st.permutations(ranges))
     manifest = shards(ranges, size)
-    assert {path: manifest.size_of(path) for path in sizes} == sizes
+    assert {path: manifest.files[path][-1].end for path in sizes} == sizes
     for path, parts in manifest.files.items():
         assert [part.path for part in parts] == [path] * len(parts)
         assert [part.start for part in parts] == list(range(0, sizes[path], size))
-    assert manifest.sorted_names is (ranges == sorted(ranges))
+    names = [":".join(map(str, part)) for part in ranges]
+    assert [resource.name for resource in manifest.resources] == names
+    assert manifest.sorted_names is (names == sorted(names))
 
     index = data.draw(st.integers(0, len(ranges) - 1))
     path, start, end = ranges[index]
@@ -181,8 +183,8 @@ def test_shards_that_cover_a_file_are_sound_and_all_others_are_not(
 
 @pytest.mark.parametrize("size", [None, 0, -1, 2**63])
 def test_shard_sizes_have_bounds(size: int | None) -> None:
-    assert shards([("x", 0, 4)], LARGEST_OFFSET).size_of("x") == 4
-    assert shards([("x", 0, LARGEST_OFFSET)], LARGEST_OFFSET).size_of("x") == LARGEST_OFFSET
+    assert shards([("x", 0, 4)], LARGEST_OFFSET).files["x"][-1].end == 4
+    assert shards([("x", 0, LARGEST_OFFSET)], LARGEST_OFFSET).files["x"][-1].end == LARGEST_OFFSET
     refused(ReasonCode.STATEMENT_MALFORMED, lambda: shards([("x", 0, 4)], size))
 
 

@@ -194,6 +194,14 @@ def test_the_order_is_part_of_the_root_digest_and_unsorted_is_noted() -> None:
     assert not checked(signed(rooted(made))).manifest.sorted_names
 
 
+def test_shards_are_ordered_by_their_whole_names() -> None:
+    """OMS v1.0, 5.2.1 and 6.4: by code point, so that 12 comes before 4."""
+    by_name = ["w.json:0:2", "w:0:4", "w:12:16", "w:4:8", "w:8:12"]
+    by_number = ["w:0:4", "w:4:8", "w:8:12", "w:12:16", "w.json:0:2"]
+    assert checked(signed(sharded(by_name, 4))).manifest.sorted_names
+    assert not checked(signed(sharded(by_number, 4))).manifest.sorted_names
+
+
 @pytest.mark.parametrize(
     ("shards", "size", "algorithm"),
     [
@@ -211,7 +219,7 @@ def test_shards_are_read(shards: list[str], size: object, algorithm: str) -> Non
     assert manifest.serialization == "shards"
     (path,) = manifest.files
     assert path == shards[0].rsplit(":", 2)[0]
-    assert manifest.size_of(path) == max(int(name.rsplit(":", 1)[1]) for name in shards)
+    assert manifest.files[path][-1].end == max(int(name.rsplit(":", 1)[1]) for name in shards)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +315,7 @@ def test_unsafe_shard_names_are_refused(sound: str, attack: str) -> None:
 def test_the_range_is_the_last_two_parts_of_a_shards_name() -> None:
     names = ["path with:colon:0:4", "path with:colon:4:6", "path with:0:4", "path with::0:4"]
     manifest = checked(signed(sharded(names))).manifest
-    assert {path: manifest.size_of(path) for path in manifest.files} == {
+    assert {path: manifest.files[path][-1].end for path in manifest.files} == {
         "path with:colon": 6,
         "path with": 4,
         "path with:": 4,

@@ -85,6 +85,8 @@ def test_a_folder(
     assert signed.manifest.hash_type == hash_type
     assert signed.manifest.shard_size == shard_size
     assert signed.manifest.allow_symlinks is False
+    names = [resource.name for resource in signed.manifest.resources]
+    assert names == sorted(names)
     assert_schema_valid((model / "model.sig").read_bytes())
     verdict = checked(model, public_key)
     assert verdict.admitted, verdict.reasons
