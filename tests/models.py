@@ -42,7 +42,7 @@ def signature(
 ) -> bytes:
     """A bundle over all of `files`, in whole or in shards of so many bytes."""
     resources = []
-    for path, content in sorted(files.items()):
+    for path, content in files.items():
         if shard_size is None:
             resources.append(Resource(path, _digest(content, hash_type)))
             continue
@@ -55,7 +55,7 @@ def signature(
         shard_size=shard_size,
         allow_symlinks=False,
         ignore_paths=tuple(ignore_paths),
-        resources=tuple(resources),
+        resources=tuple(sorted(resources, key=lambda resource: resource.name)),
     )
     return sign_with_key(manifest, "model", key)
 

@@ -6,7 +6,7 @@ A trust root comes from the gate's configuration, never from a bundle or from be
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
@@ -231,6 +231,10 @@ class Trust:
 
     timestamp_authorities: for signatures by key and certificate; a Sigstore root has its own.
     old_format: whether certificates may have signed in the format before OMS v1.0.
+
+    Raises:
+        ConfigError: on construction, where one of them has two names: it could be found under
+            either, and who may sign goes by the name.
     """
 
     keys: Mapping[str, KeyRoot] = field(default_factory=dict)
@@ -238,6 +242,16 @@ class Trust:
     sigstore: Mapping[str, SigstoreRoot] = field(default_factory=dict)
     timestamp_authorities: Mapping[str, TimestampRoot] = field(default_factory=dict)
     old_format: bool = False
+
+    def __post_init__(self) -> None:
+        certificates = [
+            (root.name, anchor) for root in self.certificates.values() for anchor in root.anchors
+        ]
+        _check_names("keys", [(root.name, root.sha256) for root in self.keys.values()])
+        _check_names("certificates", certificates)
+        _check_names(
+            "Sigstore roots", [(root.name, root.sha256) for root in self.sigstore.values()]
+        )
 
 
 def shipped_file(instance: str, name: str) -> bytes:
@@ -253,6 +267,16 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
     """SHA-256 of a key's DER SubjectPublicKeyInfo, in hex."""
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(spki).hexdigest()
+
+
+def _check_names(kind: str, roots: Iterable[tuple[str, Hashable]]) -> None:
+    found: dict[Hashable, str] = {}
+    for name, root in roots:
+        if (other := found.setdefault(root, name)) != name:
+            raise ConfigError(
+                f"the trusted {kind} {other!r} and {name!r} hold the same one; give it one name, "
+                "since publisher rules go by the name"
+            )
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:

@@ -223,6 +223,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _key("any key in the bundle", "and bundle.key_raw in (", "and True or bundle.key_raw in ("),
     _trust("private keys as trusted keys", 'if b"PRIVATE KEY-----" in pem:', "if False:"),
     # -- Certificates
+    _trust("one root under two names", "found.setdefault(root, name)) != name", "name) != name"),
     _certificate(
         "an anchor from the bundle",
         ".store(Store(ends))",

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from oms_gate.errors import ConfigError
-from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot
+from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, Trust
 from tests.oms import forge
 
 
@@ -144,6 +144,23 @@ def test_other_files_are_no_sigstore_roots(data: bytes) -> None:
     with pytest.raises(ConfigError, match="'private' is not a usable trusted_root") as caught:
         SigstoreRoot.from_json("private", data)
     assert "\n" not in str(caught.value)
+
+
+def test_one_root_has_one_name() -> None:
+    """Found under either, it could be the one that no publisher rule means."""
+    key, other = (KeyRoot.from_pem(name, forge.public_pem(forge.key())) for name in "ab")
+    middle = forge.issue("middle", forge.issue("root"))
+    chain = CertificateRoot.from_pem("chain", middle.pem + forge.issue("other").pem)
+    alone = CertificateRoot.from_pem("alone", middle.pem)
+    public, copy = (SigstoreRoot.from_json(n, SigstoreRoot.public_good().raw) for n in "pc")
+    Trust(keys={"a": key}, certificates={"chain": chain}, sigstore={"p": public})
+    for twice in (
+        {"keys": {"a": key, "b": other}},
+        {"certificates": {"chain": chain, "alone": alone}},
+        {"sigstore": {"p": public, "c": copy}},
+    ):
+        with pytest.raises(ConfigError, match="give it one name"):
+            Trust(**twice)
 
 
 def test_the_room_imports_without_what_is_heavy() -> None:
