@@ -20,6 +20,7 @@ from oms_gate.verdict import ReasonCode
 Method = Literal["key", "certificate", "sigstore"]
 
 MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
+_MEDIA_TYPES = (MEDIA_TYPE, "application/vnd.dev.sigstore.bundle+json;version=0.3")
 
 MOST_CERTIFICATES: Final = 16
 """Most certificates in one bundle, as a count; real chains have two to four."""
@@ -89,7 +90,7 @@ def parse_bundle(data: bytes, limits: Limits) -> Bundle:
 
 
 def _read(data: bytes, document: JsonObject) -> Bundle:
-    if (media_type := document.text("mediaType")) != MEDIA_TYPE:
+    if (media_type := document.text("mediaType")) not in _MEDIA_TYPES:
         raise _unsupported(f"its media type is {quoted(media_type)} and not {MEDIA_TYPE}")
     document.only("mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature")
     if "messageSignature" in document and "dsseEnvelope" not in document:

@@ -1,7 +1,8 @@
 """The alternative names of certificates as text, so that no kind can pass for another.
 
 Policies compare texts. An address, a URI and a DNS name therefore must look like what they are:
-the first has an ``@`` and no colon, the second begins with a scheme, the third has neither.
+the first has an ``@`` and no colon, the second begins with a scheme, the third has neither. All
+others come after a prefix that is no scheme of a URI here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from cryptography import x509
 from oms_gate.oms.quoting import quoted
 
 _ADDRESS = re.compile(r"[^@:/\s]+@[^@:/\s]+")
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
+_URI = re.compile(r"(?!(?i:directory|ip|oid|other):)[A-Za-z][A-Za-z0-9+.-]*:\S+")
 _DNS_NAME = re.compile(r"[^@:/\s]+")
 
 

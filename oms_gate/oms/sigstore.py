@@ -10,6 +10,7 @@ certificate only after everything else has been verified.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _ARC: Final = "1.3.6.1.4.1.57264.1."
 _OTHER_NAME: Final = x509.ObjectIdentifier(_ARC + "7")
+_USER_NAME = re.compile(r"[^!]+![^!@:/\s]+")
 _DER_UTF8_STRING = 0x0C
 _CLOCK_SKEW = timedelta(minutes=10)
 # Of the kinds of entries in logs of Rekor v1.
@@ -331,5 +333,8 @@ def _name(name: x509.GeneralName) -> str:
     if isinstance(name, x509.RFC822Name | x509.UniformResourceIdentifier):
         return text_of(name)
     if isinstance(name, x509.OtherName) and name.type_id == _OTHER_NAME:
-        return _utf8_string(name.value).decode("utf-8")
+        # Fulcio's form, so that it cannot be taken for an address or a workflow.
+        if _USER_NAME.fullmatch(text := _utf8_string(name.value).decode("utf-8")):
+            return text
+        raise _Refused("the certificate's user name is not of the form user!domain")
     raise _Refused("the certificate's identity is neither an e-mail address nor a URI nor a name")

@@ -191,7 +191,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- The bundle
     _bundle("two signatures", "if len(signatures) != 1:", "if not signatures:"),
     _bundle("any payload type", "!= PAYLOAD_TYPE:", '== "":'),
-    _bundle("any media type", "!= MEDIA_TYPE:", '== "":'),
+    _bundle("any media type", "not in _MEDIA_TYPES:", '== "":'),
     _bundle("two methods at once", "if len(methods) != 1:", "if not methods:"),
     _bundle("bundles of any size", "if len(data) > limits.bundle_bytes:", "if False:"),
     _bundle(
@@ -323,6 +323,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "_verified_path(leaf, others, anchors, leaf.not_valid_after_utc)",
         "oms/test_timestamps.py",
     ),
+    _alternative_names("URIs for other kinds of names", "(?!(?i:directory|ip|oid|other):)", ""),
     _alternative_names(
         "names that look like another kind", "if not shape.fullmatch(text):", "if False:"
     ),
@@ -335,6 +336,12 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- Verification
     _verify("the old format unasked", "if not trust.old_format or", "if", "oms/test_old_format.py"),
     # -- Sigstore
+    _sigstore(
+        "user names of any form",
+        'if _USER_NAME.fullmatch(text := _utf8_string(name.value).decode("utf-8")):',
+        'if text := _utf8_string(name.value).decode("utf-8"):',
+        "oms/test_sigstore_identity.py",
+    ),
     _sigstore(
         "authorities out of force",
         "_covers(authority.valid_for, times) and ",

@@ -94,6 +94,7 @@ ENTRY = "verificationMaterial.tlogEntries.0"
         put("verificationMaterial.tlogEntries", [{"anything": 1}]),
         put("verificationMaterial.timestampVerificationData", {"rfc3161Timestamps": []}),
         put(f"{KEY}.keyDetails", "PKIX_ECDSA_P256_SHA_256"),
+        put("mediaType", "application/vnd.dev.sigstore.bundle+json;version=0.3"),
     ],
 )
 def test_what_the_schema_leaves_open_is_accepted(change: forge.Change) -> None:

@@ -50,6 +50,7 @@ def other_name(value: bytes, last: int = 7) -> x509.OtherName:
         (EMAIL, "release@example.com"),
         (x509.UniformResourceIdentifier("https://github.com/a/b"), "https://github.com/a/b"),
         (other_name(der("robot!example.com")), "robot!example.com"),
+        (other_name(der("a/b:c!example.com")), "a/b:c!example.com"),
     ],
 )
 def test_an_identity_is_an_address_a_uri_or_a_name(name: x509.GeneralName, identity: str) -> None:
@@ -69,6 +70,10 @@ def test_an_identity_is_an_address_a_uri_or_a_name(name: x509.GeneralName, ident
         (other_name(der("x"), 8),),
         (other_name(b"\x13\x01x"),),
         (other_name(der("")),),
+        (other_name(der("release@example.com")),),
+        (other_name(der("https://github.com/a/b@refs/heads/main")),),
+        (other_name(der("robot!evil!example.com")),),
+        (other_name(der("!example.com")),),
         (other_name(der("a\u202eb")),),
         (other_name(der(b"\xff")),),
     ],
