@@ -54,23 +54,33 @@ def parse_statement(payload: bytes, limits: Limits) -> Statement:
         SignatureError: ``statement.malformed`` or ``statement.unsafe-name``.
     """
     with reading(payload, limits) as statement:
-        statement.only("_type", "subject", "predicateType", "predicate")
-        for member, expected in (("_type", STATEMENT_TYPE), ("predicateType", OLD_PREDICATE_TYPE)):
-            if (found := statement.text(member)) != expected:
-                statement.fault(member, f"must be {expected}, but is {quoted(found)}")
-        subjects = listed_files(statement, "subject", limits)
-        return Statement(
-            subject_name="",
-            manifest=Manifest(
-                serialization="files",
-                hash_type="sha256",
-                shard_size=None,
-                allow_symlinks=False,
-                ignore_paths=(),
-                resources=tuple(map(_resource, subjects)),
-            ),
-            format="v0.2",
-        )
+        return read_statement(statement, limits)
+
+
+def read_statement(statement: JsonObject, limits: Limits) -> Statement:
+    """The same, of a payload that has been parsed.
+
+    Raises:
+        MalformedJson: what `reading` tells in the words of a `SignatureError`.
+        SignatureError: see `parse_statement`.
+    """
+    statement.only("_type", "subject", "predicateType", "predicate")
+    for member, expected in (("_type", STATEMENT_TYPE), ("predicateType", OLD_PREDICATE_TYPE)):
+        if (found := statement.text(member)) != expected:
+            statement.fault(member, f"must be {expected}, but is {quoted(found)}")
+    subjects = listed_files(statement, "subject", limits)
+    return Statement(
+        subject_name="",
+        manifest=Manifest(
+            serialization="files",
+            hash_type="sha256",
+            shard_size=None,
+            allow_symlinks=False,
+            ignore_paths=(),
+            resources=tuple(map(_resource, subjects)),
+        ),
+        format="v0.2",
+    )
 
 
 def _resource(subject: JsonObject) -> Resource:

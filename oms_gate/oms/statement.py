@@ -64,7 +64,7 @@ def parse_statement(payload: bytes, limits: Limits) -> Statement:
             ``bundle.unsupported`` for the format before v1.0.
     """
     with reading(payload, limits) as statement:
-        return _read(statement, limits)
+        return read_statement(statement, limits)
 
 
 @contextmanager
@@ -125,7 +125,13 @@ def serialize_statement(manifest: Manifest, subject_name: str) -> bytes:
     return json.dumps(statement, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
-def _read(statement: JsonObject, limits: Limits) -> Statement:
+def read_statement(statement: JsonObject, limits: Limits) -> Statement:
+    """The same, of a payload that has been parsed.
+
+    Raises:
+        MalformedJson: what `reading` tells in the words of a `SignatureError`.
+        SignatureError: see `parse_statement`.
+    """
     if (predicate_type := statement.text("predicateType")) == OLD_PREDICATE_TYPE:
         raise SignatureError(
             ReasonCode.BUNDLE_UNSUPPORTED,

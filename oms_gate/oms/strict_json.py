@@ -94,9 +94,8 @@ class JsonObject:
 
     def only(self, *names: str) -> None:
         """Refuse any member that is not among `names`."""
-        strange = min((name for name in self._members if name not in names), default=None)
-        if strange is not None:
-            raise MalformedJson(f"{self._where} has the unknown key {quoted(strange)}")
+        if strange := self._members.keys() - names:
+            raise MalformedJson(f"{self._where} has the unknown key {quoted(min(strange))}")
 
     def text(self, name: str) -> str:
         """A string that is not empty."""

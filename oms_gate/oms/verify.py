@@ -19,7 +19,14 @@ from oms_gate.oms.key import verify_key
 from oms_gate.oms.manifest import Manifest
 from oms_gate.oms.quoting import one_line
 from oms_gate.oms.sigstore import verify_sigstore
-from oms_gate.oms.statement import OLD_PREDICATE_TYPE, Format, Statement, parse_statement
+from oms_gate.oms.statement import (
+    OLD_PREDICATE_TYPE,
+    Format,
+    Statement,
+    parse_statement,
+    read_statement,
+    reading,
+)
 from oms_gate.oms.timestamps import proven_times
 from oms_gate.oms.trust import Trust
 from oms_gate.verdict import ReasonCode, SignatureTime, Signer
@@ -80,7 +87,7 @@ def verify(bundle: bytes, trust: Trust, *, at: datetime, limits: Limits) -> Veri
     if at.tzinfo is None:
         raise ValueError("the time of verification must have a time zone")
     parsed = parse_bundle(bundle, limits)
-    read_statement = parse_statement
+    parse = parse_statement
     try:
         signer, times, log_index = _check_signature(parsed, trust, at)
     except SignatureError as error:
@@ -91,8 +98,8 @@ def verify(bundle: bytes, trust: Trust, *, at: datetime, limits: Limits) -> Veri
             _say_if_unsupported(parsed, limits)
             raise
         signer, times, log_index = _check_signature(parsed, trust, at, check=old_format.verify)
-        read_statement = old_format.parse_statement
-    statement = read_statement(parsed.payload, limits)
+        parse = old_format.parse_statement
+    statement = parse(parsed.payload, limits)
     return VerifiedSignature(
         method=parsed.method,
         signer=signer,
@@ -156,12 +163,10 @@ def _check_signature(
 
 def _claimed_statement(bundle: Bundle, limits: Limits) -> Statement:
     """In either format: what is only looked at needs no request for the older one."""
-    try:
-        return parse_statement(bundle.payload, limits)
-    except SignatureError as error:
-        if error.reason.code is not ReasonCode.BUNDLE_UNSUPPORTED:
-            raise
-    return old_format.parse_statement(bundle.payload, limits)
+    with reading(bundle.payload, limits) as statement:
+        if statement.text("predicateType") == OLD_PREDICATE_TYPE:
+            return old_format.read_statement(statement, limits)
+        return read_statement(statement, limits)
 
 
 def _say_if_unsupported(bundle: Bundle, limits: Limits) -> None:

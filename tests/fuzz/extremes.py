@@ -516,7 +516,18 @@ def certificate_with_as_many_names_as_are_read() -> Extreme:
 @extreme
 def payload_in_the_old_format() -> Extreme:
     """Its signature is over the payload as Python prints bytes: four characters for most."""
-    payload = OLD_PREDICATE_TYPE.encode() + bytes(PAYLOAD - 5000)
+    return _in_the_old_format(OLD_PREDICATE_TYPE.encode() + bytes(PAYLOAD - 5000))
+
+
+@extreme
+def files_in_the_old_format() -> Extreme:
+    digest = {"sha256": "ab" * 32}
+    files = [{"name": f"{number:x}", "digest": digest} for number in range(120_000)]
+    made = forge.statement() | {"subject": files, "predicateType": OLD_PREDICATE_TYPE}
+    return _in_the_old_format(_compact(made))
+
+
+def _in_the_old_format(payload: bytes) -> Extreme:
     leaf = forge.issue_leaf("leaf")
     made = forge.certificate_bundle(payload, leaf)
     signature = leaf.private_key.sign(old_format.encoding(payload), ec.ECDSA(hashes.SHA256()))

@@ -187,7 +187,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
     ),
     _json("true as a number", "if type(value) is not kind:", "if not isinstance(value, kind):"),
-    _json("unknown members", "if strange is not None:", "if False:"),
+    _json(
+        "unknown members",
+        "if strange := self._members.keys() - names:",
+        "if strange := set[str]():",
+    ),
     # -- The bundle
     _bundle("two signatures", "if len(signatures) != 1:", "if not signatures:"),
     _bundle("any payload type", "!= PAYLOAD_TYPE:", '== "":'),

@@ -80,6 +80,13 @@ def test_every_kind_of_identity(rekor: Rekor, name: x509.GeneralName, identity: 
     assert found.signer.alternative_names == (identity,)
 
 
+@pytest.mark.parametrize("rekor", [1, 2])
+def test_the_other_media_type_of_the_bundle_format(rekor: Rekor) -> None:
+    bundle = SIGSTORE.sign(PAYLOAD, rekor=rekor)
+    bundle["mediaType"] = "application/vnd.dev.sigstore.bundle+json;version=0.3"
+    admitted(bundle, SIGSTORE)
+
+
 @pytest.mark.parametrize("claims", [{1: ISSUER}, {8: ISSUER}, {1: ISSUER, 8: ISSUER}])
 def test_the_issuer_in_either_form(claims: dict[int, str]) -> None:
     assert admitted(SIGSTORE.sign(PAYLOAD, claims=claims), SIGSTORE).signer.issuer == ISSUER
