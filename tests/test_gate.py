@@ -541,6 +541,29 @@ def test_hostile_names_are_escaped_in_the_verdict(
     assert "\\u202egpj.py" in verdict.reasons[0].message
 
 
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"x", None), (b"y", ReasonCode.FILE_CHANGED), (None, ReasonCode.COVERAGE_MISSING)],
+)
+def test_hostile_names_are_escaped_although_they_are_signed(
+    settings: dict[str, Any],
+    key: ec.EllipticCurvePrivateKey,
+    tmp_path: Path,
+    content: bytes | None,
+    code: ReasonCode | None,
+) -> None:
+    name = "a\u202egpj.py"
+    files = {**models.FILES, name: b"x"}
+    found = {**models.FILES, "model.sig": models.signature(files, key)}
+    if content is not None:
+        found[name] = content
+    verdict = check(settings, str(models.write(tmp_path / "acme" / "m", found)))
+    assert [(reason.code, reason.path) for reason in verdict.reasons] == (
+        [] if code is None else [(code, "a\\u202egpj.py")]
+    )
+    assert "\u202e" not in verdict.to_json()
+
+
 def test_a_reference_that_is_none_is_a_usage_error(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         check(settings, "hf://")
