@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol, TypeGuard
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -55,7 +55,8 @@ def verify(public_key: ec.EllipticCurvePublicKey, payload: bytes, signature: byt
         SignatureError: ``signature.invalid``.
     """
     try:
-        public_key.verify(signature, pae(PAYLOAD_TYPE, payload), _algorithm(public_key.curve))
+        digest = _HASHES[public_key.curve.name]
+        public_key.verify(signature, pae(PAYLOAD_TYPE, payload), ec.ECDSA(digest))
     except InvalidSignature as error:
         raise invalid() from error
 
@@ -70,9 +71,13 @@ def invalid() -> SignatureError:
 
 
 def sign(key: SigningKey, payload: bytes) -> bytes:
-    """The DER signature of an in-toto payload by a supported key."""
-    return key.sign(pae(PAYLOAD_TYPE, payload), _algorithm(key.public_key().curve))
+    """The DER signature of an in-toto payload by a supported key.
 
-
-def _algorithm(curve: ec.EllipticCurve) -> ec.ECDSA:
-    return ec.ECDSA(_HASHES[curve.name])
+    A key in memory always makes the same one of the same payload (RFC 6979).
+    """
+    digest = _HASHES[key.public_key().curve.name]
+    try:
+        algorithm = ec.ECDSA(digest, deterministic_signing=True)
+    except UnsupportedAlgorithm:  # by OpenSSL before 3.2
+        algorithm = ec.ECDSA(digest)
+    return key.sign(pae(PAYLOAD_TYPE, payload), algorithm)

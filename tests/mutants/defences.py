@@ -210,8 +210,14 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- Keys
     _dsse(
         "any signature",
-        "public_key.verify(signature, pae(PAYLOAD_TYPE, payload), _algorithm(public_key.curve))",
+        "public_key.verify(signature, pae(PAYLOAD_TYPE, payload), ec.ECDSA(digest))",
         "pass",
+    ),
+    _dsse(
+        "a signature that is another each time",
+        "deterministic_signing=True",
+        "deterministic_signing=False",
+        "oms/test_oms_sign.py",
     ),
     _dsse(
         "signatures of the bare payload",

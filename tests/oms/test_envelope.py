@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -95,9 +96,12 @@ def test_one_signature_and_no_other() -> None:
     bundle = forge.key_bundle(PAYLOAD, one)
     (signature,) = bundle["dsseEnvelope"]["signatures"]
     checked(encode(bundle), trust)
+    again = one.sign(dsse.pae(TYPE, PAYLOAD), ec.ECDSA(hashes.SHA256()))
+    assert b64(again) != signature["sig"]
     for signatures in (
         [],
         [signature, signature],
+        [signature, {"sig": b64(again)}],
         *([signature, {"sig": b64(dsse.sign(key, PAYLOAD))}] for key in (one, two, stranger)),
         [{"sig": b64(dsse.sign(stranger, PAYLOAD))}, signature],
         [signature, {"sig": ""}],

@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from oms_gate.oms import dsse
@@ -49,7 +51,8 @@ def edited(body: Body, old: str, new: str) -> Body:
 
 def resigned(body: Body) -> Body:
     """About another signature of the same statement by the same key."""
-    envelope = forge.bundle(PAYLOAD, dsse.sign(KEY, PAYLOAD), {})["dsseEnvelope"]
+    again = KEY.sign(SIGNED, ec.ECDSA(hashes.SHA256()))
+    envelope = forge.bundle(PAYLOAD, again, {})["dsseEnvelope"]
     return lambda bundle: body(bundle | {"dsseEnvelope": envelope})
 
 
