@@ -86,7 +86,7 @@ def _parser() -> ArgumentParser:
     benchmark = commands.add_parser("benchmark-model", allow_abbrev=False)
     commands.add_parser("capabilities", allow_abbrev=False)
     benchmark.add_argument("--operation", choices=["sign", "verify"], required=True)
-    benchmark.add_argument("--repeat", type=int, required=True)
+    benchmark.add_argument("--repeat", type=_count, required=True)
     for command in (sign, verify, benchmark):
         command.add_argument("--method", choices=["key", "certificate", "sigstore"], required=True)
         command.add_argument("--model-path", type=Path, required=True)
@@ -108,6 +108,12 @@ def _parser() -> ArgumentParser:
         command.add_argument("--trusted-root", type=Path)
         command.add_argument("--ignore-unsigned-files", action="store_true")
     return parser
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 1:
+        raise ValueError
+    return count
 
 
 def _print(answer: dict[str, object]) -> None:

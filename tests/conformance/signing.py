@@ -6,6 +6,8 @@ import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from oms_gate.errors import UsageError
 from oms_gate.limits import Limits
@@ -28,16 +30,15 @@ def signing(options: Namespace) -> Iterator[Callable[[], None]]:
         ConfigError: a key, certificate or Sigstore instance cannot be used.
         SigningError: there should be an identity token, but it cannot be had.
     """
-    if options.output_bundle is None:
-        raise UsageError("--output-bundle is missing")
     model = Reference("file", os.path.abspath(options.model_path))
     signer = _signer(options)
-    how = Signing(
-        output=options.output_bundle,
-        ignore_paths=set(inside(options.model_path, options.ignore_paths)),
-        hash_type=options.hash_algorithm,
-        shard_size=options.shard_size,
-    )
+    with TemporaryDirectory() as unwanted:
+        how = Signing(
+            output=options.output_bundle or Path(unwanted, "model.sig"),
+            ignore_paths=set(inside(options.model_path, options.ignore_paths)),
+            hash_type=options.hash_algorithm,
+            shard_size=options.shard_size,
+        )
 
     def sign() -> None:
         sign_model(model, signer, how)

@@ -196,16 +196,21 @@ def test_the_adapter_says_what_it_can(capsys: pytest.CaptureFixture[str]) -> Non
 def test_repetitions_are_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     signer = Signer.make(tmp_path / "signer")
     model, bundle = write(tmp_path / "model", FILES), tmp_path / "bundle.sig"
-    common = ("--method", "key", "--model-path", model, "--repeat", 3)
-    signing = ("--private-key", signer.file("key"), "--output-bundle", bundle)
+    common = ("--method", "key", "--model-path", model, "--repeat")
+    key = ("--private-key", signer.file("key"))
     verifying = ("--public-key", signer.file("public"), "--bundle", bundle)
-    for operation, options in (("sign", signing), ("verify", verifying)):
-        assert ask("benchmark-model", "--operation", operation, *common, *options) == 0
+    signing = (*key, "--output-bundle", bundle)
+    for operation, options in (("sign", key), ("sign", signing), ("verify", verifying)):
+        assert ask("benchmark-model", "--operation", operation, *common, 3, *options) == 0
         times = json.loads(capsys.readouterr().out)["times_ms"]
         assert len(times) == 3
         assert all(0 < each < 60_000 for each in times)
+        assert bundle.exists() == (options is not key)
+        for none in (0, -1):
+            asked = ("benchmark-model", "--operation", operation, *common, none, *options)
+            assert ask(*asked) == MISUSED
     (model / "config.json").write_bytes(b"other")
-    assert ask("benchmark-model", "--operation", "verify", *common, *verifying) == REFUSED
+    assert ask("benchmark-model", "--operation", "verify", *common, 3, *verifying) == REFUSED
     assert capsys.readouterr().out == ""
 
 
