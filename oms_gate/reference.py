@@ -55,7 +55,7 @@ class Reference:
                 raise UsageError(f"{text!r} chains file systems; name the store itself")
             return cls("file", os.path.abspath(os.path.expanduser(text)))
         scheme, rest = match["scheme"], match["rest"]
-        if scheme == "file":
+        if scheme in ("file", "local"):  # To fsspec they are the same.
             return cls("file", os.path.abspath(rest))
         # First of all, and without showing it: what follows may be a secret.
         if "?" in rest or "#" in rest:
@@ -79,6 +79,11 @@ class Reference:
             if parts[0] in _HUB_HOSTS:
                 raise UsageError(f"write hf://{'/'.join(parts[1:3])} for this page of the Hub")
         return cls(scheme, "/".join(parts))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder or a file of this machine, at the path that is its location."""
+        return self.scheme == "file"
 
     @property
     def name(self) -> str:

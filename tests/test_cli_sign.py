@@ -258,9 +258,10 @@ def test_a_key_in_the_model_would_be_published_with_it(model: Path, key: Path) -
     inside = model / "release.key"
     inside.write_bytes(key.read_bytes())
     inside.chmod(0o600)
-    refused = oms_gate("sign", model, "--key", inside)
-    assert refused.returncode == 2
-    assert "would be published with it" in refused.stderr
+    for reference in (model, f"file://{model}", f"local://{model}"):
+        refused = oms_gate("sign", reference, "--key", inside)
+        assert refused.returncode == 2
+        assert "would be published with it" in refused.stderr
     inside.unlink()
     assert oms_gate("sign", model, "--key", key).returncode == 0
 

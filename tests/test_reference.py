@@ -36,6 +36,7 @@ from oms_gate.reference import Reference
         ("memory://m", Reference("memory", "m")),
         ("/models/x/", Reference("file", "/models/x")),
         ("file:///models/x", Reference("file", "/models/x")),
+        ("local:///models/x", Reference("file", "/models/x")),
     ],
 )
 def test_parses(text: str, expected: Reference) -> None:
@@ -46,7 +47,11 @@ def test_parses(text: str, expected: Reference) -> None:
 def test_a_relative_path_is_local() -> None:
     assert Reference.parse("model") == Reference("file", os.path.abspath("model"))
     assert Reference.parse("file:///models/../x") == Reference("file", "/x")
-    assert Reference.parse("file://model") == Reference("file", os.path.abspath("model"))
+    for scheme in ("file", "local"):
+        parsed = Reference.parse(f"{scheme}://model")
+        assert parsed == Reference("file", os.path.abspath("model"))
+        assert parsed.is_local
+    assert not Reference.parse("memory://model").is_local
 
 
 def test_a_path_at_home(home: Path) -> None:

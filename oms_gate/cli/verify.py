@@ -103,7 +103,7 @@ def _with_signer(config: GateConfig, options: SignerOptions, model: Reference) -
     if not options.given:
         return config
     trust, signer = _signer(options)
-    anything = "/**" if model.scheme == "file" else f"{model.scheme}://**"
+    anything = "/**" if model.is_local else f"{model.scheme}://**"
     publisher = {"name": _RULE, "models": [anything], "signers": [signer]}
     return revised(config, trust={"public_good": False, **trust}, publishers=[publisher])
 

@@ -66,7 +66,7 @@ def open_store(reference: Reference, settings: StoreSettings, limits: Limits) ->
     Raises:
         ConfigError: its options cannot be meant.
     """
-    if reference.scheme in ("file", "local"):
+    if reference.is_local:
         from oms_gate.stores.local import LocalStore
 
         return LocalStore(limits)
