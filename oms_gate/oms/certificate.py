@@ -25,6 +25,7 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import pairwise
 from typing import TypeVar, cast
 
 from cryptography import x509
@@ -93,6 +94,9 @@ def verify_certificate(
 def check_own_chain(chain: Sequence[x509.Certificate], *, at: datetime) -> None:
     """Check, before signing, that verifiers who trust the end of a chain would accept its leaf.
 
+    chain: each certificate is issued by the next one, as a bundle has them (OMS v1.0, certificate
+        signing): there are verifiers that look for no other order.
+
     Raises:
         ConfigError: they would not.
     """
@@ -108,6 +112,14 @@ def check_own_chain(chain: Sequence[x509.Certificate], *, at: datetime) -> None:
         raise _refused(error.reason.message) from error
     except ValueError as error:
         raise _refused(one_line(error)) from error
+    for certificate, issuer in pairwise(chain):
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (InvalidSignature, TypeError, ValueError) as error:
+            raise _refused(
+                f"{_subject(issuer)} follows {_subject(certificate)} and has not issued it; give "
+                "the certificates in order, the signer's first and each issuer after what it issued"
+            ) from error
 
 
 def _refused(fault: str) -> ConfigError:

@@ -257,21 +257,35 @@ def test_a_certificate(model: Path) -> None:
 def signing_parties() -> Mapping[str, tuple[forge.Party, ...]]:
     window: forge.Json = {"start": NOW - DAYS, "end": NOW + DAYS}
     root = forge.issue("root", **window)
+    middle = forge.issue("middle", root, **window)
+    leaf_of_two = forge.issue_leaf("leaf", middle, **window)
     return {
         "expired": (forge.issue_leaf("leaf", root, start=NOW - 2 * DAYS, end=NOW - DAYS), root),
         "for the web": (forge.issue_leaf("leaf", root, more=[forge.TLS_SERVER], **window), root),
         "of another issuer": (forge.issue_leaf("leaf", forge.issue("x"), **window), root),
+        "out of order": (leaf_of_two, root, middle),
         "nobody's": (forge.issue_leaf("", root, subject=x509.Name([]), **window), root),
     }
 
 
-@pytest.mark.parametrize("flaw", ["expired", "for the web", "of another issuer", "nobody's"])
+@pytest.mark.parametrize(
+    "flaw", ["expired", "for the web", "of another issuer", "out of order", "nobody's"]
+)
 def test_a_certificate_that_verifiers_refuse_signs_nothing(flaw: str) -> None:
-    leaf, root = signing_parties()[flaw]
-    chain = [leaf.certificate, root.certificate]
+    leaf, *others = signing_parties()[flaw]
+    chain = [leaf.certificate, *(party.certificate for party in others)]
     # Before there is anything to sign with, so before a model is hashed.
     with pytest.raises(ConfigError, match="would be refused"):
         ModelSigner.by_certificate(leaf.private_key, chain)
+
+
+def test_the_certificate_that_is_out_of_order_is_named() -> None:
+    leaf, root, middle = signing_parties()["out of order"]
+    chain = [leaf.certificate, root.certificate, middle.certificate]
+    with pytest.raises(ConfigError, match=r"CN=root.* follows .*CN=leaf.* and has not issued it"):
+        ModelSigner.by_certificate(leaf.private_key, chain)
+    chain = [leaf.certificate, middle.certificate, root.certificate]
+    ModelSigner.by_certificate(leaf.private_key, chain)
 
 
 def test_a_certificate_of_another_key_signs_nothing(model: Path) -> None:
