@@ -20,7 +20,6 @@ from rich.markup import escape
 from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
 from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import ConfigError, UsageError
-from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import LARGEST_OFFSET
 from oms_gate.operator_files import read_file, read_secret
@@ -111,7 +110,7 @@ def run(
         limits=settings.limits,
     )
     _check_apart(options, model)
-    with _signer(options, settings.limits) as signer:
+    with _signer(options) as signer:
         if json or quiet:
             signed = sign_model(model, signer, signing)
         else:
@@ -154,11 +153,11 @@ def _shard_size(text: str | None) -> int | None:
 
 
 @contextmanager
-def _signer(options: SignerOptions, limits: Limits) -> Iterator[ModelSigner]:
+def _signer(options: SignerOptions) -> Iterator[ModelSigner]:
     _check_together(options)
     if options.sigstore is not None:
         instance = _instance(options)
-        yield ModelSigner.by_sigstore(instance, _token(options, instance), limits)
+        yield ModelSigner.by_sigstore(instance, _token(options, instance))
         return
     url = options.timestamp_url
     stamped = timestamper(url) if url is not None else None

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from oms_gate.errors import ConfigError, StepError
+from oms_gate.errors import ConfigError, OmsGateError, StepError
 from oms_gate.limits import Limits
 from oms_gate.oms.certificate import check_own_chain
 from oms_gate.oms.digests import HashType
@@ -37,15 +37,21 @@ _NAMELESS = "model"
 _LOG = logging.getLogger(__name__)
 
 
+def _would_be_refused(error: StepError) -> ConfigError:
+    return ConfigError(f"a signature made this way would be refused: {error.reason.message}")
+
+
 @dataclass(frozen=True)
 class ModelSigner:
     """One way to sign, and what its signatures must verify under before they are let go.
 
     sign: makes the signature file for a manifest and the model's name.
+    refused: the error for one that does not verify.
     """
 
     sign: Callable[[Manifest, str], bytes]
     trust: Trust
+    refused: Callable[[StepError], OmsGateError] = _would_be_refused
 
     @classmethod
     def by_key(cls, key: SigningKey, timestamper: Timestamper | None = None) -> Self:
@@ -73,19 +79,17 @@ class ModelSigner:
         return cls(sign, Trust(certificates={root.name: root}))
 
     @classmethod
-    def by_sigstore(
-        cls, instance: SigstoreInstance, token: Callable[[], str], limits: Limits
-    ) -> Self:
+    def by_sigstore(cls, instance: SigstoreInstance, token: Callable[[], str]) -> Self:
         """In the name of an identity token's holder.
 
         token: is asked for it when the model has been hashed, since tokens live for minutes.
         """
-        from oms_gate.signing.sigstore import sign_with_sigstore
+        from oms_gate.signing.sigstore import make_signature
 
         def sign(manifest: Manifest, subject_name: str) -> bytes:
-            return sign_with_sigstore(manifest, subject_name, instance, token(), limits=limits)
+            return make_signature(manifest, subject_name, instance, token())
 
-        return cls(sign, Trust(sigstore={instance.root.name: instance.root}))
+        return cls(sign, instance.trust, instance.refused)
 
 
 @dataclass(frozen=True)
@@ -186,9 +190,7 @@ def _verified(bundle: bytes, manifest: Manifest, signer: ModelSigner, limits: Li
     try:
         verified = verify(bundle, signer.trust, at=datetime.now(UTC), limits=limits)
     except StepError as error:
-        raise ConfigError(
-            f"a signature made this way would be refused: {error.reason.message}"
-        ) from error
+        raise signer.refused(error) from error
     if verified.manifest != manifest:
         raise ConfigError("a signature made this way would not say what was signed")
     return verified.signer

@@ -93,6 +93,20 @@ class SigstoreInstance:
             name,
         )
 
+    @property
+    def trust(self) -> Trust:
+        """What signatures made with it must verify under."""
+        return Trust(sigstore={self.root.name: self.root})
+
+    def refused(self, error: StepError) -> SigningError:
+        """The error for a signature made with it that does not."""
+        # Without its advice, which is for those who got the file from somebody else.
+        fault = error.reason.message.rpartition("; ")[0]
+        return SigningError(
+            f"the services of the Sigstore instance {self.root.name!r} made no valid signature "
+            f"({fault}); {_CHECK_FILES}"
+        )
+
     @cached_property
     def services(self) -> SigningConfig:
         """The services that are to be used now, as the sigstore library picks them.
@@ -147,20 +161,21 @@ def sign_with_sigstore(
         SigningError: the token cannot be used; a service refuses, fails or is too slow; or what
             the services answered does not verify.
     """
+    data = make_signature(manifest, subject_name, instance, token)
+    try:
+        verify(data, instance.trust, at=datetime.now(UTC), limits=limits or Limits())
+    except StepError as error:
+        raise instance.refused(error) from error
+    return data
+
+
+def make_signature(
+    manifest: Manifest, subject_name: str, instance: SigstoreInstance, token: str
+) -> bytes:
+    """As `sign_with_sigstore`, for a caller who verifies what the services answered."""
     payload = payload_of(manifest, subject_name)
     bundle = json.loads(_sign(payload, instance, read_token(token)).to_json())
-    data = (json.dumps(bundle, indent=2) + "\n").encode("ascii")
-    trust = Trust(sigstore={instance.root.name: instance.root})
-    try:
-        verify(data, trust, at=datetime.now(UTC), limits=limits or Limits())
-    except StepError as error:
-        # Without its advice, which is for those who got the file from somebody else.
-        fault = error.reason.message.rpartition("; ")[0]
-        raise SigningError(
-            f"the services of the Sigstore instance {instance.root.name!r} made no valid signature "
-            f"({fault}); {_CHECK_FILES}"
-        ) from error
-    return data
+    return (json.dumps(bundle, indent=2) + "\n").encode("ascii")
 
 
 def _sign(payload: bytes, instance: SigstoreInstance, identity: IdentityToken) -> Bundle:

@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from oms_gate.errors import UsageError
-from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.signing.identity_tokens import ambient_token
 from oms_gate.signing.keys import load_certificates, load_private_key
@@ -40,10 +39,10 @@ def signing(options: Namespace) -> Iterator[Callable[[], None]]:
             shard_size=options.shard_size,
         )
 
-    def sign() -> None:
-        sign_model(model, signer, how)
+        def sign() -> None:
+            sign_model(model, signer, how)
 
-    yield sign
+        yield sign
 
 
 def _signer(options: Namespace) -> ModelSigner:
@@ -52,7 +51,7 @@ def _signer(options: Namespace) -> ModelSigner:
         if token is None:
             raise UsageError("--identity-token is missing, and there is none where this runs")
         shipped = SigstoreInstance.staging if options.use_staging else SigstoreInstance.public_good
-        return ModelSigner.by_sigstore(shipped(), lambda: token, Limits())
+        return ModelSigner.by_sigstore(shipped(), lambda: token)
     if options.private_key is None:
         raise UsageError("--private-key is missing")
     key = load_private_key(options.private_key, None)

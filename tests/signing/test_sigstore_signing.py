@@ -23,8 +23,11 @@ from oms_gate.oms.sign import payload_of
 from oms_gate.oms.statement import parse_statement
 from oms_gate.oms.trust import Trust
 from oms_gate.oms.verify import VerifiedSignature, verify
+from oms_gate.reference import Reference
 from oms_gate.signing import services
+from oms_gate.signing.model import ModelSigner, sign_model
 from oms_gate.signing.sigstore import SigstoreInstance, sign_with_sigstore
+from tests import models
 from tests.corpus import needs_corpus
 from tests.oms import forge
 from tests.oms.forge import encode
@@ -369,6 +372,18 @@ def test_services_of_another_instance_make_no_signature(
     assert why in said
     assert "); see that signing configuration and trusted root belong together" in said
     assert "the publisher's own bundle" not in said
+
+
+def test_a_model_is_not_given_what_does_not_verify(server: SigstoreServer, tmp_path: Path) -> None:
+    model = models.write(tmp_path / "model", models.FILES)
+    signer = ModelSigner.by_sigstore(instance(server), lambda: server.identity_token(SIGNER))
+    reference = Reference.parse(str(model))
+    assert sign_model(reference, signer).signer.identity == SIGNER
+    (model / "model.sig").unlink()
+    server.sigstore = dataclasses.replace(server.sigstore, authority=CertificateAuthority.make())
+    with pytest.raises(SigningError, match="made no valid signature"):
+        sign_model(reference, signer)
+    assert not (model / "model.sig").exists()
 
 
 def test_an_entry_for_another_signature_makes_no_signature(server: SigstoreServer) -> None:
