@@ -155,7 +155,8 @@ def test_json_says_what_was_signed(model: Path, key: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    assert said["signature"] == str(model / "model.sig")
+    assert said["model"] == f"file://{model}"
+    assert said["signature"] == f"file://{model}/model.sig"
     assert said["method"] == "key"
     assert said["identity"].startswith("sha256:")
     assert (said["hash_type"], said["serialization"], said["shard_size"]) == (
@@ -266,6 +267,26 @@ def test_a_key_in_the_model_would_be_published_with_it(model: Path, key: Path) -
     assert oms_gate("sign", model, "--key", key).returncode == 0
 
 
+def test_what_signs_does_not_give_way_to_the_signature(model: Path, key: Path) -> None:
+    """Not even where it is empty, as a file may be that is to be overwritten."""
+    weights = model / "config.json"
+    beside = weights.with_name("config.json.sig")
+    beside.touch(0o600)
+    uses: list[tuple[object, ...]] = [
+        ("--key", beside),
+        ("--key", key, "--passphrase-file", beside),
+        ("--key", key, "--certificate", beside),
+        ("--key", key, "--certificate", "other.pem", "--certificate-chain", beside),
+    ]
+    for use in uses:
+        for place in ((weights,), (model.parent, "--output", beside)):
+            refused = oms_gate("sign", *place, *use)
+            assert refused.returncode == 2
+            assert "would take its place" in refused.stderr
+    assert beside.read_bytes() == b""
+    assert oms_gate("sign", weights, "--key", key).returncode == 0
+
+
 def test_a_path_that_is_not_there_is_told(model: Path, key: Path) -> None:
     options = ("--key", key, "--ignore-path", "./README.md", "--ignore-path", "*.md")
     done = oms_gate("sign", model, *options)
@@ -298,7 +319,7 @@ def test_a_pull_request(hub: HubStandIn, key: Path) -> None:
     assert signed.returncode == 0, signed.stderr
     assert "/discussions/1" in signed.stdout
     denied = oms_gate("sign", "hf://org/model", *options)
-    assert denied.returncode == 3
+    assert denied.returncode == 2
     assert "HF_TOKEN" in denied.stderr
 
 

@@ -29,7 +29,7 @@ from oms_gate.signing.keys import (
     load_certificates,
     load_private_key,
 )
-from oms_gate.signing.model import ModelSigner, SignedModel, Signing, sign_model
+from oms_gate.signing.model import BESIDE, ModelSigner, SignedModel, Signing, sign_model
 from oms_gate.signing.timestamps import timestamper
 from oms_gate.verdict import printable
 
@@ -109,7 +109,7 @@ def run(
         stores=settings.stores,
         limits=settings.limits,
     )
-    _check_apart(options, model)
+    _check_apart(options, model, output)
     with _signer(options) as signer:
         if json or quiet:
             signed = sign_model(model, signer, signing)
@@ -124,16 +124,29 @@ def run(
     return 0
 
 
-def _check_apart(options: SignerOptions, model: Reference) -> None:
-    """A key in the model's folder would become part of the model, and be published with it."""
-    if model.scheme != "file":
-        return
-    root = Path(model.location).resolve()
+def _check_apart(options: SignerOptions, model: Reference, output: Path | None) -> None:
+    """What signs must not give way to the signature.
+
+    Nor may a key lie in the model's folder: it would be published as a part of the model.
+    """
+    root = Path(model.location).resolve() if model.is_local else None
     secrets = [path for path in (options.passphrase_file,) if path is not None]
     if options.key is not None and not _is_in_token(options.key):
         secrets.append(Path(options.key))
+    certificates = list(options.certificate_chain)
+    if options.certificate not in (None, IN_TOKEN):
+        certificates.append(Path(options.certificate))
+    place = output
+    if output is None and root is not None and root.is_file():
+        place = Path(model.with_suffix(BESIDE).location)
+    for path in [*secrets, *certificates]:
+        if place is not None and path.resolve() == place.resolve():
+            raise UsageError(
+                f"{path} is what is signed with, and the signature would take its place; name "
+                "another file with --output"
+            )
     for path in secrets:
-        if path.resolve().is_relative_to(root):
+        if root is not None and path.resolve().is_relative_to(root):
             raise UsageError(
                 f"{path} lies in the model that is to be signed, and would be published with it; "
                 "move it elsewhere"

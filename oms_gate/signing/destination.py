@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from oms_gate.errors import ConfigError, SignatureError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms import names
 from oms_gate.oms.bundle import parse_bundle
+from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, Written
 from oms_gate.stores.local_writing import write_below
-
-# Stands for what no signature can be.
-_TOO_LARGE = b"too large"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,12 @@ class Destination:
 
     @property
     def ignored(self) -> set[str]:
-        """What of the model is no part of it, since it is or will be its signature."""
+        """What of the model is no part of it, since it is or will be its signature.
+
+        Beside a single file nothing is part of it anyway.
+        """
+        if self.snapshot.single:
+            return set()
         below = self._below()
         return {self.name} if below is None else {self.name, below}
 
@@ -49,8 +54,13 @@ class Destination:
         self._check_name(self.name)
         if self.output is None:
             self.snapshot.check_write(self.name, pull_request=self.pull_request)
-            self._check_folder()
-            self._check_lost(self.name)
+            reference = self.snapshot.reference
+            if reference.is_local:
+                root = Path(reference.location)
+                _check_place((root.parent if self.snapshot.single else root) / self.name)
+            if self.name in self.snapshot.files:
+                content = self.snapshot.read(self.name, self.limits.bundle_bytes)
+                self._check_replaced(self.name, content)
             return
         if self.pull_request:
             raise UsageError("--output writes a local file, so there is no pull request to make")
@@ -70,19 +80,22 @@ class Destination:
             return self.snapshot.write(
                 self.name, bundle, message=self.message, pull_request=self.pull_request
             )
-        folder = self.output.absolute().parent.resolve()
+        output = self.output.absolute()
         try:
-            write_below(folder, self.output.name, bundle, lambda: None)
+            # Much may have come there since.
+            check = partial(self._check_output, output)
+            write_below(output.parent.resolve(), output.name, bundle, check)
         except OSError as error:
-            raise _unwritable(self.output, error.strerror) from error
-        return Written(str(self.output))
+            raise _unwritable(output, error.strerror) from error
+        return Written(Reference("file", str(output)).url)
 
     def _below(self) -> str | None:
         """The path of the local file in a local model, if it is in it."""
-        if self.output is None or self.snapshot.reference.scheme != "file" or self.snapshot.single:
+        reference = self.snapshot.reference
+        if self.output is None or not reference.is_local or self.snapshot.single:
             return None
         output = self.output.absolute().parent.resolve() / self.output.name
-        root = Path(self.snapshot.reference.location).resolve()
+        root = Path(reference.location).resolve()
         return output.relative_to(root).as_posix() if output.is_relative_to(root) else None
 
     def _check_name(self, name: str) -> None:
@@ -97,26 +110,8 @@ class Destination:
                 "name, or one that differs by letter case alone; give another name"
             )
 
-    def _check_folder(self) -> None:
-        reference = self.snapshot.reference
-        if reference.scheme == "file" and not self.snapshot.single:
-            folder = Path(reference.location, self.name).parent
-            if not os.access(folder, os.W_OK):
-                raise UsageError(
-                    f"the signature cannot be written to {folder}, which is not there or not yours "
-                    "to write; give another name, or a file elsewhere with --output"
-                )
-
-    def _check_lost(self, name: str) -> None:
-        if name in self.snapshot.files:
-            content = self.snapshot.read(name, self.limits.bundle_bytes)
-            self._check_replaced(name, _TOO_LARGE if content is None else content)
-
     def _check_output(self, output: Path) -> None:
-        folder = output.absolute().parent
-        if output.is_dir() or not os.access(folder, os.W_OK):
-            what = "is a folder" if output.is_dir() else "is in no folder that can be written"
-            raise UsageError(f"{str(output)!r} {what}; name a file for the signature")
+        _check_place(output)
         try:
             with output.open("rb") as stream:
                 content = stream.read(self.limits.bundle_bytes + 1)
@@ -126,17 +121,41 @@ class Destination:
             raise _unwritable(output, error.strerror) from error
         self._check_replaced(str(output), content)
 
-    def _check_replaced(self, name: str, content: bytes) -> None:
-        """Nothing but an earlier signature may give way: no model file, and no key."""
-        if not content:
-            return
+    def _check_replaced(self, name: str, content: bytes | None) -> None:
+        """Nothing but an earlier signature may give way: no model file, and no key.
+
+        content: None where it is too large for a signature.
+        """
+        if content is None or (content and not self._is_signature(content)):
+            raise UsageError(
+                f"{name} is there already and is no signature, so it is not overwritten; name "
+                "another file with --output, or remove it first"
+            )
+
+    def _is_signature(self, content: bytes) -> bool:
         try:
             parse_bundle(content, self.limits)
-        except SignatureError as error:
-            raise UsageError(
-                f"{name} is there already and is no signature, so it is not overwritten; give "
-                "another name, or remove it first"
-            ) from error
+        except SignatureError:
+            return False
+        return True
+
+
+def _check_place(place: Path) -> None:
+    """Find out beforehand whether a local file can be written, which is not done through a link."""
+    if not os.access(place.parent, os.W_OK | os.X_OK, effective_ids=True):
+        raise UsageError(
+            f"the signature cannot be written to {place.parent}, which is not there or not yours "
+            "to write; name a file elsewhere with --output"
+        )
+    try:
+        mode = place.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unwritable(place, error.strerror) from error
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a link, a pipe or a device"
+        raise UsageError(f"{place} is {what}; name another file for the signature with --output")
 
 
 def _unwritable(output: Path, fault: str | None) -> ConfigError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from oms_gate.errors import ConfigError, OmsGateError, StepError
+from oms_gate.errors import ConfigError, OmsGateError, StepError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.oms.certificate import check_own_chain
 from oms_gate.oms.digests import HashType
@@ -20,10 +21,11 @@ from oms_gate.oms.trust import CertificateRoot, KeyRoot, Trust
 from oms_gate.oms.verify import verify
 from oms_gate.reference import Reference
 from oms_gate.signing.destination import Destination
-from oms_gate.stores import StoreSettings, open_store
+from oms_gate.stores import Snapshot, StoreSettings, open_store
+from oms_gate.stores.local_writing import is_temporary
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.manifest import manifest_of
-from oms_gate.verdict import Signer
+from oms_gate.verdict import ReasonCode, Signer
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 # What a statement calls a model whose own name cannot be shown; it means nothing to verifiers.
 _NAMELESS = "model"
 _LOG = logging.getLogger(__name__)
+# What the name of a single file's signature has added.
+BESIDE = ".sig"
 
 
 def _would_be_refused(error: StepError) -> ConfigError:
@@ -147,26 +151,29 @@ def sign_model(
         UsageError: there is nothing to sign, or no way to write where the signature should go.
         ConfigError: the key or certificate cannot sign models, or the store cannot be opened.
         SigningError: a token or a service failed.
-        StepError: the store failed, or a verifier would refuse what was to be signed.
+        StepError: the store failed, something in the model should not be signed, or a verifier
+            would refuse what was to be signed.
     """
     signing = signing or Signing()
     limits = signing.limits
-    snapshot = open_store(reference, signing.stores, limits).snapshot(reference)
+    store = open_store(reference, signing.stores, limits)
+    snapshot = store.snapshot(reference, beside="" if signing.output else BESIDE)
     try:
         destination = Destination(
             snapshot=snapshot,
-            name=f"{next(iter(snapshot.files))}.sig" if snapshot.single else signing.signature,
+            name=next(iter(snapshot.files)) + BESIDE if snapshot.single else signing.signature,
             output=signing.output,
             message=signing.message,
             pull_request=signing.pull_request,
             limits=limits,
         )
         destination.check()
+        model = _to_sign(snapshot)
         for path in signing.ignore_paths:
-            if not any(f"{file}/".startswith(f"{path}/") for file in snapshot.files):
+            if not any(f"{file}/".startswith(f"{path}/") for file in model.files):
                 _LOG.warning("%s is to be left out, but there is no such path in the model", path)
         manifest = manifest_of(
-            snapshot,
+            model,
             ignore_paths={*signing.ignore_paths, *destination.ignored},
             hash_type=signing.hash_type,
             shard_size=signing.shard_size,
@@ -183,6 +190,25 @@ def sign_model(
         )
     finally:
         snapshot.close()
+
+
+def _to_sign(snapshot: Snapshot) -> Snapshot:
+    """What of a listing is the model.
+
+    Raises:
+        StoreError: something is in it that should not be signed.
+    """
+    if snapshot.single:
+        return replace(snapshot, files=dict(islice(snapshot.files.items(), 1)))
+    for path in snapshot.files:
+        if is_temporary(path):
+            raise StoreError(
+                ReasonCode.STORE_UNSAFE_FILE,
+                f"{path} is no part of the model: a signing that was interrupted left it; delete "
+                "it, then sign again",
+                path=path,
+            )
+    return snapshot
 
 
 def _verified(bundle: bytes, manifest: Manifest, signer: ModelSigner, limits: Limits) -> Signer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -16,6 +17,7 @@ from oms_gate.stores.snapshot import (
     Written,
     check_same,
     listed,
+    unsafe,
     unwritable,
 )
 from oms_gate.stores.store import (
@@ -42,11 +44,11 @@ class GenericStore:
         self._settings = settings
         self._limits = limits
 
-    def snapshot(self, reference: Reference) -> Snapshot:
+    def snapshot(self, reference: Reference, beside: str = "") -> Snapshot:
         """See `Store.snapshot`."""
         with translated(lambda error: _store_error(error, reference.url)):
-            fs, root, entries = within(
-                self._limits.listing_seconds, lambda: self._listed(reference)
+            fs, single, entries = within(
+                self._limits.listing_seconds, lambda: self._listed(reference, beside)
             )
         files = listed([file for _, file in entries], self._limits)
         names = {file.path: name for name, file in entries}
@@ -71,16 +73,14 @@ class GenericStore:
                     raise _changed(file.path)
                 _check_unchanged(fs, name, file)
 
-        single = list(names.values()) == [root]
-
         def write_file(name: str, content: bytes, *_: object) -> Written:
             url = f"{_folder(reference.name, single)}/{name}"
 
             def write() -> None:
                 # By the same instance: a file system's pins may mean nothing to another.
-                root, entries = self._list(fs, reference)
+                _, entries = self._list(fs, reference, beside)
                 check_same(files, listed([file for _, file in entries], self._limits))
-                _put(fs, f"{_folder(root, single)}/{name}", content, reference)
+                _put(fs, f"{_folder(_root(fs, reference), single)}/{name}", content, reference)
 
             with unanswered(name), translated(lambda error: _store_error(error, url, "written")):
                 within(self._limits.listing_seconds, write)
@@ -88,33 +88,37 @@ class GenericStore:
 
         return Snapshot(reference, files, single, read_range, write_file=write_file)
 
-    def _listed(self, reference: Reference) -> tuple[Any, str, list[tuple[str, StoredFile]]]:
+    def _listed(
+        self, reference: Reference, beside: str
+    ) -> tuple[Any, bool, list[tuple[str, StoredFile]]]:
         fs = self._open(reference.scheme)
-        return fs, *self._list(fs, reference)
+        return fs, *self._list(fs, reference, beside)
 
-    def _list(self, fs: Any, reference: Reference) -> tuple[str, list[tuple[str, StoredFile]]]:
-        """The model's name in the file system, and each file with its name in it."""
+    def _list(
+        self, fs: Any, reference: Reference, beside: str
+    ) -> tuple[bool, list[tuple[str, StoredFile]]]:
+        """Whether the model is one file, and each file with its name in the file system."""
         fs.invalidate_cache()
-        root = fs._strip_protocol(reference.name).rstrip("/")
+        root = _root(fs, reference)
+        neighbour = root + beside
         found = fs.find(root, detail=True)
         if not found:
             raise FileNotFoundError(root)
+        single = list(found) == [root]
+        if single:
+            with suppress(FileNotFoundError):
+                found[neighbour] = fs.info(neighbour)
         entries = []
         for name in islice(found, self._limits.files + 1):
-            path = root.rpartition("/")[2] if name == root else name.removeprefix(root + "/")
+            path = name.rpartition("/")[2] if single else name.removeprefix(root + "/")
             # The pin comes first: what is read from then on has this size, or another pin.
             version = str(fs.ukey(name))
             fs.invalidate_cache()
             details = fs.info(name)
-            if found[name]["type"] == details["type"] == "directory":
+            if not single and found[name]["type"] == details["type"] == "directory":
                 continue
             if details["type"] != "file" or found[name]["type"] != "file":
-                raise StoreError(
-                    ReasonCode.STORE_UNSAFE_FILE,
-                    f"{path} is not a regular file; a model is made of regular files, put the "
-                    "file itself there",
-                    path=path,
-                )
+                raise unsafe(path)
             size = details.get("size")
             if path == name != root or (size is not None and not _is_count(size)):
                 raise StoreError(
@@ -123,7 +127,7 @@ class GenericStore:
                     path=path,
                 )
             entries.append((name, StoredFile(path, size, version=version)))
-        return root, entries
+        return single, entries
 
     def _open(self, scheme: str) -> Any:
         import fsspec
@@ -141,6 +145,12 @@ class GenericStore:
             ) from error
         except (TypeError, ValueError) as error:
             raise unusable(scheme, error) from error
+
+
+def _root(fs: Any, reference: Reference) -> str:
+    """The model's name in the file system."""
+    root: str = fs._strip_protocol(reference.name).rstrip("/")
+    return root
 
 
 def _folder(name: str, single: bool) -> str:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-from oms_gate.errors import ConfigError, StoreError
+from oms_gate.errors import ConfigError, StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores.connections import PORTS, Body, origin
 from oms_gate.stores.http import Answer, HttpReader, RemoteFile
 from oms_gate.stores.hub_api import COMMIT, HubApi
 from oms_gate.stores.hub_writing import HubCommit
-from oms_gate.stores.snapshot import Snapshot, StoredFile, Written, listed, too_many
+from oms_gate.stores.snapshot import Snapshot, StoredFile, Written, listed, too_many, unsafe
 from oms_gate.stores.store import StoreSettings, unanswered, unusable, within
 from oms_gate.verdict import ReasonCode
 
@@ -56,7 +56,7 @@ class HubStore:
         self._limits = limits
         self._hosts = frozenset({parts.hostname, *settings.private_hosts})
 
-    def snapshot(self, reference: Reference) -> Snapshot:
+    def snapshot(self, reference: Reference, beside: str = "") -> Snapshot:
         """See `Store.snapshot`."""
         from huggingface_hub import constants
 
@@ -67,7 +67,7 @@ class HubStore:
             )
         reader = HttpReader(self._limits, self._hosts)
         api = HubApi(reference, self._endpoint, self._headers, reader)
-        listing = _Listing(api, self._limits)
+        listing = _Listing(api, self._limits, beside)
         commit, files, single = within(self._limits.listing_seconds, listing.read, reader.abort)
         root = reference.path.rpartition("/")[0] if single else reference.path
         prefix = root + "/" if root else ""
@@ -87,6 +87,11 @@ class HubStore:
             return reader.chunks(remote, start, end)
 
         def check_revision(pull_request: bool) -> None:
+            if not self._headers:
+                raise UsageError(
+                    "nothing is written to the Hub without a token: set HF_TOKEN or run hf auth "
+                    "login, with one that may write, or name a local file with --output"
+                )
             HubCommit(api, commit, "", b"", "", pull_request).branch()
 
         def write_file(name: str, content: bytes, message: str, pull_request: bool) -> Written:
@@ -115,25 +120,31 @@ class HubStore:
 
 @dataclass(frozen=True)
 class _Listing:
-    """One listing: its requests, and what is believed of their answers."""
+    """One listing: its requests, and what is believed of their answers.
+
+    beside: see `Store.snapshot`.
+    """
 
     api: HubApi
     limits: Limits
+    beside: str
 
     def read(self) -> tuple[str, list[StoredFile], bool]:
         """The commit, its files at or below the reference's path, and whether that is a file."""
         commit, path = self._commit(), self.api.reference.path
         if path:
-            form = Body(urlencode({"paths": path, "expand": "false"}).encode(), _FORM)
+            wanted = list(dict.fromkeys((path, path + self.beside)))
+            form = Body(urlencode({"paths": wanted, "expand": "false"}, doseq=True).encode(), _FORM)
             answer = self.api.ask(f"{self.api.url}/paths-info/{commit}", form)
-            found = self.api.content(answer, list)
-            if not found:
-                raise self.api.error(ReasonCode.STORE_NOT_FOUND, f"has no {path}")
-            name, file = self._entry(found[0])
-            if name != path or len(found) > 1:
+            found = [self._entry(entry) for entry in self.api.content(answer, list)]
+            entries = dict(found)
+            if len(entries) < len(found) or not entries.keys() <= set(wanted):
                 raise self.api.malformed(f"was asked for {path} and names others")
-            if file is not None:
-                return commit, [_moved(file, path.rpartition("/")[2])], True
+            if path not in entries:
+                raise self.api.error(ReasonCode.STORE_NOT_FOUND, f"has no {path}")
+            if entries[path] is not None:
+                files = [_single(name, entries[name]) for name in wanted if name in entries]
+                return commit, files, True
         return commit, self._tree(commit, path + "/" if path else ""), False
 
     def _commit(self) -> str:
@@ -209,6 +220,13 @@ class _Listing:
                     case {"oid": str(sha256)} if _SHA256.fullmatch(sha256):
                         return path, StoredFile(path, size, sha256=sha256, version=sha256)
         raise self.api.malformed("has an entry that is none of a file or folder")
+
+
+def _single(path: str, file: StoredFile | None) -> StoredFile:
+    name = path.rpartition("/")[2]
+    if file is None:
+        raise unsafe(name, "is a folder")
+    return _moved(file, name)
 
 
 def _moved(file: StoredFile, path: str) -> StoredFile:

@@ -24,6 +24,7 @@ from oms_gate.stores.snapshot import (
     check_same,
     listed,
     too_many,
+    unsafe,
 )
 from oms_gate.stores.store import too_late, within
 from oms_gate.verdict import ReasonCode
@@ -62,13 +63,13 @@ class LocalStore:
 
     limits: Limits
 
-    def snapshot(self, reference: Reference) -> Snapshot:
+    def snapshot(self, reference: Reference, beside: str = "") -> Snapshot:
         """See `Store.snapshot`."""
         named = Path(reference.location)
         root = _resolved(named)
         # The operator named this one file, so a link to it is as good as its target.
         single = root.is_file()
-        files, pins = self._listed(named, root, single)
+        files, pins = self._listed(named, root, single, named.name + beside)
 
         def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[memoryview]:
             return _read(file, pins[file.path], start, end)
@@ -77,24 +78,24 @@ class LocalStore:
             folder = _resolved(named.parent) if single else root
 
             def check() -> None:
-                check_same(files, self._listed(named, root, single)[0])
+                check_same(pins, self._listed(named, root, single, name)[1])
 
             try:
                 write_below(folder, name, content, check)
             except OSError as error:
                 raise _store_error(name, error, "written") from error
-            return Written(str(folder / name))
+            return Written(Reference("file", str(folder / name)).url)
 
         return Snapshot(reference, files, single, read_range, write_file=write_file)
 
     def _listed(
-        self, named: Path, root: Path, single: bool
+        self, named: Path, root: Path, single: bool, beside: str
     ) -> tuple[dict[str, StoredFile], dict[str, _Pin]]:
-        """The files by path, and how each is pinned."""
+        """The files by path, and how each is pinned; with a single one that of this name too."""
         abandoned = Event()
 
         def walk() -> list[tuple[StoredFile, _Pin]]:
-            entries = [(named.name, str(root))] if single else _walk(root, self.limits)
+            entries = _single(named, root, beside) if single else _walk(root, self.limits)
             found = []
             for path, target in entries:
                 if abandoned.is_set():
@@ -138,8 +139,16 @@ def _described(path: str, target: str) -> tuple[StoredFile, _Pin]:
     except OSError as error:
         raise _store_error(path, error) from error
     if not stat.S_ISREG(status.st_mode):
-        raise _unsafe(path, "is not a regular file")
+        raise unsafe(path)
     return StoredFile(path, status.st_size, version=_identity(status)), _Pin.of(target, status)
+
+
+def _single(named: Path, root: Path, beside: str) -> Iterator[tuple[str, str]]:
+    """One file, and the one beside it of this name if there is one: as `_walk`."""
+    yield named.name, str(root)
+    neighbour = named.parent / beside
+    if beside != named.name and os.path.lexists(neighbour):
+        yield beside, str(neighbour)
 
 
 def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, str]]:
@@ -159,7 +168,7 @@ def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, str]]:
                 if entry.is_symlink():
                     target = os.path.realpath(entry.path)
                     if not any(Path(target).is_relative_to(place) for place in blobs):
-                        raise _unsafe(path, f"is a symbolic link to {target}")
+                        raise unsafe(path, f"is a symbolic link to {target}")
                     yield path, target
                 elif entry.is_dir(follow_symlinks=False):
                     pending.append(path)
@@ -212,14 +221,6 @@ def _changed(path: str) -> StoreError:
         ReasonCode.STORE_CHANGED,
         f"{path} was changed or replaced after it was listed; try again when nothing writes to "
         "the model",
-        path=path,
-    )
-
-
-def _unsafe(path: str, what: str) -> StoreError:
-    return StoreError(
-        ReasonCode.STORE_UNSAFE_FILE,
-        f"{path} {what}; a model is made of regular files, put the file itself there",
         path=path,
     )
 

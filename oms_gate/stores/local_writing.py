@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import secrets
 import stat
 import time
@@ -20,6 +21,7 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOCK_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 _MODE = 0o644  # less what the umask takes away
+_TEMPORARY = re.compile(r"(?:.*/)?\.oms-gate-[0-9a-f]{16}")
 
 
 def write_below(root: Path, name: str, content: bytes, check: Callable[[], None]) -> None:
@@ -40,6 +42,11 @@ def write_below(root: Path, name: str, content: bytes, check: Callable[[], None]
             if not _is_free(folder, base):
                 raise _in_the_way(name)
             _replace(folder, base, content)
+
+
+def is_temporary(path: str) -> bool:
+    """Whether a file has the name of one that is about to be written, or never came to be."""
+    return _TEMPORARY.fullmatch(path) is not None
 
 
 def _lock(folder: int, path: str) -> None:

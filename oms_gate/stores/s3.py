@@ -11,7 +11,7 @@ from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores.http import HttpReader, RemoteFile
-from oms_gate.stores.s3_writing import etag_of, put
+from oms_gate.stores.s3_writing import put
 from oms_gate.stores.snapshot import (
     Snapshot,
     StoredFile,
@@ -61,10 +61,10 @@ class S3Store:
         self._limits = limits
         self._private_hosts = settings.private_hosts
 
-    def snapshot(self, reference: Reference) -> Snapshot:
+    def snapshot(self, reference: Reference, beside: str = "") -> Snapshot:
         """See `Store.snapshot`."""
         with translated(lambda error: _store_error(error, reference.url)):
-            heads, single, example = self._run(self._list(reference.location))
+            heads, single, example = self._run(self._list(reference.location, beside))
         # The bucket's own address may be private: the operator configured it.
         reader = HttpReader(
             self._limits, frozenset({urlsplit(example).hostname or "", *self._private_hosts})
@@ -86,11 +86,9 @@ class S3Store:
                 yield from reader.chunks(remote, start, end)
 
         async def write(name: str, content: bytes) -> None:
-            heads, single, _ = await self._list(reference.location)
+            heads, _, _ = await self._list(reference.location, beside)
             check_same(files, listed((_described(*head, prefix) for head in heads), self._limits))
-            etag: str | None = dict(heads).get(prefix + name, {}).get("ETag")
-            if single:  # Its listing does not say what is beside it.
-                etag = await etag_of(self._fs, prefix + name)
+            etag = dict(heads).get(prefix + name, {}).get("ETag")
             await put(self._fs, prefix + name, content, etag)
 
         def write_file(name: str, content: bytes, *_: object) -> Written:
@@ -118,7 +116,7 @@ class S3Store:
             raise too_late(seconds) from None
         return result
 
-    async def _list(self, location: str) -> tuple[_Heads, bool, str]:
+    async def _list(self, location: str, beside: str) -> tuple[_Heads, bool, str]:
         """What the store says of each object, whether it is just one, and the URL of the first."""
         from botocore import exceptions
 
@@ -137,7 +135,9 @@ class S3Store:
         keys = await self._keys(bucket, prefix + "/" if prefix else "")
         single = not keys and bool(prefix)
         if single:
-            keys = [prefix]
+            neighbour = prefix + beside
+            there = beside and neighbour in await self._keys(bucket, neighbour)
+            keys = [prefix, neighbour] if there else [prefix]
         if not keys:
             raise FileNotFoundError(location)
         places = asyncio.Semaphore(_HEADS_AT_ONCE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from oms_gate.errors import StoreError
@@ -49,16 +48,6 @@ async def put(fs: Any, name: str, content: bytes, etag: str | None) -> None:
             "again when nothing else writes to the model",
             path=name,
         ) from error
-
-
-async def etag_of(fs: Any, name: str) -> str | None:
-    """The entity tag of an object, or None where there is none."""
-    bucket, _, key = name.partition("/")
-    try:
-        head: Mapping[str, str] = await fs._call_s3("head_object", Bucket=bucket, Key=key)
-    except FileNotFoundError:
-        return None
-    return head["ETag"]
 
 
 async def _is_there(fs: Any, bucket: str, key: str, content: bytes) -> bool:

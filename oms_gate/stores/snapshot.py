@@ -37,7 +37,7 @@ class StoredFile:
 class Written:
     """Where a file was written.
 
-    url: of the file; on the Hub, at the commit that brought it.
+    url: of the file, as `Reference.parse` reads it; on the Hub, at the commit that brought it.
     pull_request: the page of the pull request that proposes it, or None.
     """
 
@@ -55,7 +55,8 @@ class Snapshot:
     """A pinned listing of one model.
 
     reference: with the revision that was resolved.
-    files: by path; a single-file model has one, under its base name.
+    files: by path; a single-file model has one, under its base name, and after it the one beside it
+        that was asked for.
     single: whether the reference names one file rather than a folder.
     revision: the store's own (a commit), or a digest over paths and versions.
     abort: ends every transfer under way; its reader gets an error at once.
@@ -136,7 +137,8 @@ class Snapshot:
         The file is there as a whole or not at all, and takes the place of the listed one of its
         name. This listing does not change.
 
-        name: relative to the model's root, POSIX; a single file's neighbours have their base name.
+        name: relative to the model's root, POSIX; beside a single file, the base name of what
+            was asked for when it was listed.
         message: what the Hub's history says of it; its first line is the title.
         pull_request: propose it on the Hub, rather than commit it to the branch.
 
@@ -169,8 +171,10 @@ class Snapshot:
         return self.write_file
 
 
-def check_same(before: Mapping[str, StoredFile], now: Mapping[str, StoredFile]) -> None:
+def check_same(before: Mapping[str, object], now: Mapping[str, object]) -> None:
     """Compare the listing that was hashed with the one that is about to be written to.
+
+    before, now: by path, what tells whether a file is still the same.
 
     Raises:
         StoreError: a file was added, removed or changed.
@@ -220,6 +224,15 @@ def listed(files: Iterable[StoredFile], limits: Limits) -> dict[str, StoredFile]
         if len(listing) > limits.files:
             raise too_many(limits)
     return listing
+
+
+def unsafe(path: str, what: str = "is not a regular file") -> StoreError:
+    """The error for what is listed and is no file that would be the same elsewhere."""
+    return StoreError(
+        ReasonCode.STORE_UNSAFE_FILE,
+        f"{path} {what}; a model is made of regular files, put the file itself there or remove it",
+        path=path,
+    )
 
 
 def too_many(limits: Limits) -> StoreError:

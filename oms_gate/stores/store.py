@@ -51,8 +51,11 @@ class StoreSettings(BaseModel):
 class Store(Protocol):
     """A place where models live."""
 
-    def snapshot(self, reference: Reference) -> Snapshot:
+    def snapshot(self, reference: Reference, beside: str = "") -> Snapshot:
         """Pin the model's revision and list its files.
+
+        beside: list with a single file the one, if it is there, whose name has this added: what
+            is to be written there must be known.
 
         Raises:
             StoreError: no such model or revision, no permission, or no usable answer.

@@ -31,8 +31,8 @@ class WebStore:
         self._limits = limits
         self._private_hosts = settings.private_hosts
 
-    def snapshot(self, reference: Reference) -> Snapshot:
-        """See `Store.snapshot`."""
+    def snapshot(self, reference: Reference, beside: str = "") -> Snapshot:  # noqa: ARG002
+        """See `Store.snapshot`. Nothing is written here, so nothing need be known beside a file."""
         base = f"{reference.scheme}://{quote(reference.location, safe='/:')}"
         host = urlsplit(base).hostname or ""
         reader = HttpReader(self._limits, frozenset({host, *self._private_hosts}))

@@ -41,11 +41,17 @@ def _in(path: str, *tests: str) -> _Place:
 
 _statement = _in("oms/statement.py", "oms/test_statement.py")
 _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
-_destination = _in("signing/destination.py", "signing/test_sign_model.py")
+_destination = _in("signing/destination.py", "signing/test_destination.py")
+_cli_sign = _in(
+    "cli/sign.py", "test_cli_sign.py::test_what_signs_does_not_give_way_to_the_signature"
+)
+_reference = _in("reference.py", "test_reference.py")
 _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
 _writing = _in("stores/local_writing.py", "stores/test_local_writing.py")
 _local = _in("stores/local.py", "stores/test_local_store.py")
+_generic = _in("stores/generic.py", "stores/test_other_writing.py")
+_hub = _in("stores/hub.py", "stores/test_hub_listing.py")
 _manifest = _in("oms/manifest.py", "oms/test_manifest.py")
 _names = _in("oms/names.py", "oms/test_resource_names.py")
 _json = _in("oms/strict_json.py", "oms/test_strict_json.py")
@@ -437,17 +443,41 @@ MUTANTS: tuple[Mutant, ...] = (
     _old_format("the old format with any hashing", "!= _HASHING:", "== '':"),
     _old_format("the old format with any predicate", ")) != expected:", ")) is None:"),
     # -- Signing
-    _destination("files that are no signatures", "if not content:", "if True:"),
+    _destination("files that are no signatures", "not self._is_signature(content)", "False"),
+    _destination("files too large for signatures", "content is None or", ""),
+    _destination("what came to the place meanwhile", "bundle, check)", "bundle, lambda: None)"),
+    _destination("links for signatures", "if not stat.S_ISREG(mode):", "if stat.S_ISDIR(mode):"),
+    _destination("folders of others", "if not os.access(", "if False and not os.access("),
+    _destination("folders of others, beside the model", "if reference.is_local:", "if False:"),
     _destination(
         "names of the model's own", "if name in (names.clash([*files, name]) or ()):", "if False:"
     ),
     _destination("unsafe names of signatures", "if flaw := names.flaw(name):", "if False:"),
+    _signing(
+        "what is beside a single file",
+        'beside="" if signing.output else BESIDE',
+        'beside=""',
+        "stores/test_signed_in_place_writing.py::test_beside_a_file_only_a_signature_gives_way",
+    ),
+    _signing("what an interrupted signing left", "if is_temporary(path):", "if False:"),
+    _signing(
+        "signatures that do not verify",
+        "raise signer.refused(error) from error",
+        "return None  # type: ignore",
+        "signing/test_sigstore_signing.py::test_a_model_is_not_given_what_does_not_verify",
+    ),
     _signing("signatures over something else", "if verified.manifest != manifest:", "if False:"),
     _signing(
         "certificates that verifiers refuse",
         "check_own_chain(chain, at=datetime.now(UTC))",
         "pass",
         "signing/test_sign_model.py::test_a_certificate_that_verifiers_refuse_signs_nothing",
+    ),
+    _certificate(
+        "certificates out of order",
+        "in pairwise(chain):",
+        "in ():",
+        "signing/test_sign_model.py::test_the_certificate_that_is_out_of_order_is_named",
     ),
     _manifest_of("too many entries", "if count > limits.resources:", "if False:"),
     _manifest_of("a signature too large", "if size > limits.bundle_bytes:", "if False:"),
@@ -460,6 +490,35 @@ MUTANTS: tuple[Mutant, ...] = (
     _manifest_of("shards of nothing", "if not size:", "if size is None:"),
     _writing("a lock of no end", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH"),
     _writing("links in the way", "if not _is_free(folder, base):", "if False:"),
+    _local(
+        "times set back before writing",
+        "check_same(pins, self._listed(named, root, single, name)[1])",
+        "check_same(files, self._listed(named, root, single, name)[0])",
+        "stores/test_local_writing.py",
+    ),
+    _local(
+        "what came beside a single file",
+        "single, name)[1]",
+        "single, named.name)[1]",
+        "stores/test_local_writing.py",
+    ),
+    _generic("what is beside a single file elsewhere", "if single:\n", "if False:\n"),
+    _hub(
+        "a folder beside a single file of the Hub",
+        "if file is None:\n        raise",
+        "if False:\n        raise",
+        "stores/test_hub_listing.py::test_a_file_is_listed_with_the_one_beside_it",
+    ),
+    _hub(
+        "no token to write with",
+        "if not self._headers:",
+        "if False:",
+        "signing/test_destination.py::test_without_a_token_nothing_is_read_from_the_hub",
+    ),
+    _reference("local by another name", 'if scheme in ("file", "local"):', 'if scheme == "file":'),
+    _cli_sign(
+        "what signs gives way to the signature", "path.resolve() == place.resolve()", "False"
+    ),
     _local("times set back", "if _Pin.of(self.target, os.fstat(descriptor)) != self:", "if False:"),
     # -- The flow
     _coverage("files that nobody signed", "unsigned.append(file)", "pass"),

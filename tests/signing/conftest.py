@@ -1,12 +1,15 @@
-"""Fixtures for those who sign with the help of services."""
+"""Fixtures for those who sign: a model, a key, and services that help."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from oms_gate.signing import services
+from tests import models
+from tests.signing.signed import KEY
 from tests.sigstore.server import SigstoreServer
 
 
@@ -21,3 +24,15 @@ def server() -> Iterator[SigstoreServer]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No service is waited for longer than a moment."""
     monkeypatch.setattr(services, "SERVICE_SECONDS", 0.4)
+
+
+@pytest.fixture
+def public_key(tmp_path: Path) -> Path:
+    path = tmp_path / "key.pub"
+    path.write_bytes(models.public_pem(KEY))
+    return path
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return models.write(tmp_path / "model", models.FILES)

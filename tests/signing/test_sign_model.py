@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,66 +13,24 @@ import pytest
 from cryptography import x509
 from huggingface_hub import HfApi
 
-from oms_gate.config import GateConfig
 from oms_gate.errors import ConfigError, SignatureError, StoreError, UsageError
-from oms_gate.gate import Gate
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HASH_TYPES, HashType
 from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.oms.sign import sign_with_key
 from oms_gate.oms.trust import Trust
-from oms_gate.reference import Reference
-from oms_gate.signing.model import ModelSigner, SignedModel, Signing, sign_model
+from oms_gate.signing.model import ModelSigner
 from oms_gate.stores import StoreSettings
-from oms_gate.verdict import ReasonCode, Verdict
+from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.oms import forge
 from tests.oms.schemas import assert_schema_valid
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
+from tests.signing.signed import KEY, SIGNER, checked, sign
 
-KEY = models.new_key()
-SIGNER = ModelSigner.by_key(KEY)
 NOW = datetime.now(UTC)
 DAYS = timedelta(days=1)
-
-
-def sign(reference: object, signer: ModelSigner = SIGNER, **settings: Any) -> SignedModel:
-    return sign_model(Reference.parse(str(reference)), signer, Signing(**settings))
-
-
-@pytest.fixture
-def public_key(tmp_path: Path) -> Path:
-    path = tmp_path / "key.pub"
-    path.write_bytes(models.public_pem(KEY))
-    return path
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return models.write(tmp_path / "model", models.FILES)
-
-
-def checked(
-    reference: object, public_key: Path, stores: StoreSettings | None = None, **settings: Any
-) -> Verdict:
-    publisher = {
-        "name": "any",
-        "models": [f"{Reference.parse(str(reference)).scheme}://**"],
-        "signers": [{"method": "key", "key": "signer"}],
-    }
-    if publisher["models"] == ["file://**"]:
-        publisher["models"] = ["/**"]
-    config = GateConfig.model_validate(
-        {
-            "trust": {"public_good": False, "keys": {"signer": public_key}},
-            "publishers": [publisher],
-            "stores": stores or StoreSettings(),
-            **settings,
-        }
-    )
-    with Gate.from_config(config) as gate:
-        return gate.check(str(reference))
 
 
 @pytest.mark.parametrize("hash_type", HASH_TYPES)
@@ -80,7 +39,7 @@ def test_a_folder(
     model: Path, public_key: Path, hash_type: HashType, shard_size: int | None
 ) -> None:
     signed = sign(model, hash_type=hash_type, shard_size=shard_size)
-    assert signed.url == str(model / "model.sig")
+    assert signed.url == f"file://{model}/model.sig"
     assert signed.bytes == sum(map(len, models.FILES.values()))
     assert signed.manifest.hash_type == hash_type
     assert signed.manifest.shard_size == shard_size
@@ -107,7 +66,7 @@ def test_a_second_signature_takes_the_place_of_the_first(model: Path, public_key
 def test_a_single_file(model: Path, public_key: Path) -> None:
     weights = model / "model.safetensors"
     signed = sign(weights)
-    assert signed.url == f"{weights}.sig"
+    assert signed.url == f"file://{weights}.sig"
     assert list(signed.manifest.files) == ["model.safetensors"]
     assert checked(weights, public_key).admitted
     weights.write_bytes(b"other")
@@ -136,12 +95,30 @@ def test_paths_that_are_none_of_the_model_are_refused(model: Path, path: str) ->
     assert not (model / "model.sig").exists()
 
 
+def test_a_single_file_of_any_name(model: Path, public_key: Path) -> None:
+    """What is beside it is not left out of it, so there is nothing to state."""
+    weights = (model / "model.safetensors").rename(model / "[1].gguf")
+    for _ in range(2):
+        assert "[1].gguf.sig" not in sign(weights).manifest.ignore_paths
+        assert checked(weights, public_key).admitted
+
+
 def test_nothing_is_not_signed(tmp_path: Path) -> None:
     folder = models.write(tmp_path / "empty", {".git/HEAD": b"", "model.sig": b""})
     with pytest.raises(UsageError, match="no file to sign"):
         sign(folder)
     models.write(folder, {"a": b""})
     sign(folder)
+
+
+@pytest.mark.parametrize("path", [".oms-gate-", "sub/.oms-gate-"])
+def test_what_an_interrupted_signing_left_is_not_signed(model: Path, path: str) -> None:
+    models.write(model, {path + "0123456789abcdef": b"half a signa", path + "notes.txt": b""})
+    with pytest.raises(StoreError, match=f"{path}0123456789abcdef .* delete it") as caught:
+        sign(model)
+    assert caught.value.reason.code is ReasonCode.STORE_UNSAFE_FILE
+    (model / f"{path}0123456789abcdef").unlink()
+    sign(model)
 
 
 def test_a_link_is_not_signed(model: Path) -> None:
@@ -169,48 +146,22 @@ def test_shards_cannot_cover_an_empty_file(model: Path, public_key: Path) -> Non
     sign(model, shard_size=10, ignore_paths=["__init__.py"])
 
 
-def test_the_signature_can_go_elsewhere(model: Path, public_key: Path, tmp_path: Path) -> None:
-    for output in (tmp_path / "elsewhere.sig", model / "other.sig", model / "other.sig"):
-        signed = sign(model, output=output)
-        assert signed.url == str(output)
-        assert "other.sig" not in signed.manifest.files
-        assert checked(model, public_key, signature=str(output)).admitted
-    assert not (model / "model.sig").exists()
-
-
-def test_nothing_but_a_signature_is_overwritten(model: Path, tmp_path: Path) -> None:
-    before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
-    key = tmp_path / "private.key"
-    key.write_bytes(b"secret")
-    for name in ("config.json", "README.md", "Config.json", "config.json/model.sig"):
-        with pytest.raises(UsageError):
-            sign(model, signature=name)
-    for output in (key, model / "config.json", model, tmp_path / "absent" / "model.sig"):
-        with pytest.raises(UsageError):
-            sign(model, output=output)
-    models.write(model, {"sub/a": b""})
-    with pytest.raises(UsageError, match="has a folder or a file of that name"):
-        sign(model, signature="sub")
-    for name in ("../x.sig", "/x.sig", "", "."):
-        with pytest.raises(UsageError, match="the name of the signature"):
-            sign(model, signature=name)
-    assert key.read_bytes() == b"secret"
-    assert {path: path.read_bytes() for path in before} == before
-    assert sorted(path.name for path in model.rglob("*.sig")) == []
-    # What is empty, such as a temporary file, holds nothing that could be lost.
-    (tmp_path / "empty").touch()
-    sign(model, output=tmp_path / "empty")
-
-
 def test_what_cannot_be_written_is_refused_before_anything_is_hashed(model: Path) -> None:
     def read_nothing(*_: object) -> bytes:
         raise AssertionError("it was hashed and signed")
 
     never = ModelSigner(read_nothing, SIGNER.trust)
+    sign(model, output=model.parent / "earlier.sig")
+    (model.parent / "link").symlink_to("earlier.sig")
+    os.mkfifo(model.parent / "pipe")
     refusals: tuple[tuple[str, dict[str, Any]], ...] = (
         ("is no signature", {"signature": "config.json"}),
         ("not on the Hub", {"pull_request": True}),
-        ("in no folder", {"output": model / "absent" / "x.sig"}),
+        ("not there or not yours", {"output": model / "absent" / "x.sig"}),
+        ("not there or not yours", {"signature": "absent/x.sig"}),
+        ("is a folder", {"output": model.parent}),
+        ("is a link", {"output": model.parent / "link"}),
+        ("a pipe", {"output": model.parent / "pipe"}),
         ("no pull request", {"output": model.parent / "x.sig", "pull_request": True}),
         ("is absolute", {"ignore_paths": ["/x"]}),
         (r"limits\.resources", {"shard_size": 1, "limits": Limits(resources=10)}),

@@ -220,6 +220,31 @@ def test_a_file_that_was_asked_for_is_that_file(hub: HubStandIn, commit: str) ->
     assert refused(hub, "hf://org/model/a.json") is ReasonCode.STORE_PROTOCOL
 
 
+def test_a_file_is_listed_with_the_one_beside_it(hub: HubStandIn) -> None:
+    files = {"sub/a.gguf": b"1", "sub/a.gguf.sig": b"2", "b": b"3", "b.sig/c": b"4", "d": b"5"}
+    hub.create("org/model", files=files)
+
+    def listed(path: str) -> list[str]:
+        reference = Reference.parse(f"hf://org/model/{path}")
+        store = HubStore(StoreSettings(options={"hf": {"endpoint": hub.endpoint}}), Limits())
+        listing = store.snapshot(reference, ".sig")
+        return [f"{name} {listing.read(name, 10)!r}" for name in listing.files]
+
+    assert listed("sub/a.gguf") == ["a.gguf b'1'", "a.gguf.sig b'2'"]
+    assert listed("d") == ["d b'5'"]
+    assert listed("sub") == ["a.gguf b'1'", "a.gguf.sig b'2'"]
+    with pytest.raises(StoreError) as caught:
+        listed("b")
+    assert caught.value.reason.code is ReasonCode.STORE_UNSAFE_FILE
+    # In whatever order the answer has them.
+    hub.inject(faults.EditJson(lambda found: found[::-1]), "*/paths-info/*")
+    assert listed("sub/a.gguf") == ["a.gguf b'1'", "a.gguf.sig b'2'"]
+    hub.inject(faults.EditJson(lambda found: found[:1] * 2), "*/paths-info/*")
+    with pytest.raises(StoreError) as caught:
+        listed("sub/a.gguf")
+    assert caught.value.reason.code is ReasonCode.STORE_PROTOCOL
+
+
 def test_a_passing_failure_of_a_listing_is_survived(hub: HubStandIn, commit: str) -> None:
     hub.inject(faults.Status(503), TREE, times=1)
     assert snapshot(hub, retries=1).revision == commit

@@ -23,8 +23,8 @@ from tests.stores.test_local_store import as_nobody
 from tests.stores.writing import refused, write
 
 
-def snapshot(path: Path) -> Snapshot:
-    return LocalStore(Limits()).snapshot(Reference.parse(str(path)))
+def snapshot(path: Path, beside: str = "") -> Snapshot:
+    return LocalStore(Limits()).snapshot(Reference.parse(str(path)), beside)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_new_file_and_one_in_its_place(folder: Path) -> None:
     before = contents(folder)
     listing = snapshot(folder)
     written = write(listing, b"first")
-    assert written == Written(str(folder / "model.sig"))
+    assert written == Written(f"file://{folder}/model.sig")
     assert contents(folder) == before | {"model.sig": b"first"}
     assert "model.sig" not in listing.files
     write(snapshot(folder), b"2nd")
@@ -62,12 +62,27 @@ def test_who_may_read_it(folder: Path, umask: int, mode: int) -> None:
 
 
 def test_beside_a_single_file(folder: Path) -> None:
-    """As often as wanted: the listing says nothing of what is beside it."""
-    listing = snapshot(folder / "sub" / "a.gguf")
     for content in (b"first", b"second"):
+        listing = snapshot(folder / "sub" / "a.gguf", ".sig")
+        assert list(listing.files)[1:] == (["a.gguf.sig"] if content == b"second" else [])
         written = write(listing, content, "a.gguf.sig")
-        assert written.url == str(folder / "sub" / "a.gguf.sig")
+        assert written.url == f"file://{folder}/sub/a.gguf.sig"
         assert contents(folder)["sub/a.gguf.sig"] == content
+
+
+@pytest.mark.parametrize("beside", ["", ".sig"])
+@pytest.mark.parametrize("earlier", [None, b"earlier"])
+def test_what_comes_beside_a_single_file_in_between(
+    folder: Path, beside: str, earlier: bytes | None
+) -> None:
+    """Or was there, and nobody has looked at it."""
+    neighbour = folder / "sub" / "a.gguf.sig"
+    if earlier is not None:
+        neighbour.write_bytes(earlier)
+    listing = snapshot(folder / "sub" / "a.gguf", beside)
+    neighbour.write_bytes(b"another")
+    refused(listing, ReasonCode.STORE_CHANGED, "a.gguf.sig")
+    assert neighbour.read_bytes() == b"another"
 
 
 def test_beside_the_link_that_names_a_single_file(folder: Path) -> None:
@@ -80,7 +95,7 @@ def test_beside_the_link_that_names_a_single_file(folder: Path) -> None:
 def test_a_link_to_the_model_itself_is_followed(folder: Path) -> None:
     (folder.parent / "current").symlink_to("model")
     written = write(snapshot(folder.parent / "current"))
-    assert Path(written.url).samefile(folder / "model.sig")
+    assert Path(Reference.parse(written.url).location).samefile(folder / "model.sig")
 
 
 def _link_in_place(folder: Path, outside: Path) -> None:
@@ -134,6 +149,16 @@ def test_no_folder_on_the_way_is_a_link(tmp_path: Path, name: str) -> None:
     assert contents(repository / "blobs") == {"etag": b"{}", "sub/etag": b"{}"}
 
 
+def test_a_link_of_the_cache_is_no_signature_to_replace(tmp_path: Path) -> None:
+    repository = tmp_path / "hub" / "models--org--name"
+    folder = models.write(repository / "snapshots" / "0", {"a.json": b"{}"})
+    models.write(repository / "blobs", {"etag": b"signature"})
+    (folder / "model.sig").symlink_to("../../blobs/etag")
+    refused(snapshot(folder), ReasonCode.STORE_UNSAFE_FILE)
+    assert contents(repository / "blobs") == {"etag": b"signature"}
+    assert (folder / "model.sig").is_symlink()
+
+
 def test_a_folder_that_became_a_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
     """A single file's neighbours are not listed, so nothing but the way to it says so."""
     outside = models.write(tmp_path / "outside", {"deep/file": b"1"})
@@ -165,6 +190,13 @@ def _weights_changed(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"other")
 
 
+def _weights_changed_secretly(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    before = weights.stat()
+    weights.write_bytes(bytes(before.st_size))
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def _file_added(folder: Path) -> None:
     (folder / "sub" / "code.py").write_bytes(b"")
 
@@ -184,7 +216,14 @@ def _folder_replaced(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [_weights_changed, _file_added, _file_removed, _signed_by_another, _folder_replaced],
+    [
+        _weights_changed,
+        _weights_changed_secretly,
+        _file_added,
+        _file_removed,
+        _signed_by_another,
+        _folder_replaced,
+    ],
 )
 def test_a_model_that_changed_since_is_left_alone(
     folder: Path, change: Callable[[Path], None]

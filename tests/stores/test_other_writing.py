@@ -14,7 +14,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from oms_gate.errors import UsageError
+from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings, Written, open_store
@@ -25,10 +25,10 @@ FILES = {"config.json": b"{}", "sub/a.gguf": b"weights"}
 LIMITS = Limits(read_seconds=1, connect_seconds=1, retries=0)
 
 
-def snapshot(url: str, limits: Limits = LIMITS, **options: object) -> Snapshot:
+def snapshot(url: str, limits: Limits = LIMITS, beside: str = "", **options: object) -> Snapshot:
     reference = Reference.parse(url)
     settings = StoreSettings(options={reference.scheme: options})
-    return open_store(reference, settings, limits).snapshot(reference)
+    return open_store(reference, settings, limits).snapshot(reference, beside)
 
 
 @pytest.fixture
@@ -53,9 +53,20 @@ def test_a_new_file_and_one_in_its_place(memory: MemoryFileSystem) -> None:
 
 def test_beside_a_single_file(memory: MemoryFileSystem) -> None:
     for content in (b"first", b"second"):
-        listing = snapshot("memory://m/sub/a.gguf")
+        listing = snapshot("memory://m/sub/a.gguf", beside=".sig")
+        assert listing.single
+        assert list(listing.files)[1:] == (["a.gguf.sig"] if content == b"second" else [])
         assert write(listing, content, "a.gguf.sig").url == "memory://m/sub/a.gguf.sig"
         assert memory.cat("/m/sub/a.gguf.sig") == content
+        refused(listing, ReasonCode.STORE_CHANGED, "a.gguf.sig")
+
+
+def test_a_folder_beside_a_single_file(memory: MemoryFileSystem) -> None:
+    memory.makedirs("/m/sub/a.gguf.sig")
+    assert snapshot("memory://m/sub/a.gguf").single
+    with pytest.raises(StoreError) as caught:
+        snapshot("memory://m/sub/a.gguf", beside=".sig")
+    assert caught.value.reason.code is ReasonCode.STORE_UNSAFE_FILE
 
 
 @pytest.mark.parametrize("path", ["config.json", "code.py", "model.sig"])

@@ -23,10 +23,15 @@ LIMITS = Limits(read_seconds=1, connect_seconds=1, retries=1)
 
 
 def snapshot(
-    s3: SeaweedFS, place: str, user: User | None = None, *, limits: Limits = LIMITS
+    s3: SeaweedFS,
+    place: str,
+    user: User | None = None,
+    *,
+    limits: Limits = LIMITS,
+    beside: str = ".sig",
 ) -> Snapshot:
     settings = StoreSettings(options={"s3": s3.storage_options(user)})
-    return S3Store(settings, limits).snapshot(Reference.parse(f"s3://{place}"))
+    return S3Store(settings, limits).snapshot(Reference.parse(f"s3://{place}"), beside)
 
 
 def content(s3: SeaweedFS, bucket: str, key: str) -> bytes:
@@ -84,14 +89,30 @@ def test_into_a_whole_bucket(s3: SeaweedFS, bucket: str) -> None:
 
 
 def test_beside_a_single_object(s3: SeaweedFS, bucket: str) -> None:
-    """As often as wanted: the listing says nothing of what is beside it."""
     s3.put(bucket, "top.gguf", b"weights")
     for place, key in [("m/sub/a.gguf", "m/sub/a.gguf.sig"), ("top.gguf", "top.gguf.sig")]:
-        listing = snapshot(s3, f"{bucket}/{place}")
+        s3.put(bucket, f"{key}.old", b"a neighbour of another name")
+        name = key.rpartition("/")[2]
         for bundle in (b"first", b"second"):
-            written = write(listing, bundle, key.rpartition("/")[2])
+            listing = snapshot(s3, f"{bucket}/{place}")
+            assert list(listing.files)[1:] == ([name] if bundle == b"second" else [])
+            written = write(listing, bundle, name)
             assert written.url == f"s3://{bucket}/{key}"
             assert content(s3, bucket, key) == bundle
+
+
+@pytest.mark.parametrize("beside", ["", ".sig"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_what_comes_beside_a_single_object_while_it_is_hashed(
+    s3: SeaweedFS, bucket: str, beside: str, signed: bool
+) -> None:
+    """Or was there, and nobody has looked at it."""
+    if signed:
+        s3.put(bucket, "m/sub/a.gguf.sig", b"earlier")
+    listing = snapshot(s3, f"{bucket}/m/sub/a.gguf", beside=beside)
+    s3.put(bucket, "m/sub/a.gguf.sig", b"another")
+    refused(listing, ReasonCode.STORE_CHANGED, "a.gguf.sig")
+    assert content(s3, bucket, "m/sub/a.gguf.sig") == b"another"
 
 
 def test_a_pull_request_is_the_hubs(s3: SeaweedFS, bucket: str) -> None:

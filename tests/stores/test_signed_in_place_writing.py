@@ -12,8 +12,13 @@ import pytest
 
 from oms_gate import Gate
 from oms_gate.config import GateConfig
+from oms_gate.errors import StoreError, UsageError
+from oms_gate.limits import Limits
+from oms_gate.oms.manifest import Manifest
 from oms_gate.reference import Reference
-from oms_gate.stores import open_store
+from oms_gate.signing.model import ModelSigner, Signing, sign_model
+from oms_gate.stores import Snapshot, StoreSettings, open_store
+from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
@@ -53,7 +58,57 @@ def in_memory() -> Iterator[Place]:
     fs.rm("/m", recursive=True)
 
 
-@pytest.mark.parametrize("where", ["local", "on_hub", "on_s3", "in_memory"])
+PLACES = ("local", "on_hub", "on_s3", "in_memory")
+SIGNER = ModelSigner.by_key(models.new_key())
+
+
+def listed(place: Place) -> Snapshot:
+    reference = Reference.parse(place.url)
+    store = open_store(reference, StoreSettings(options=place.options), Limits())
+    return store.snapshot(reference)
+
+
+def sign_one_file(place: Place, signer: ModelSigner = SIGNER) -> None:
+    reference = Reference.parse(f"{place.url}/model.safetensors")
+    sign_model(reference, signer, Signing(stores=StoreSettings(options=place.options)))
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_beside_a_file_only_a_signature_gives_way(
+    request: pytest.FixtureRequest, where: str
+) -> None:
+    place: Place = request.getfixturevalue(where)
+
+    def never(*_: object) -> bytes:
+        raise AssertionError("it was hashed and signed")
+
+    sign_one_file(place)
+    earlier = listed(place).read("model.safetensors.sig", 10**6)
+    sign_one_file(place)
+    assert listed(place).read("model.safetensors.sig", 10**6) != earlier
+    listed(place).write("model.safetensors.sig", b"IMPORTANT", message="Something else")
+    with pytest.raises(UsageError, match="is no signature"):
+        sign_one_file(place, ModelSigner(never, SIGNER.trust))
+    assert listed(place).read("model.safetensors.sig", 10**6) == b"IMPORTANT"
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_what_comes_beside_a_file_while_it_is_signed_stays(
+    request: pytest.FixtureRequest, where: str
+) -> None:
+    place: Place = request.getfixturevalue(where)
+
+    def sign_late(manifest: Manifest, name: str) -> bytes:
+        listed(place).write("model.safetensors.sig", b"IMPORTANT", message="Something else")
+        return SIGNER.sign(manifest, name)
+
+    with pytest.raises(StoreError) as caught:
+        sign_one_file(place, ModelSigner(sign_late, SIGNER.trust))
+    assert caught.value.reason.code is ReasonCode.STORE_CHANGED
+    assert listed(place).read("model.safetensors.sig", 10**6) == b"IMPORTANT"
+
+
+@pytest.mark.parametrize("where", PLACES)
 @pytest.mark.parametrize("path", ["", "model.safetensors"])
 def test_signed_in_place(
     request: pytest.FixtureRequest, tmp_path: Path, where: str, path: str
