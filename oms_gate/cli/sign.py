@@ -21,7 +21,6 @@ from oms_gate.cli.render import human_bytes, new_console, print_beside, progress
 from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.oms.digests import HashType
-from oms_gate.oms.manifest import LARGEST_OFFSET
 from oms_gate.operator_files import read_file, read_secret
 from oms_gate.reference import Reference
 from oms_gate.signing.keys import (
@@ -100,8 +99,7 @@ def run(
     signing = Signing(
         signature=settings.signature if signature is None else signature,
         output=output,
-        # As a shell completes them.
-        ignore_paths=[path.removeprefix("./").rstrip("/") for path in ignore_paths],
+        ignore_paths=ignore_paths,
         hash_type=hash_type,
         shard_size=_shard_size(shards),
         message=message,
@@ -157,12 +155,11 @@ def _shard_size(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        size = TypeAdapter(ByteSize).validate_python(text)
+        return int(TypeAdapter(ByteSize).validate_python(text))
     except ValidationError:
-        size = ByteSize(0)
-    if not 1 <= size <= LARGEST_OFFSET:
-        raise UsageError(f"{text!r} is no size of shards; give bytes, or a size such as 64MiB")
-    return int(size)
+        raise UsageError(
+            f"{text!r} is no size of shards; give bytes, or a size such as 64MiB"
+        ) from None
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from oms_gate.limits import Limits
 from oms_gate.oms import names
 from oms_gate.oms.bundle import parse_bundle
 from oms_gate.reference import Reference
+from oms_gate.signing.ignored import flaw_of
 from oms_gate.stores import Snapshot, Written
 from oms_gate.stores.local_writing import write_below
 
@@ -99,7 +100,9 @@ class Destination:
         return output.relative_to(root).as_posix() if output.is_relative_to(root) else None
 
     def _check_name(self, name: str) -> None:
-        if flaw := names.flaw(name):
+        # Among the paths that are left out, the name is stated; a single file leaves out none.
+        flaw = names.flaw(name) if self.snapshot.single else flaw_of(name)
+        if flaw is not None:
             raise UsageError(f"the name of the signature {name!r} {flaw}; give another one")
         files = [path for path in self.snapshot.files if path != name]
         if len(files) < len(self.snapshot.files):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from oms_gate.oms.trust import CertificateRoot, KeyRoot, Trust
 from oms_gate.oms.verify import verify
 from oms_gate.reference import Reference
 from oms_gate.signing.destination import Destination
+from oms_gate.signing.ignored import left_out
 from oms_gate.stores import Snapshot, StoreSettings, open_store
 from oms_gate.stores.local_writing import is_temporary
 from oms_gate.streaming.hashing import ProgressCallback
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 # What a statement calls a model whose own name cannot be shown; it means nothing to verifiers.
 _NAMELESS = "model"
-_LOG = logging.getLogger(__name__)
 # What the name of a single file's signature has added.
 BESIDE = ".sig"
 
@@ -169,12 +168,9 @@ def sign_model(
         )
         destination.check()
         model = _to_sign(snapshot)
-        for path in signing.ignore_paths:
-            if not any(f"{file}/".startswith(f"{path}/") for file in model.files):
-                _LOG.warning("%s is to be left out, but there is no such path in the model", path)
         manifest = manifest_of(
             model,
-            ignore_paths={*signing.ignore_paths, *destination.ignored},
+            ignore_paths=left_out(signing.ignore_paths, model.files) | destination.ignored,
             hash_type=signing.hash_type,
             shard_size=signing.shard_size,
             limits=limits,

@@ -10,8 +10,14 @@ from operator import attrgetter
 from oms_gate.errors import UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms import names
-from oms_gate.oms.digests import DIGEST_BYTES, HashType
-from oms_gate.oms.manifest import EXCLUDED_FILES, EXCLUDED_FOLDERS, Manifest, Resource
+from oms_gate.oms.digests import DIGEST_BYTES, HASH_TYPES, HashType
+from oms_gate.oms.manifest import (
+    EXCLUDED_FILES,
+    EXCLUDED_FOLDERS,
+    LARGEST_OFFSET,
+    Manifest,
+    Resource,
+)
 from oms_gate.oms.statement import serialize_statement
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import FileRange, Hashing, ProgressCallback
@@ -35,18 +41,19 @@ def manifest_of(
     shard_size: bytes; None for whole files.
 
     Raises:
-        UsageError: nothing is left to sign, not all of it can be signed in shards, a path to leave
-            out is none, or the signature would be larger than `limits` allow.
+        UsageError: nothing is left to sign, not all of it can be signed in shards, there is no such
+            hash type or shard size, or the signature would be larger than `limits` allow.
         SignatureError: a name cannot be signed.
         StoreError: the store failed.
         MeasureError: it took longer than `limits.total_seconds`.
     """
     limits = limits or Limits()
-    for path in ignore_paths:
-        if flaw := names.flaw(path):
-            raise UsageError(
-                f"the path to leave out {path!r} {flaw}; name it relative to the model's folder"
-            )
+    if hash_type not in HASH_TYPES:
+        raise UsageError(f"{hash_type!r} is no hash type; take one of {', '.join(HASH_TYPES)}")
+    if shard_size is not None and not 1 <= shard_size <= LARGEST_OFFSET:
+        raise UsageError(
+            f"{shard_size} is no size of shards; give a number of bytes from 1 to {LARGEST_OFFSET}"
+        )
     ignored = tuple(sorted({*EXCLUDED_FILES, *EXCLUDED_FOLDERS, *ignore_paths}))
     left_out = names.Subtrees(ignored)
     paths = [path for path in snapshot.files if path not in left_out]

@@ -42,6 +42,7 @@ def _in(path: str, *tests: str) -> _Place:
 _statement = _in("oms/statement.py", "oms/test_statement.py")
 _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
 _destination = _in("signing/destination.py", "signing/test_destination.py")
+_ignored = _in("signing/ignored.py", "signing/test_sign_model.py")
 _cli_sign = _in(
     "cli/sign.py", "test_cli_sign.py::test_what_signs_does_not_give_way_to_the_signature"
 )
@@ -452,7 +453,11 @@ MUTANTS: tuple[Mutant, ...] = (
     _destination(
         "names of the model's own", "if name in (names.clash([*files, name]) or ()):", "if False:"
     ),
-    _destination("unsafe names of signatures", "if flaw := names.flaw(name):", "if False:"),
+    _destination("unsafe names of signatures", "if flaw is not None:", "if False:"),
+    _ignored(
+        "patterns to leave out", 'in path for character in "*?["', 'in path for character in ""'
+    ),
+    _ignored("unsafe paths to leave out", "if flaw := flaw_of(path):", "if flaw := None:"),
     _signing(
         "what is beside a single file",
         'beside="" if signing.output else BESIDE',
@@ -479,6 +484,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "in ():",
         "signing/test_sign_model.py::test_the_certificate_that_is_out_of_order_is_named",
     ),
+    _manifest_of("unknown hash types to sign", "if hash_type not in HASH_TYPES:", "if False:"),
+    _manifest_of("shards of any size", "not 1 <= shard_size <= LARGEST_OFFSET", "False"),
     _manifest_of("too many entries", "if count > limits.resources:", "if False:"),
     _manifest_of("a signature too large", "if size > limits.bundle_bytes:", "if False:"),
     _manifest_of("links followed", "allow_symlinks=False,", "allow_symlinks=True,"),

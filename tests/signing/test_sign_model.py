@@ -75,7 +75,7 @@ def test_a_single_file(model: Path, public_key: Path) -> None:
 
 def test_what_is_left_out_is_stated(model: Path, public_key: Path) -> None:
     models.write(model, {"logs/a/b.txt": b"1", "logs.txt": b"2", ".git/HEAD": b"3"})
-    signed = sign(model, ignore_paths=["logs", "absent.json"])
+    signed = sign(model, ignore_paths=["./logs/", "absent.json"])
     assert sorted(signed.manifest.files) == [
         "README.md",
         "config.json",
@@ -86,13 +86,29 @@ def test_what_is_left_out_is_stated(model: Path, public_key: Path) -> None:
     assert checked(model, public_key).admitted
 
 
-@pytest.mark.parametrize("path", ["../outside", "/etc", "a/../b", "", ".", "a\\b"])
-def test_paths_that_are_none_of_the_model_are_refused(model: Path, path: str) -> None:
+@pytest.mark.parametrize("path", ["../outside", "/etc", "a/../b", "", ".", "./", "/", "a\\b"])
+def test_paths_that_are_none_of_the_model_are_refused(
+    model: Path, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     sign(model, ignore_paths=["b"])
     (model / "model.sig").unlink()
+    assert "no such path" in caplog.text
+    caplog.clear()
     with pytest.raises(UsageError, match="the path to leave out"):
-        sign(model, ignore_paths=[path])
+        sign(model, ignore_paths=["b", path])
     assert not (model / "model.sig").exists()
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("pattern", ["*.md", "README.m?", "logs/[ab].txt"])
+def test_what_is_left_out_is_no_pattern(model: Path, pattern: str) -> None:
+    with pytest.raises(UsageError, match="no patterns"):
+        sign(model, ignore_paths=[pattern])
+    with pytest.raises(UsageError, match="the name of the signature"):
+        sign(model, signature=pattern)
+    with pytest.raises(UsageError, match="the name of the signature"):
+        sign(model, output=model / pattern.replace("/", ""))
+    assert {path.name for path in model.iterdir()} == set(models.FILES)
 
 
 def test_a_single_file_of_any_name(model: Path, public_key: Path) -> None:
@@ -164,6 +180,10 @@ def test_what_cannot_be_written_is_refused_before_anything_is_hashed(model: Path
         ("a pipe", {"output": model.parent / "pipe"}),
         ("no pull request", {"output": model.parent / "x.sig", "pull_request": True}),
         ("is absolute", {"ignore_paths": ["/x"]}),
+        ("no size of shards", {"shard_size": 0}),
+        ("no size of shards", {"shard_size": -1}),
+        ("no size of shards", {"shard_size": 2**63}),
+        ("no hash type", {"hash_type": "md5"}),
         (r"limits\.resources", {"shard_size": 1, "limits": Limits(resources=10)}),
         (r"limits\.bundle_bytes", {"limits": Limits(bundle_bytes=1024)}),
     )
