@@ -48,11 +48,11 @@ def _would_be_refused(error: StepError) -> ConfigError:
 class ModelSigner:
     """One way to sign, and what its signatures must verify under before they are let go.
 
-    sign: makes the signature file for a manifest and the model's name.
+    make: makes the signature file for a manifest and the model's name.
     refused: the error for one that does not verify.
     """
 
-    sign: Callable[[Manifest, str], bytes]
+    make: Callable[[Manifest, str], bytes]
     trust: Trust
     refused: Callable[[StepError], OmsGateError] = _would_be_refused
 
@@ -87,12 +87,31 @@ class ModelSigner:
 
         token: is asked for it when the model has been hashed, since tokens live for minutes.
         """
-        from oms_gate.signing.sigstore import make_signature
+        from oms_gate.signing.sigstore import sign_with_sigstore
 
-        def sign(manifest: Manifest, subject_name: str) -> bytes:
-            return make_signature(manifest, subject_name, instance, token())
+        def make(manifest: Manifest, subject_name: str) -> bytes:
+            return sign_with_sigstore(manifest, subject_name, instance, token())
 
-        return cls(sign, instance.trust, instance.refused)
+        return cls(make, instance.trust, instance.refused)
+
+    def sign(
+        self, manifest: Manifest, subject_name: str, *, limits: Limits | None = None
+    ) -> tuple[bytes, Signer]:
+        """A signature file that verifies, and who has signed.
+
+        Raises:
+            UsageError: see `payload_of`.
+            ConfigError: it would be refused.
+            SigningError: a token or a service failed, or gave no valid signature.
+        """
+        bundle = self.make(manifest, subject_name)
+        try:
+            verified = verify(bundle, self.trust, at=datetime.now(UTC), limits=limits or Limits())
+        except StepError as error:
+            raise self.refused(error) from error
+        if verified.manifest != manifest:
+            raise ConfigError("a signature made this way would not say what was signed")
+        return bundle, verified.signer
 
 
 @dataclass(frozen=True)
@@ -177,8 +196,8 @@ def sign_model(
             on_progress=on_progress,
         )
         name = reference.name.rpartition("/")[2]
-        bundle = signer.sign(manifest, name if name and name.isprintable() else _NAMELESS)
-        verified = _verified(bundle, manifest, signer, limits)
+        name = name if name and name.isprintable() else _NAMELESS
+        bundle, verified = signer.sign(manifest, name, limits=limits)
         written = destination.write(bundle)
         size = sum(snapshot.files[path].size or 0 for path in manifest.files)
         return SignedModel(
@@ -205,14 +224,3 @@ def _to_sign(snapshot: Snapshot) -> Snapshot:
                 path=path,
             )
     return snapshot
-
-
-def _verified(bundle: bytes, manifest: Manifest, signer: ModelSigner, limits: Limits) -> Signer:
-    """Verify a signature before anybody else gets to: who has signed."""
-    try:
-        verified = verify(bundle, signer.trust, at=datetime.now(UTC), limits=limits)
-    except StepError as error:
-        raise signer.refused(error) from error
-    if verified.manifest != manifest:
-        raise ConfigError("a signature made this way would not say what was signed")
-    return verified.signer

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self, cast
 
@@ -18,12 +17,10 @@ import requests
 from requests.adapters import BaseAdapter
 
 from oms_gate.errors import ConfigError, SigningError, StepError
-from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Manifest
 from oms_gate.oms.quoting import one_line
 from oms_gate.oms.sign import payload_of
 from oms_gate.oms.trust import PUBLIC_GOOD, STAGING, SigstoreRoot, Trust, shipped_file
-from oms_gate.oms.verify import verify
 from oms_gate.signing.identity_tokens import read_token
 from oms_gate.signing.services import Service, check_address
 from oms_gate.signing.timestamps import timestamper
@@ -142,37 +139,21 @@ def sign_with_sigstore(
     subject_name: str,
     instance: SigstoreInstance,
     token: str,
-    *,
-    limits: Limits | None = None,
 ) -> bytes:
     """The signature file for `manifest`, by whom an identity token names.
 
     The token goes to the instance's certificate authority and nowhere else. The identity that it
-    names goes into the file and, for good, into a log that others may read. The file verifies
-    under the instance's own trusted root.
+    names goes into the file and, for good, into a log that others may read. What the services
+    answered is not verified here, but by `ModelSigner.sign`.
 
     subject_name: the signer's word for the model.
     token: see `identity_tokens`.
-    limits: under which the file is to verify.
 
     Raises:
         UsageError: see `payload_of`.
         ConfigError: see `SigstoreInstance.from_files`.
-        SigningError: the token cannot be used; a service refuses, fails or is too slow; or what
-            the services answered does not verify.
+        SigningError: the token cannot be used, or a service refuses, fails or is too slow.
     """
-    data = make_signature(manifest, subject_name, instance, token)
-    try:
-        verify(data, instance.trust, at=datetime.now(UTC), limits=limits or Limits())
-    except StepError as error:
-        raise instance.refused(error) from error
-    return data
-
-
-def make_signature(
-    manifest: Manifest, subject_name: str, instance: SigstoreInstance, token: str
-) -> bytes:
-    """As `sign_with_sigstore`, for a caller who verifies what the services answered."""
     payload = payload_of(manifest, subject_name)
     bundle = json.loads(_sign(payload, instance, read_token(token)).to_json())
     return (json.dumps(bundle, indent=2) + "\n").encode("ascii")

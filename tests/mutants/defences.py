@@ -467,8 +467,8 @@ MUTANTS: tuple[Mutant, ...] = (
     _signing("what an interrupted signing left", "if is_temporary(path):", "if False:"),
     _signing(
         "signatures that do not verify",
-        "raise signer.refused(error) from error",
-        "return None  # type: ignore",
+        "raise self.refused(error) from error",
+        "return bundle, None  # type: ignore",
         "signing/test_sigstore_signing.py::test_a_model_is_not_given_what_does_not_verify",
     ),
     _signing("signatures over something else", "if verified.manifest != manifest:", "if False:"),

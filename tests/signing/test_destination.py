@@ -81,7 +81,7 @@ def test_what_comes_to_the_place_of_the_signature_meanwhile_stays(model: Path) -
 
     def sign_late(manifest: Manifest, name: str) -> bytes:
         output.write_bytes(b"IMPORTANT")
-        return SIGNER.sign(manifest, name)
+        return SIGNER.make(manifest, name)
 
     with pytest.raises(UsageError, match="is no signature"):
         sign(model, ModelSigner(sign_late, SIGNER.trust), output=output)

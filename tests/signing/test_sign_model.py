@@ -196,7 +196,7 @@ def test_a_signature_that_verifiers_find_too_large_is_not_made(model: Path) -> N
     made: list[bytes] = []
 
     def counted(manifest: Manifest, name: str) -> bytes:
-        made.append(SIGNER.sign(manifest, name))
+        made.append(SIGNER.make(manifest, name))
         return made[-1]
 
     signer = ModelSigner(counted, SIGNER.trust)
@@ -271,14 +271,14 @@ def test_a_signature_over_something_else_is_not_written(model: Path) -> None:
     with pytest.raises(ConfigError, match="would not say what was signed"):
         sign(model, signer)
     with pytest.raises(ConfigError, match="would be refused"):
-        sign(model, ModelSigner(SIGNER.sign, Trust()))
+        sign(model, ModelSigner(SIGNER.make, Trust()))
     assert not (model / "model.sig").exists()
 
 
 def test_a_file_that_changes_meanwhile_is_not_signed(model: Path) -> None:
     def sign_late(manifest: Manifest, name: str) -> bytes:
         (model / "new.py").write_bytes(b"")
-        return SIGNER.sign(manifest, name)
+        return SIGNER.make(manifest, name)
 
     with pytest.raises(StoreError) as caught:
         sign(model, ModelSigner(sign_late, SIGNER.trust))

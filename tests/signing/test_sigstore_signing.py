@@ -26,7 +26,7 @@ from oms_gate.oms.verify import VerifiedSignature, verify
 from oms_gate.reference import Reference
 from oms_gate.signing import services
 from oms_gate.signing.model import ModelSigner, sign_model
-from oms_gate.signing.sigstore import SigstoreInstance, sign_with_sigstore
+from oms_gate.signing.sigstore import SigstoreInstance
 from tests import models
 from tests.corpus import needs_corpus
 from tests.oms import forge
@@ -69,7 +69,12 @@ def sign(
     subject: str = SIGNER,
 ) -> bytes:
     token = server.identity_token(subject)
-    return sign_with_sigstore(manifest, "a model", signing or instance(server), token)
+    return signed_with(token, signing or instance(server), manifest)
+
+
+def signed_with(token: str, signing: SigstoreInstance, manifest: Manifest = MANIFEST) -> bytes:
+    data, _ = ModelSigner.by_sigstore(signing, lambda: token).sign(manifest, "a model")
+    return data
 
 
 def verified(server: SigstoreServer, data: bytes) -> VerifiedSignature:
@@ -81,7 +86,7 @@ def failure(server: SigstoreServer, signing: SigstoreInstance | None = None) -> 
     """Why nothing is signed: one sentence, without the token."""
     token = server.identity_token(SIGNER)
     with pytest.raises(SigningError) as caught:
-        sign_with_sigstore(MANIFEST, "a model", signing or instance(server), token)
+        signed_with(token, signing or instance(server))
     message = str(caught.value)
     assert "; " in message
     assert "\n" not in message
@@ -164,7 +169,7 @@ def test_only_the_certificate_authority_sees_the_token_and_no_log(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     token = server.identity_token(SIGNER)
-    data = sign_with_sigstore(MANIFEST, "a model", instance(server, 2), f" {token}\n")
+    data = signed_with(f" {token}\n", instance(server, 2))
     authorized = {request.path: request.headers.get("authorization") for request in server.requests}
     assert authorized == {CERTIFY: f"Bearer {token}", STAMP: None, LOGS[2]: None}
     assert {request.headers["accept-encoding"] for request in server.requests} == {"identity"}
@@ -190,7 +195,7 @@ def test_a_token_of_another_issuer_is_refused(server: SigstoreServer) -> None:
     with SigstoreServer() as other:
         token = other.identity_token(SIGNER)
     with pytest.raises(SigningError) as caught:
-        sign_with_sigstore(MANIFEST, "a model", instance(server), token)
+        signed_with(token, instance(server))
     message = str(caught.value)
     assert message.startswith(
         f"the certificate authority {server.url}{CERTIFY} refused the request (HTTP 401: "

@@ -82,7 +82,7 @@ def test_beside_a_file_only_a_signature_gives_way(
     def never(*_: object) -> bytes:
         raise AssertionError("it was hashed and signed")
 
-    sign_one_file(place)
+    sign_one_file(place, ModelSigner.by_key(models.new_key()))
     earlier = listed(place).read("model.safetensors.sig", 10**6)
     sign_one_file(place)
     assert listed(place).read("model.safetensors.sig", 10**6) != earlier
@@ -100,7 +100,7 @@ def test_what_comes_beside_a_file_while_it_is_signed_stays(
 
     def sign_late(manifest: Manifest, name: str) -> bytes:
         listed(place).write("model.safetensors.sig", b"IMPORTANT", message="Something else")
-        return SIGNER.sign(manifest, name)
+        return SIGNER.make(manifest, name)
 
     with pytest.raises(StoreError) as caught:
         sign_one_file(place, ModelSigner(sign_late, SIGNER.trust))
