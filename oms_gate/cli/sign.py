@@ -32,6 +32,7 @@ from oms_gate.signing.keys import (
 )
 from oms_gate.signing.model import ModelSigner, SignedModel, Signing, sign_model
 from oms_gate.signing.timestamps import timestamper
+from oms_gate.stores.local_names import portable
 from oms_gate.verdict import printable
 
 if TYPE_CHECKING:
@@ -99,10 +100,10 @@ def run(
     model = Reference.parse(reference)
     settings = load_config(config) if config is not None else GateConfig()
     signing = Signing(
-        signature=settings.signature if signature is None else signature,
+        signature=settings.signature if signature is None else portable(signature),
         output=output,
         # As a shell completes them.
-        ignore_paths=[path.removeprefix("./").rstrip("/") for path in ignore_paths],
+        ignore_paths=[portable(path).removeprefix("./").rstrip("/") for path in ignore_paths],
         hash_type=hash_type,
         shard_size=_shard_size(shards),
         message=message,

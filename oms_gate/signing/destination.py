@@ -11,6 +11,7 @@ from oms_gate.limits import Limits
 from oms_gate.oms import names
 from oms_gate.oms.bundle import parse_bundle
 from oms_gate.stores import Snapshot, Written
+from oms_gate.stores.local_names import native, portable
 from oms_gate.stores.local_writing import write_below
 
 # Stands for what no signature can be.
@@ -83,7 +84,7 @@ class Destination:
             return None
         output = self.output.absolute().parent.resolve() / self.output.name
         root = Path(self.snapshot.reference.location).resolve()
-        return output.relative_to(root).as_posix() if output.is_relative_to(root) else None
+        return portable(str(output.relative_to(root))) if output.is_relative_to(root) else None
 
     def _check_name(self, name: str) -> None:
         if flaw := names.flaw(name):
@@ -100,7 +101,7 @@ class Destination:
     def _check_folder(self) -> None:
         reference = self.snapshot.reference
         if reference.scheme == "file" and not self.snapshot.single:
-            folder = Path(reference.location, self.name).parent
+            folder = Path(reference.location, native(self.name)).parent
             if not os.access(folder, os.W_OK):
                 raise UsageError(
                     f"the signature cannot be written to {folder}, which is not there or not yours "

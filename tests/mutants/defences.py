@@ -46,6 +46,7 @@ _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
 _writing = _in("stores/local_writing.py", "stores/test_local_writing.py")
 _local = _in("stores/local.py", "stores/test_local_store.py")
+_local_names = _in("stores/local_names.py", "test_cli_locale.py")
 _manifest = _in("oms/manifest.py", "oms/test_manifest.py")
 _names = _in("oms/names.py", "oms/test_resource_names.py")
 _json = _in("oms/strict_json.py", "oms/test_strict_json.py")
@@ -417,6 +418,16 @@ MUTANTS: tuple[Mutant, ...] = (
     _writing("a lock of no end", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH"),
     _writing("links in the way", "if not _is_free(folder, base):", "if False:"),
     _local("times set back", "if _Pin.of(self.target, os.fstat(descriptor)) != self:", "if False:"),
+    _local_names(
+        "names as a locale reads them",
+        'return os.fsencode(name).decode("utf-8", "surrogateescape")',
+        "return name",
+    ),
+    _local_names(
+        "names as a locale writes them",
+        'return os.fsdecode(name.encode("utf-8", "surrogateescape"))',
+        "return name",
+    ),
     # -- The flow
     _coverage("files that nobody signed", "unsigned.append(file)", "pass"),
     _coverage(
