@@ -24,6 +24,7 @@ from oms_gate.signing.pkcs11 import open_token_key
 from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.oms import forge
+from tests.peers import faults
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
 from tests.peers.softhsm import PIN, SoftHSM
@@ -299,6 +300,23 @@ def test_a_pull_request(hub: HubStandIn, key: Path) -> None:
     denied = oms_gate("sign", "hf://org/model", *options)
     assert denied.returncode == 3
     assert "HF_TOKEN" in denied.stderr
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.Status(400, {"X-Error-Message": "LFS quota exceeded"}),
+        faults.Redirect("http://127.0.0.1:9/"),
+    ],
+    ids=["refusal", "redirect"],
+)
+def test_a_hub_that_refuses_is_not_the_models_fault(
+    hub: HubStandIn, key: Path, fault: faults.Fault
+) -> None:
+    hub.create("org/model", files=models.FILES)
+    hub.inject(fault, "*/commit/main")
+    failed = oms_gate("sign", "hf://org/model", "--key", key, HF_TOKEN=hub.token)
+    assert failed.returncode == 3, failed.stderr
 
 
 @pytest.fixture

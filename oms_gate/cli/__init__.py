@@ -27,7 +27,7 @@ def main() -> None:
 def _explain(error: Exception) -> int:
     """Say what went wrong in one sentence; the exit status that it stands for."""
     from oms_gate.errors import ConfigError, OmsGateError, StepError, UsageError
-    from oms_gate.verdict import printable
+    from oms_gate.verdict import ReasonCode, printable
 
     known = isinstance(error, OmsGateError)
     what = f"{error}" if known else f"it failed ({type(error).__name__}: {error})"
@@ -35,6 +35,11 @@ def _explain(error: Exception) -> int:
         print(f"oms-gate: {printable(line)}", file=sys.stderr)  # noqa: T201
     if isinstance(error, (UsageError, ConfigError)):
         return 2
-    if isinstance(error, StepError) and not error.reason.code.undecided:
-        return 1
-    return 3
+    # To a verdict these are findings; to whoever signs, the model is not what is the matter.
+    store_failed = (
+        ReasonCode.STORE_PROTOCOL,
+        ReasonCode.STORE_REDIRECT_REFUSED,
+        ReasonCode.STORE_TOO_SLOW,
+    )
+    code = error.reason.code if isinstance(error, StepError) else None
+    return 3 if code is None or code.undecided or code in store_failed else 1
