@@ -46,6 +46,8 @@ _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
 _writing = _in("stores/local_writing.py", "stores/test_local_writing.py")
 _local = _in("stores/local.py", "stores/test_local_store.py")
+_hub = _in("stores/hub.py", "stores/test_hub_store.py")
+_cli = _in("cli/__init__.py", "test_cli_endings.py")
 _local_names = _in("stores/local_names.py", "test_cli_locale.py")
 _manifest = _in("oms/manifest.py", "oms/test_manifest.py")
 _names = _in("oms/names.py", "oms/test_resource_names.py")
@@ -427,6 +429,18 @@ MUTANTS: tuple[Mutant, ...] = (
         "names as a locale writes them",
         'return os.fsdecode(name.encode("utf-8", "surrogateescape"))',
         "return name",
+    ),
+    _hub(
+        "requests of the Hub's own client",
+        'self._headers = _authorization(options.get("token"))',
+        "import huggingface_hub.utils as u; self._headers = u.build_hf_headers()",
+        "test_cli.py::test_nothing_is_asked_but_the_configured_endpoint",
+    ),
+    _cli(
+        "a store that failed as the model's fault",
+        "code in store_failed",
+        "False",
+        "test_cli_sign.py::test_a_hub_that_refuses_is_not_the_models_fault",
     ),
     # -- The flow
     _coverage("files that nobody signed", "unsigned.append(file)", "pass"),
