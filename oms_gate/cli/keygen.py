@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from oms_gate.cli.render import new_console
+from oms_gate.cli.render import after, new_console
 from oms_gate.cli.sign import PASSPHRASE_VARIABLE, ask_passphrase, passphrase_from
 from oms_gate.errors import UsageError
 from oms_gate.signing.keys import CurveName, generate_key, write_key_pair
@@ -28,9 +28,10 @@ def run(name: str, curve: CurveName, *, passphrase_file: Path | None, no_passphr
     private, public = Path(f"{name}.key"), Path(f"{name}.pub")
     passphrase = None if no_passphrase else passphrase_from(passphrase_file) or _asked(private)
     write_key_pair(private, public, generate_key(curve), passphrase)
-    console = new_console()
-    console.print(f"[bold green]✓[/] {escape(str(private))}  keep it secret; it signs models")
-    console.print(f"  {escape(str(public))}  give it to those who are to trust them")
+    with after(f"{private} and {public} are written"):
+        console = new_console()
+        console.print(f"[bold green]✓[/] {escape(str(private))}  keep it secret; it signs models")
+        console.print(f"  {escape(str(public))}  give it to those who are to trust them")
     return 0
 
 

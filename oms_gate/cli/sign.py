@@ -17,7 +17,7 @@ import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.markup import escape
 
-from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
+from oms_gate.cli.render import after, human_bytes, new_console, print_beside, progress_bar
 from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.limits import Limits
@@ -118,11 +118,12 @@ def run(
         else:
             with progress_bar(model.url) as on_progress:
                 signed = sign_model(model, signer, signing, on_progress=on_progress)
-    if json:
-        stamped = {"timestamp_url": options.timestamp_url}
-        typer.echo(json_module.dumps(_as_json(signed) | stamped, indent=2))
-    elif not quiet:
-        _print(signed, options.timestamp_url)
+    with after(f"the signature is written to {signed.url}"):
+        if json:
+            stamped = {"timestamp_url": options.timestamp_url}
+            typer.echo(json_module.dumps(_as_json(signed) | stamped, indent=2))
+        elif not quiet:
+            _print(signed, options.timestamp_url)
     return 0
 
 
@@ -265,8 +266,11 @@ def ask_passphrase(prompt: str) -> bytes:
     """
     try:
         return getpass(prompt).encode()
-    except EOFError:
-        raise UsageError("no passphrase was given; nothing was done") from None
+    except BaseException as error:
+        print(file=sys.stderr)  # noqa: T201 - ends the line of the prompt
+        if isinstance(error, EOFError):
+            raise UsageError("no passphrase was given; nothing was done") from None
+        raise
 
 
 def _instance(options: SignerOptions) -> SigstoreInstance:

@@ -442,6 +442,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "False",
         "test_cli_sign.py::test_a_hub_that_refuses_is_not_the_models_fault",
     ),
+    _cli("no clean-up", "signal.signal(signal.SIGTERM, _terminated)", "pass"),
+    _cli("readers that left", "if not isinstance(error, BrokenPipeError):", "if True:"),
+    _cli("output that fails again at the end", "self._given_up = True", "pass"),
     # -- The flow
     _coverage("files that nobody signed", "unsigned.append(file)", "pass"),
     _coverage(
