@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import shutil
 import signal
 import sys
+from textwrap import wrap
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -85,8 +87,12 @@ def _explain(error: Exception) -> int:
 
     known = isinstance(error, OmsGateError)
     what = f"{error}" if known else f"it failed ({type(error).__name__}: {error})"
+    # A terminal would break the line in the middle of words.
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else sys.maxsize
     for line in what.splitlines():
-        print(f"oms-gate: {printable(line)}", file=sys.stderr)  # noqa: T201
+        words = f"oms-gate: {printable(line)}"
+        for part in wrap(words, width, break_long_words=False, break_on_hyphens=False):
+            print(part, file=sys.stderr)  # noqa: T201
     if isinstance(error, (UsageError, ConfigError)):
         return 2
     # To a verdict these are findings; to whoever signs, the model is not what is the matter.

@@ -26,6 +26,8 @@ from oms_gate.verdict import (
 # A model with hundreds of unsigned files has one problem, not hundreds.
 _SHOWN_OF_A_CODE = 5
 _BAR_AFTER_SECONDS = 0.5
+# Of a progress bar with all its numbers, in characters.
+_NUMBERS_WIDTH = 48
 
 
 def new_console(*, stderr: bool = False) -> Console:
@@ -110,15 +112,14 @@ def progress_bar(title: str) -> Iterator[ProgressCallback]:
     if not console.is_terminal:
         yield lambda _: None
         return
-    bar = progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
+    # What does not fit would cut off the rest as well.
+    left = console.width - len(title)
+    columns = [progress.BarColumn(40 if left > 80 else 10), progress.DownloadColumn()]
+    if console.width >= _NUMBERS_WIDTH:
+        columns += [progress.TransferSpeedColumn(), progress.TimeRemainingColumn()]
+    if left > _NUMBERS_WIDTH:
+        columns.insert(0, progress.TextColumn("{task.description}"))
+    bar = progress.Progress(*columns, console=console, transient=True)
     task = bar.add_task(escape(title), total=None)
     started = time.monotonic()
 

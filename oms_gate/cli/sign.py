@@ -26,6 +26,7 @@ from oms_gate.oms.manifest import LARGEST_OFFSET
 from oms_gate.operator_files import read_file, read_secret
 from oms_gate.reference import Reference
 from oms_gate.signing.keys import (
+    PASSPHRASE_VARIABLE,
     PassphraseMissing,
     load_certificates,
     load_private_key,
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 
 IN_TOKEN = "token"  # noqa: S105 - a place, not a secret
 """In place of a certificate's path: the one that the token holds for the key."""
-
-PASSPHRASE_VARIABLE = "OMS_GATE_KEY_PASSPHRASE"  # noqa: S105 - its name, not a passphrase
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def run(
     ignore_paths: Sequence[str],
     hash_type: HashType,
     shards: str | None,
-    message: str,
+    message: str | None,
     pull_request: bool,
     json: bool,
     quiet: bool,
@@ -101,12 +100,13 @@ def run(
     settings = load_config(config) if config is not None else GateConfig()
     signing = Signing(
         signature=settings.signature if signature is None else portable(signature),
+        named=signature is not None,
         output=output,
         # As a shell completes them.
         ignore_paths=[portable(path).removeprefix("./").rstrip("/") for path in ignore_paths],
         hash_type=hash_type,
         shard_size=_shard_size(shards),
-        message=message,
+        message=_message(message, model, output),
         pull_request=pull_request,
         stores=settings.stores,
         limits=settings.limits,
@@ -125,6 +125,16 @@ def run(
         elif not quiet:
             _print(signed, options.timestamp_url)
     return 0
+
+
+def _message(text: str | None, model: Reference, output: Path | None) -> str:
+    if text is None:
+        return Signing.message
+    if model.scheme != "hf" or output is not None:
+        raise UsageError("--message is for a commit to the Hub, and none is made; leave it out")
+    if not text.strip():
+        raise UsageError("--message is empty; say what the commit does, or leave it out")
+    return text
 
 
 def _check_apart(options: SignerOptions, model: Reference) -> None:
@@ -228,6 +238,8 @@ def _check_together(options: SignerOptions) -> None:
             "nothing is given to sign with: --key FILE (oms-gate keygen makes one), --key with "
             "--certificate, --key pkcs11:..., or --sigstore public"
         )
+    if not options.key.strip():
+        raise UsageError("--key is empty; name the private key's file")
     if given - of_key:
         raise UsageError("an identity token and Sigstore's files go with --sigstore")
     if options.certificate_chain and options.certificate is None:

@@ -6,13 +6,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from oms_gate.errors import ConfigError, SignatureError, UsageError
+from oms_gate.errors import ConfigError, SignatureError, StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms import names
 from oms_gate.oms.bundle import parse_bundle
 from oms_gate.stores import Snapshot, Written
 from oms_gate.stores.local_names import native, portable
 from oms_gate.stores.local_writing import write_below
+from oms_gate.verdict import ReasonCode
 
 # Stands for what no signature can be.
 _TOO_LARGE = b"too large"
@@ -64,8 +65,8 @@ class Destination:
         """Write the signature, as a whole or not at all.
 
         Raises:
-            ConfigError: the local file cannot be written.
-            UsageError, StoreError: see `Snapshot.write`.
+            UsageError, StoreError: see `Snapshot.write`; the latter also where the local file
+                cannot be written.
         """
         if self.output is None:
             return self.snapshot.write(
@@ -75,7 +76,9 @@ class Destination:
         try:
             write_below(folder, self.output.name, bundle, lambda: None)
         except OSError as error:
-            raise _unwritable(self.output, error.strerror) from error
+            raise StoreError(
+                ReasonCode.STORE_UNAVAILABLE, _unwritable(self.output, error)
+            ) from error
         return Written(str(self.output))
 
     def _below(self) -> str | None:
@@ -124,7 +127,7 @@ class Destination:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _unwritable(output, error.strerror) from error
+            raise ConfigError(_unwritable(output, error)) from error
         self._check_replaced(str(output), content)
 
     def _check_replaced(self, name: str, content: bytes) -> None:
@@ -140,5 +143,5 @@ class Destination:
             ) from error
 
 
-def _unwritable(output: Path, fault: str | None) -> ConfigError:
-    return ConfigError(f"{output} cannot be written: {fault}; name another file with --output")
+def _unwritable(output: Path, error: OSError) -> str:
+    return f"{output} cannot be written: {error.strerror}; name another file with --output"

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from oms_gate.errors import ConfigError, StepError
+from oms_gate.errors import ConfigError, StepError, StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms.certificate import check_own_chain
 from oms_gate.oms.digests import HashType
@@ -18,12 +18,13 @@ from oms_gate.oms.manifest import Manifest
 from oms_gate.oms.sign import Timestamper, check_pair, sign_with_certificate, sign_with_key
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, Trust
 from oms_gate.oms.verify import verify
+from oms_gate.policy.kinds import INERT, kind_of
 from oms_gate.reference import Reference
 from oms_gate.signing.destination import Destination
-from oms_gate.stores import StoreSettings, open_store
+from oms_gate.stores import Snapshot, StoreSettings, open_store
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.manifest import manifest_of
-from oms_gate.verdict import Signer
+from oms_gate.verdict import ReasonCode, Signer
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -92,7 +93,8 @@ class ModelSigner:
 class Signing:
     """What is to be signed, and where the signature goes.
 
-    signature: its name in the model's folder; a single file has its own name with .sig added.
+    signature: its name in the model's folder; that of a single file is its own with .sig added.
+    named: whether that name was asked for, which a single file then refuses.
     output: a local file for the signature instead of the model's store.
     ignore_paths: relative paths to leave out, a folder with all below it.
     shard_size: bytes; None for whole files.
@@ -100,6 +102,7 @@ class Signing:
     """
 
     signature: str = "model.sig"
+    named: bool = False
     output: Path | None = None
     ignore_paths: Collection[str] = ()
     hash_type: HashType = "sha256"
@@ -147,11 +150,11 @@ def sign_model(
     """
     signing = signing or Signing()
     limits = signing.limits
-    snapshot = open_store(reference, signing.stores, limits).snapshot(reference)
+    snapshot = _snapshot(reference, signing)
     try:
         destination = Destination(
             snapshot=snapshot,
-            name=f"{next(iter(snapshot.files))}.sig" if snapshot.single else signing.signature,
+            name=_name(snapshot, signing),
             output=signing.output,
             message=signing.message,
             pull_request=signing.pull_request,
@@ -159,8 +162,7 @@ def sign_model(
         )
         destination.check()
         for path in signing.ignore_paths:
-            if not any(f"{file}/".startswith(f"{path}/") for file in snapshot.files):
-                _LOG.warning("%s is to be left out, but there is no such path in the model", path)
+            _warn_of(path, snapshot)
         manifest = manifest_of(
             snapshot,
             ignore_paths={*signing.ignore_paths, *destination.ignored},
@@ -179,6 +181,43 @@ def sign_model(
         )
     finally:
         snapshot.close()
+
+
+def _snapshot(reference: Reference, signing: Signing) -> Snapshot:
+    try:
+        return open_store(reference, signing.stores, signing.limits).snapshot(reference)
+    except StoreError as error:
+        # Elsewhere it may be a matter of who asks.
+        if reference.scheme == "file" and error.reason.code is ReasonCode.STORE_NOT_FOUND:
+            raise UsageError(f"there is nothing to sign: {error}") from error
+        raise
+
+
+def _name(snapshot: Snapshot, signing: Signing) -> str:
+    """The signature's, in the model's folder."""
+    if not snapshot.single:
+        return signing.signature
+    name = f"{next(iter(snapshot.files))}.sig"
+    if signing.named and signing.signature != name:
+        raise UsageError(
+            f"the signature of a single file is always {name} beside it; leave out --signature, or "
+            "name a file elsewhere with --output"
+        )
+    return name
+
+
+def _warn_of(path: str, snapshot: Snapshot) -> None:
+    """Say what a path that is to be left out does not do, or does to a verifier."""
+    left_out = [file for file in snapshot.files if f"{file}/".startswith(f"{path}/")]
+    if not left_out:
+        _LOG.warning("%s is to be left out, but there is no such path in the model", path)
+    if read := [file for file in left_out if kind_of(file) not in INERT]:
+        _LOG.warning(
+            "%s is left out, but loaders may read %s%s: unless allowed, verifiers refuse it",
+            path,
+            read[0],
+            " and more" if read[1:] else "",
+        )
 
 
 def _verified(bundle: bytes, manifest: Manifest, signer: ModelSigner, limits: Limits) -> Signer:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import closing
 
-from oms_gate.errors import UsageError
+from oms_gate.errors import SignatureError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms import names
 from oms_gate.oms.digests import DIGEST_BYTES, HashType
@@ -74,7 +74,10 @@ def manifest_of(
         )
 
     # What is wrong with the names, or too much, need not be hashed first.
-    _check_size(manifest(), limits)
+    try:
+        _check_size(manifest(), limits)
+    except SignatureError as error:
+        raise _unsignable(error) from error
     deadline = time.monotonic() + limits.total_seconds
     hashing = Hashing(
         snapshot, ranges, hash_type, limits, deadline=deadline, on_progress=on_progress
@@ -84,6 +87,18 @@ def manifest_of(
             if part.error is not None:
                 raise part.error
     return manifest()
+
+
+def _unsignable(error: SignatureError) -> SignatureError:
+    """What a verifier would say, to those who have not signed yet."""
+    fault = error.reason.message.removesuffix(
+        "; the publisher must rename the file and sign the model again"
+    ).replace("the signed name", "the name", 1)
+    return SignatureError(
+        error.reason.code,
+        f"the model cannot be signed: {fault}; rename the file",
+        path=error.reason.path,
+    )
 
 
 def _check_count(

@@ -46,6 +46,7 @@ _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
 _writing = _in("stores/local_writing.py", "stores/test_local_writing.py")
 _local = _in("stores/local.py", "stores/test_local_store.py")
+_tokens = _in("signing/identity_tokens.py", "signing/test_identity_tokens.py")
 _hub = _in("stores/hub.py", "stores/test_hub_store.py")
 _cli = _in("cli/__init__.py", "test_cli_endings.py")
 _local_names = _in("stores/local_names.py", "test_cli_locale.py")
@@ -445,6 +446,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _cli("no clean-up", "signal.signal(signal.SIGTERM, _terminated)", "pass"),
     _cli("readers that left", "if not isinstance(error, BrokenPipeError):", "if True:"),
     _cli("output that fails again at the end", "self._given_up = True", "pass"),
+    _tokens("the job's token in place of an empty one", "if not token.strip():", "if False:"),
     # -- The flow
     _coverage("files that nobody signed", "unsigned.append(file)", "pass"),
     _coverage(
