@@ -12,7 +12,7 @@ import pytest
 
 from tests.test_cli import oms_gate
 
-NAMES = ("ä.txt", "süb/ö.safetensors")
+NAMES = ("ä.md", "süb/ö.safetensors")
 
 
 @pytest.fixture(params=["ASCII", "ISO-8859-1"])
@@ -59,7 +59,7 @@ def test_a_model_is_the_same_in_every_locale(
 
 
 def test_what_the_options_name_in_a_model(model: Path, key: Path, locale: dict[str, str]) -> None:
-    named = ("--signature", "süb/é.sig", "--ignore-path", "ä.txt")
+    named = ("--signature", "süb/é.sig", "--ignore-path", "ä.md")
     signed = oms_gate("sign", model, "--key", key, *named, **locale)
     assert (signed.returncode, signed.stderr) == (0, "")
     verified = oms_gate(
@@ -69,7 +69,7 @@ def test_what_the_options_name_in_a_model(model: Path, key: Path, locale: dict[s
     elsewhere = ("--output", model / "è.sig")
     assert oms_gate("sign", model, "--key", key, *named[2:], *elsewhere, **locale).returncode == 0
     claims = json.loads(oms_gate("inspect", model / "è.sig", "--json").stdout)
-    assert {"ä.txt", "è.sig"} <= set(claims["claimed_serialization"]["ignore_paths"])
+    assert {"ä.md", "è.sig"} <= set(claims["claimed_serialization"]["ignore_paths"])
 
 
 def test_a_file_by_itself(model: Path, key: Path, locale: dict[str, str]) -> None:
