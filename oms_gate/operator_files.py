@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from oms_gate.errors import ConfigError
@@ -26,13 +27,16 @@ def read_file(path: Path, what: str) -> bytes:
     return content
 
 
-def read_secret(path: Path, what: str) -> bytes:
+def read_secret(path: Path, what: str, check: Callable[[bytes], object] = lambda _: None) -> bytes:
     """A small file that is its owner's alone. Where it is open to others, the log warns.
+
+    check: raises where the content is not what it should be, and so no secret.
 
     Raises:
         ConfigError: see `read_file`; or every user may write it.
     """
     content, mode = _read(path, what)
+    check(content)
     if mode & stat.S_IWOTH:
         raise ConfigError(
             f"{what} {path} can be changed by every user of this machine (mode {mode:04o}), so "

@@ -19,6 +19,7 @@ _HUB_KINDS = ("datasets", "spaces")
 # References that HfFileSystem reads without their slashes being quoted.
 _HUB_REFS = re.compile(r"(refs/convert/\w+|refs/pr/\d+)(?:/|$)")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
+_UNDECODED = re.compile(r"[\ud800-\udfff]")
 _HUB_HOSTS = ("huggingface.co", "hf.co")
 
 
@@ -44,6 +45,11 @@ class Reference:
         Raises:
             UsageError: the text cannot be the name of a model.
         """
+        if _UNDECODED.search(text):
+            raise UsageError(
+                f"{text!r} is not a model reference: it is not written in the encoding of the "
+                "locale; if it is UTF-8, set LC_ALL=C.UTF-8"
+            )
         if not text or _FORBIDDEN.search(text):
             raise UsageError(
                 f"{text!r} is not a model reference: it is empty, or holds backslashes or "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -278,6 +279,35 @@ def test_the_hub_and_s3_by_their_own_environment(
     assert result.returncode == 0, result.stdout + result.stderr
     result = oms_gate("verify", f"s3://{s3_bucket}/m", "--public-key", public, **s3.environment())
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_nothing_is_asked_but_the_configured_endpoint(hub: HubStandIn, tmp_path: Path) -> None:
+    """Not even by huggingface_hub, about itself, where it says how it is used."""
+    hub.create("org/model", files={"config.json": b"{}"}, private=True)
+    config = tmp_path / "gate.yaml"
+    publishers = [{"name": "x", "models": ["x/*"], "signers": [{"method": "key", "key": "k"}]}]
+    (tmp_path / "k.pub").write_bytes(models.public_pem(models.new_key()))
+    hf = {"endpoint": hub.endpoint}
+    settings = {"stores": {"options": {"hf": hf}}, "trust": {"keys": {"k": "k.pub"}}}
+    config.write_text(json.dumps(settings | {"publishers": publishers}))
+    with socket.create_server(("127.0.0.1", 0)) as another:
+        result = oms_gate(
+            "verify", "hf://org/model", "--config", config,
+            HF_ENDPOINT=f"http://127.0.0.1:{another.getsockname()[1]}",
+            HF_HUB_DISABLE_TELEMETRY="0",
+            HF_TOKEN=hub.token,
+        )  # fmt: skip
+        another.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            another.accept()
+    assert ReasonCode.SIGNATURE_MISSING in result.stdout
+
+
+def test_an_empty_endpoint_is_told(model: Path) -> None:
+    public = model.parent / "key.pub"
+    result = oms_gate("verify", "hf://org/model", "--public-key", public, HF_ENDPOINT="")
+    assert result.returncode == 2
+    assert "its endpoint (HF_ENDPOINT) '' is no web address" in result.stderr
 
 
 def test_inspect(model: Path) -> None:

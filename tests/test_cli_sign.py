@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from oms_gate.signing.pkcs11 import open_token_key
 from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.oms import forge
+from tests.peers import faults
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
 from tests.peers.softhsm import PIN, SoftHSM
@@ -60,7 +62,12 @@ def test_keygen_makes_a_pair_that_signs_and_verifies(model: Path, key: Path) -> 
 
 
 def test_keygen_wants_a_name(tmp_path: Path) -> None:
-    assert oms_gate("keygen", "", "--no-passphrase").returncode == 2
+    (tmp_path / "folder").mkdir()
+    for name in ("", ".", "..", "folder/", "folder/..", "folder/.key"):
+        refused = oms_gate("keygen", f"{tmp_path}/{name}" if name else "", "--no-passphrase")
+        assert refused.returncode == 2
+        assert "is no name for a key" in refused.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder"]
     assert oms_gate("keygen", tmp_path / "release.key", "--no-passphrase").returncode == 0
     assert {path.name for path in tmp_path.iterdir()} >= {"release.key", "release.pub"}
 
@@ -102,7 +109,7 @@ def test_keygen_has_a_passphrase_from_a_file_or_the_environment(
     assert "passphrase" in wrong.stderr
     missing = oms_gate("sign", model, "--key", private)
     assert missing.returncode == 2
-    assert "is encrypted" in missing.stderr
+    assert "is encrypted; give its passphrase by --passphrase-file or OMS_GATE" in missing.stderr
     for output in (made, wrong, missing):
         assert PASSPHRASE not in output.stdout + output.stderr
 
@@ -141,8 +148,15 @@ def test_at_a_terminal_the_passphrase_is_asked_for(tmp_path: Path, model: Path) 
     assert status == 2, output
     assert "differ" in output
     assert not (tmp_path / "k.key").exists()
+    status, output = at_a_terminal([""], "keygen", tmp_path / "k")
+    assert status == 2, output
+    assert "say --no-passphrase" in output
     status, output = at_a_terminal([PASSPHRASE] * 2, "keygen", tmp_path / "k")
     assert status == 0, output
+    status, output = at_a_terminal([PASSPHRASE] * 2, "keygen", tmp_path / "k")
+    assert status == 2, output
+    assert "is there already" in output
+    assert "Passphrase" not in output
     status, output = at_a_terminal([PASSPHRASE], "sign", model, "--key", tmp_path / "k.key")
     assert status == 0, output
     assert PASSPHRASE not in output
@@ -228,6 +242,8 @@ USAGE = {
         "is for a key in a token",
     ),
     "no such key": (["--key", "absent.key"], "cannot be read"),
+    "an empty key": (["--key", ""], "--key is empty"),
+    "a commit to a folder": (["--key", "KEY", "--message", "x"], "for a commit to the Hub"),
     "shards of nothing": (["--key", "KEY", "--shards", "0"], "no size of shards"),
     "shards of something else": (["--key", "absent.key", "--shards", "much"], "no size of shards"),
     "a pull request for a folder": (["--key", "KEY", "--pull-request"], "not on the Hub"),
@@ -244,7 +260,9 @@ def test_what_cannot_be_meant_is_said(model: Path, key: Path, mistake: str) -> N
 
 
 def test_what_cannot_be_signed_is_not(model: Path, key: Path, tmp_path: Path) -> None:
-    assert oms_gate("sign", tmp_path / "absent", "--key", key).returncode == 3
+    absent = oms_gate("sign", tmp_path / "absent", "--key", key)
+    assert absent.returncode == 2
+    assert "nothing to sign" in absent.stderr
     (model / "link").symlink_to("/etc/hostname")
     linked = oms_gate("sign", model, "--key", key)
     assert linked.returncode == 1
@@ -253,6 +271,40 @@ def test_what_cannot_be_signed_is_not(model: Path, key: Path, tmp_path: Path) ->
     nothing = oms_gate("sign", empty, "--key", key)
     assert nothing.returncode == 2
     assert "no file to sign" in nothing.stderr
+
+
+def test_a_name_that_nobody_takes_is_told_to_its_signer(model: Path, key: Path) -> None:
+    (model / "a:b.txt").touch()
+    refused = oms_gate("sign", model, "--key", key)
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "oms-gate: the model cannot be signed: the name 'a:b.txt' begins with a drive letter; "
+        "rename the file\n"
+    )
+
+
+def test_the_signature_of_a_single_file_has_its_name(model: Path, key: Path) -> None:
+    file = model / "model.safetensors"
+    refused = oms_gate("sign", file, "--key", key, "--signature", "another.sig")
+    assert refused.returncode == 2
+    assert "is always model.safetensors.sig beside it" in refused.stderr
+    config = model.parent / "gate.yaml"
+    config.write_text(json.dumps({"signature": "our.sig"}))
+    for options in (("--signature", "model.safetensors.sig"), ("--config", config)):
+        assert oms_gate("sign", file, "--key", key, *options).returncode == 0
+    assert (model / "model.safetensors.sig").exists()
+
+
+def test_a_disk_that_is_full_is_no_matter_of_usage(model: Path, key: Path, tmp_path: Path) -> None:
+    code = (
+        "import resource; from oms_gate.cli import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); main()"
+    )
+    command = [sys.executable, "-c", code, "sign", str(model), "--key", str(key)]
+    for options in ([], ["--output", str(tmp_path / "x.sig")]):
+        failed = subprocess.run([*command, *options], capture_output=True, text=True)
+        assert failed.returncode == 3
+        assert "cannot be written: File too large" in failed.stderr
 
 
 def test_a_key_in_the_model_would_be_published_with_it(model: Path, key: Path) -> None:
@@ -296,6 +348,17 @@ def test_a_path_that_is_not_there_is_told(model: Path, key: Path) -> None:
     assert oms_gate("sign", model, *options, "--quiet").stderr == ""
 
 
+def test_what_verifiers_refuse_to_be_left_out_is_told(model: Path, key: Path) -> None:
+    models.write(model, {"original/a.bin": b"1", "original/b.py": b"2"})
+    left_out = ("--ignore-path", "model.safetensors", "--ignore-path", "original/")
+    done = oms_gate("sign", model, "--key", key, *left_out)
+    assert done.returncode == 0
+    assert "model.safetensors is left out, but loaders may read model.safetensors:" in done.stderr
+    assert "original is left out, but loaders may read original/a.bin and more:" in done.stderr
+    denied = oms_gate("verify", model, "--public-key", key.with_suffix(".pub"))
+    assert ReasonCode.COVERAGE_IGNORED in denied.stdout
+
+
 def test_a_bucket_named_by_a_configuration(
     s3: SeaweedFS, s3_bucket: str, key: Path, tmp_path: Path
 ) -> None:
@@ -318,9 +381,28 @@ def test_a_pull_request(hub: HubStandIn, key: Path) -> None:
     signed = oms_gate("sign", "hf://org/model", *options, HF_TOKEN=hub.token)
     assert signed.returncode == 0, signed.stderr
     assert "/discussions/1" in signed.stdout
+    for empty in (("--message", ""), ("--message", "x", "--output", key.with_name("x.sig"))):
+        assert oms_gate("sign", "hf://org/model", "--key", key, *empty).returncode == 2
     denied = oms_gate("sign", "hf://org/model", *options)
     assert denied.returncode == 2
     assert "HF_TOKEN" in denied.stderr
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.Status(400, {"X-Error-Message": "LFS quota exceeded"}),
+        faults.Redirect("http://127.0.0.1:9/"),
+    ],
+    ids=["refusal", "redirect"],
+)
+def test_a_hub_that_refuses_is_not_the_models_fault(
+    hub: HubStandIn, key: Path, fault: faults.Fault
+) -> None:
+    hub.create("org/model", files=models.FILES)
+    hub.inject(fault, "*/commit/main")
+    failed = oms_gate("sign", "hf://org/model", "--key", key, HF_TOKEN=hub.token)
+    assert failed.returncode == 3, failed.stderr
 
 
 @pytest.fixture

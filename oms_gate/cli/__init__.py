@@ -4,37 +4,102 @@ from __future__ import annotations
 
 import io
 import logging
+import shutil
+import signal
 import sys
+from textwrap import wrap
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def main() -> None:
-    """Entry point of ``oms-gate``. Exits 0 admitted, 1 denied, 2 usage, 3 could not decide."""
+    """Entry point of ``oms-gate``. Exits 0 admitted, 1 denied, 2 usage, 3 could not decide.
+
+    130 and 143 are for Ctrl-C and SIGTERM.
+    """
     from oms_gate.cli.app import app
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = _lenient(sys.stdout)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _lenient(sys.stderr)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("oms-gate: %(message)s"))
     logging.getLogger("oms_gate").addHandler(handler)
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character must not turn a verdict into a failure.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
+    except SystemExit as end:
+        if end.code in (_INTERRUPTED, _TERMINATED):
+            print("oms-gate: interrupted; nothing is left half-written", file=sys.stderr)  # noqa: T201
+        raise
     except Exception as error:  # noqa: BLE001 - no failure may look like an admission or denial
         sys.exit(_explain(error))
+
+
+_INTERRUPTED = 128 + signal.SIGINT  # as typer ends then
+_TERMINATED = 128 + signal.SIGTERM
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    """End as by an exception, so that what was begun is cleaned up; and do that only once."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(_TERMINATED)
+
+
+def _lenient(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """The same stream; neither its encoding nor its reader turns a verdict into a failure."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Output(stream.fileno(), "w", closefd=False)),
+        stream.encoding,
+        errors="backslashreplace",
+        line_buffering=stream.line_buffering,
+    )
+
+
+class _Output(io.FileIO):
+    """Where output goes, as long as that works.
+
+    A reader that has seen enough (``head``) has no say in the exit status. Any other failure is
+    raised, but once: Python would meet it again when it ends, and end with a status of its own.
+    """
+
+    _given_up = False
+
+    def write(self, content: ReadableBuffer, /) -> int:
+        if not self._given_up:
+            try:
+                return super().write(content)
+            except OSError as error:
+                self._given_up = True
+                if not isinstance(error, BrokenPipeError):
+                    raise
+        return memoryview(content).nbytes
 
 
 def _explain(error: Exception) -> int:
     """Say what went wrong in one sentence; the exit status that it stands for."""
     from oms_gate.errors import ConfigError, OmsGateError, StepError, UsageError
-    from oms_gate.verdict import printable
+    from oms_gate.verdict import ReasonCode, printable
 
     known = isinstance(error, OmsGateError)
     what = f"{error}" if known else f"it failed ({type(error).__name__}: {error})"
+    # A terminal would break the line in the middle of words.
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else sys.maxsize
     for line in what.splitlines():
-        print(f"oms-gate: {printable(line)}", file=sys.stderr)  # noqa: T201
+        words = f"oms-gate: {printable(line)}"
+        for part in wrap(words, width, break_long_words=False, break_on_hyphens=False):
+            print(part, file=sys.stderr)  # noqa: T201
     if isinstance(error, (UsageError, ConfigError)):
         return 2
-    if isinstance(error, StepError) and not error.reason.code.undecided:
-        return 1
-    return 3
+    # To a verdict these are findings; to whoever signs, the model is not what is the matter.
+    store_failed = (
+        ReasonCode.STORE_PROTOCOL,
+        ReasonCode.STORE_REDIRECT_REFUSED,
+        ReasonCode.STORE_TOO_SLOW,
+    )
+    code = error.reason.code if isinstance(error, StepError) else None
+    return 3 if code is None or code.undecided or code in store_failed else 1

@@ -103,7 +103,11 @@ def verify(
     ] = None,
     assurance: Annotated[
         Literal["bytes", "declared", "signature"] | None,
-        typer.Option(help="How far to check; see the guide on verdicts.", show_default=False),
+        typer.Option(
+            metavar="LEVEL",
+            help="How far to check: bytes, declared or signature; see the guide on verdicts.",
+            show_default=False,
+        ),
     ] = None,
     report_all: Annotated[
         bool, typer.Option("--report-all", help="Go on after a denial and report everything.")
@@ -172,7 +176,10 @@ def sign(
     ] = None,
     sigstore: Annotated[
         Literal["public", "staging", "private"] | None,
-        typer.Option(help="Sign in one's own name instead, through this Sigstore instance."),
+        typer.Option(
+            metavar="INSTANCE",
+            help="Sign in one's own name instead, through Sigstore: public, staging or private.",
+        ),
     ] = None,
     identity_token: Annotated[
         str | None,
@@ -194,7 +201,11 @@ def sign(
     ] = None,
     hash_type: Annotated[
         Literal["sha256", "blake2b", "blake3"],
-        typer.Option("--hash", help="Hash function of the files' digests."),
+        typer.Option(
+            "--hash",
+            metavar="NAME",
+            help="Hash function of the files' digests: sha256, blake2b or blake3.",
+        ),
     ] = "sha256",
     shards: Annotated[
         str | None,
@@ -211,7 +222,10 @@ def sign(
         Path | None,
         typer.Option(help="Write the signature to this local file, not beside the model."),
     ] = None,
-    message: Annotated[str, typer.Option(help="Hub: the commit's message.")] = "Sign the model",
+    message: Annotated[
+        str | None,
+        typer.Option(help="Hub: the commit's message.", show_default="Sign the model"),
+    ] = None,
     pull_request: Annotated[
         bool, typer.Option("--pull-request", help="Hub: propose the signature in a pull request.")
     ] = False,

@@ -7,10 +7,16 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from oms_gate.cli.render import new_console
-from oms_gate.cli.sign import PASSPHRASE_VARIABLE, ask_passphrase, passphrase_from
+from oms_gate.cli.render import after, new_console
+from oms_gate.cli.sign import ask_passphrase, passphrase_from
 from oms_gate.errors import UsageError
-from oms_gate.signing.keys import CurveName, generate_key, write_key_pair
+from oms_gate.signing.keys import (
+    PASSPHRASE_VARIABLE,
+    CurveName,
+    check_new,
+    generate_key,
+    write_key_pair,
+)
 
 
 def run(name: str, curve: CurveName, *, passphrase_file: Path | None, no_passphrase: bool) -> int:
@@ -23,14 +29,16 @@ def run(name: str, curve: CurveName, *, passphrase_file: Path | None, no_passphr
     if no_passphrase and passphrase_file is not None:
         raise UsageError("--passphrase-file gives a passphrase and --no-passphrase wants none")
     name = name.removesuffix(".key")
-    if not Path(name).name:
+    if name.rpartition("/")[2] in ("", ".", ".."):
         raise UsageError(f"{name!r} is no name for a key; give one such as release")
     private, public = Path(f"{name}.key"), Path(f"{name}.pub")
+    check_new(private, public)
     passphrase = None if no_passphrase else passphrase_from(passphrase_file) or _asked(private)
     write_key_pair(private, public, generate_key(curve), passphrase)
-    console = new_console()
-    console.print(f"[bold green]✓[/] {escape(str(private))}  keep it secret; it signs models")
-    console.print(f"  {escape(str(public))}  give it to those who are to trust them")
+    with after(f"{private} and {public} are written"):
+        console = new_console()
+        console.print(f"[bold green]✓[/] {escape(str(private))}  keep it secret; it signs models")
+        console.print(f"  {escape(str(public))}  give it to those who are to trust them")
     return 0
 
 
@@ -41,6 +49,8 @@ def _asked(private: Path) -> bytes:
             "or say --no-passphrase"
         )
     passphrase = ask_passphrase(f"Passphrase for {private}: ")
+    if not passphrase:
+        raise UsageError("the passphrase is empty; say --no-passphrase for a key without one")
     if passphrase != ask_passphrase("Once more: "):
         raise UsageError("the two passphrases differ; nothing was written")
     return passphrase

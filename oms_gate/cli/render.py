@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from oms_gate.errors import OmsGateError
 from oms_gate.streaming.hashing import Progress, ProgressCallback
 from oms_gate.verdict import (
     Assurance,
@@ -25,6 +26,8 @@ from oms_gate.verdict import (
 # A model with hundreds of unsigned files has one problem, not hundreds.
 _SHOWN_OF_A_CODE = 5
 _BAR_AFTER_SECONDS = 0.5
+# Of a progress bar with all its numbers, in characters.
+_NUMBERS_WIDTH = 48
 
 
 def new_console(*, stderr: bool = False) -> Console:
@@ -32,6 +35,21 @@ def new_console(*, stderr: bool = False) -> Console:
     console = Console(stderr=stderr, highlight=False, emoji=False)
     console.soft_wrap = not console.is_terminal
     return console
+
+
+@contextmanager
+def after(done: str) -> Iterator[None]:
+    """Print about something that is done; whoever does not get to read it is told that it is.
+
+    Raises:
+        OmsGateError: standard output failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OmsGateError(
+            f"{done}, but this could not be printed: {error.strerror}; check where the output goes"
+        ) from error
 
 
 def print_verdict(verdict: Verdict) -> None:
@@ -94,15 +112,14 @@ def progress_bar(title: str) -> Iterator[ProgressCallback]:
     if not console.is_terminal:
         yield lambda _: None
         return
-    bar = progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
+    # What does not fit would cut off the rest as well.
+    left = console.width - len(title)
+    columns = [progress.BarColumn(40 if left > 80 else 10), progress.DownloadColumn()]
+    if console.width >= _NUMBERS_WIDTH:
+        columns += [progress.TransferSpeedColumn(), progress.TimeRemainingColumn()]
+    if left > _NUMBERS_WIDTH:
+        columns.insert(0, progress.TextColumn("{task.description}"))
+    bar = progress.Progress(*columns, console=console, transient=True)
     task = bar.add_task(escape(title), total=None)
     started = time.monotonic()
 

@@ -17,19 +17,21 @@ import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.markup import escape
 
-from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
+from oms_gate.cli.render import after, human_bytes, new_console, print_beside, progress_bar
 from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.oms.digests import HashType
 from oms_gate.operator_files import read_file, read_secret
 from oms_gate.reference import Reference
 from oms_gate.signing.keys import (
+    PASSPHRASE_VARIABLE,
     PassphraseMissing,
     load_certificates,
     load_private_key,
 )
 from oms_gate.signing.model import BESIDE, ModelSigner, SignedModel, Signing, sign_model
 from oms_gate.signing.timestamps import timestamper
+from oms_gate.stores.local_names import portable
 from oms_gate.verdict import printable
 
 if TYPE_CHECKING:
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
 
 IN_TOKEN = "token"  # noqa: S105 - a place, not a secret
 """In place of a certificate's path: the one that the token holds for the key."""
-
-PASSPHRASE_VARIABLE = "OMS_GATE_KEY_PASSPHRASE"  # noqa: S105 - its name, not a passphrase
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def run(
     ignore_paths: Sequence[str],
     hash_type: HashType,
     shards: str | None,
-    message: str,
+    message: str | None,
     pull_request: bool,
     json: bool,
     quiet: bool,
@@ -97,12 +97,13 @@ def run(
     model = Reference.parse(reference)
     settings = load_config(config) if config is not None else GateConfig()
     signing = Signing(
-        signature=settings.signature if signature is None else signature,
+        signature=settings.signature if signature is None else portable(signature),
+        named=signature is not None,
         output=output,
-        ignore_paths=ignore_paths,
+        ignore_paths=[portable(path) for path in ignore_paths],
         hash_type=hash_type,
         shard_size=_shard_size(shards),
-        message=message,
+        message=_message(message, model, output),
         pull_request=pull_request,
         stores=settings.stores,
         limits=settings.limits,
@@ -114,12 +115,23 @@ def run(
         else:
             with progress_bar(model.url) as on_progress:
                 signed = sign_model(model, signer, signing, on_progress=on_progress)
-    if json:
-        stamped = {"timestamp_url": options.timestamp_url}
-        typer.echo(json_module.dumps(_as_json(signed) | stamped, indent=2))
-    elif not quiet:
-        _print(signed, options.timestamp_url)
+    with after(f"the signature is written to {signed.url}"):
+        if json:
+            stamped = {"timestamp_url": options.timestamp_url}
+            typer.echo(json_module.dumps(_as_json(signed) | stamped, indent=2))
+        elif not quiet:
+            _print(signed, options.timestamp_url)
     return 0
+
+
+def _message(text: str | None, model: Reference, output: Path | None) -> str:
+    if text is None:
+        return Signing.message
+    if model.scheme != "hf" or output is not None:
+        raise UsageError("--message is for a commit to the Hub, and none is made; leave it out")
+    if not text.strip():
+        raise UsageError("--message is empty; say what the commit does, or leave it out")
+    return text
 
 
 def _check_apart(options: SignerOptions, model: Reference, output: Path | None) -> None:
@@ -235,6 +247,8 @@ def _check_together(options: SignerOptions) -> None:
             "nothing is given to sign with: --key FILE (oms-gate keygen makes one), --key with "
             "--certificate, --key pkcs11:..., or --sigstore public"
         )
+    if not options.key.strip():
+        raise UsageError("--key is empty; name the private key's file")
     if given - of_key:
         raise UsageError("an identity token and Sigstore's files go with --sigstore")
     if options.certificate_chain and options.certificate is None:
@@ -273,8 +287,11 @@ def ask_passphrase(prompt: str) -> bytes:
     """
     try:
         return getpass(prompt).encode()
-    except EOFError:
-        raise UsageError("no passphrase was given; nothing was done") from None
+    except BaseException as error:
+        print(file=sys.stderr)  # noqa: T201 - ends the line of the prompt
+        if isinstance(error, EOFError):
+            raise UsageError("no passphrase was given; nothing was done") from None
+        raise
 
 
 def _instance(options: SignerOptions) -> SigstoreInstance:

@@ -73,12 +73,11 @@ def run(
         settings = revised(settings, assurance=assurance)
     with Gate.from_config(settings) as gate:
         verdict = _check(gate, model, report_all=report_all, silent=json or quiet)
-    if json:
-        typer.echo(verdict.to_json())
-    elif not quiet:
-        from oms_gate.cli.render import print_verdict
+    if not quiet:
+        from oms_gate.cli.render import after, print_verdict
 
-        print_verdict(verdict)
+        with after(f"the model is {verdict.outcome}"):
+            typer.echo(verdict.to_json()) if json else print_verdict(verdict)
     return exit_status(verdict)
 
 

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from oms_gate.errors import ConfigError, SignatureError, UsageError
+from oms_gate.errors import ConfigError, SignatureError, StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms import names
 from oms_gate.oms.bundle import parse_bundle
 from oms_gate.reference import Reference
 from oms_gate.signing.ignored import flaw_of
 from oms_gate.stores import Snapshot, Written
+from oms_gate.stores.local_names import native, portable
 from oms_gate.stores.local_writing import write_below
+from oms_gate.verdict import ReasonCode
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Destination:
             reference = self.snapshot.reference
             if reference.is_local:
                 root = Path(reference.location)
-                _check_place((root.parent if self.snapshot.single else root) / self.name)
+                _check_place((root.parent if self.snapshot.single else root) / native(self.name))
             if self.name in self.snapshot.files:
                 content = self.snapshot.read(self.name, self.limits.bundle_bytes)
                 self._check_replaced(self.name, content)
@@ -74,8 +76,8 @@ class Destination:
         """Write the signature, as a whole or not at all.
 
         Raises:
-            ConfigError: the local file cannot be written.
-            UsageError, StoreError: see `Snapshot.write`.
+            UsageError, StoreError: see `Snapshot.write`; the latter also where the local file
+                cannot be written.
         """
         if self.output is None:
             return self.snapshot.write(
@@ -87,7 +89,7 @@ class Destination:
             check = partial(self._check_output, output)
             write_below(output.parent.resolve(), output.name, bundle, check)
         except OSError as error:
-            raise _unwritable(output, error.strerror) from error
+            raise StoreError(ReasonCode.STORE_UNAVAILABLE, _unwritable(output, error)) from error
         return Written(Reference("file", str(output)).url)
 
     def _below(self) -> str | None:
@@ -97,7 +99,7 @@ class Destination:
             return None
         output = self.output.absolute().parent.resolve() / self.output.name
         root = Path(reference.location).resolve()
-        return output.relative_to(root).as_posix() if output.is_relative_to(root) else None
+        return portable(str(output.relative_to(root))) if output.is_relative_to(root) else None
 
     def _check_name(self, name: str) -> None:
         # Among the paths that are left out, the name is stated; a single file leaves out none.
@@ -121,7 +123,7 @@ class Destination:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _unwritable(output, error.strerror) from error
+            raise ConfigError(_unwritable(output, error)) from error
         self._check_replaced(str(output), content)
 
     def _check_replaced(self, name: str, content: bytes | None) -> None:
@@ -155,11 +157,11 @@ def _check_place(place: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _unwritable(place, error.strerror) from error
+        raise ConfigError(_unwritable(place, error)) from error
     if not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "a link, a pipe or a device"
         raise UsageError(f"{place} is {what}; name another file for the signature with --output")
 
 
-def _unwritable(output: Path, fault: str | None) -> ConfigError:
-    return ConfigError(f"{output} cannot be written: {fault}; name another file with --output")
+def _unwritable(output: Path, error: OSError) -> str:
+    return f"{output} cannot be written: {error.strerror}; name another file with --output"

@@ -43,8 +43,13 @@ def ambient_token() -> str | None:
     Raises:
         SigningError: there should be one, but it cannot be had.
     """
-    # A variable that is there but empty, for want of a secret, must not make the job the signer.
     if (token := os.environ.get(TOKEN_VARIABLE)) is not None:
+        # It is empty for want of a secret, which must not make the job the signer.
+        if not token.strip():
+            raise SigningError(
+                f"the variable {TOKEN_VARIABLE} is set but empty; set it to an identity token, or "
+                "unset it to sign as this job or by a login"
+            )
         return token
     from sigstore.oidc import detect_credential
 
@@ -53,7 +58,8 @@ def ambient_token() -> str | None:
     except StoreError:
         fault = f"it did not come within {SERVICE_SECONDS:g} seconds"
     except Exception as error:  # noqa: BLE001 - the cause may repeat a secret of the job
-        fault = one_line(error).partition(", body=")[0]
+        fault, body, _ = one_line(error).partition(", body=")
+        fault += ")" if body else ""
     raise SigningError(
         f"the identity token of this job cannot be had ({fault}); allow the job to get one (on "
         f"GitHub by the permission 'id-token: write'), or set {TOKEN_VARIABLE}"

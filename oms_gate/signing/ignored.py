@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from oms_gate.errors import UsageError
 from oms_gate.oms import names
+from oms_gate.policy.kinds import INERT, kind_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ def left_out(paths: Iterable[str], files: Collection[str]) -> set[str]:
     """The paths that a signer wants to leave out, as they are stated in a signature.
 
     paths: relative ones, also as a shell completes them (./x, x/).
-    files: of the model; of a path that is none of theirs there is a warning.
+    files: of the model. There is a warning of a path that is none of theirs, and of what
+        verifiers will miss.
 
     Raises:
         UsageError: one of the paths is none in a model.
@@ -37,6 +39,18 @@ def left_out(paths: Iterable[str], files: Collection[str]) -> set[str]:
                 f"the path to leave out {path!r} {flaw}; name it relative to the model's folder"
             )
     for path in sorted(plain):
-        if not any(f"{file}/".startswith(f"{path}/") for file in files):
-            _LOG.warning("%s is to be left out, but there is no such path in the model", path)
+        _warn_of(path, [file for file in files if f"{file}/".startswith(f"{path}/")])
     return plain
+
+
+def _warn_of(path: str, files: Sequence[str]) -> None:
+    """Say what leaving out `path`, with these files, does not do, or does to a verifier."""
+    if not files:
+        _LOG.warning("%s is to be left out, but there is no such path in the model", path)
+    if read := [file for file in files if kind_of(file) not in INERT]:
+        _LOG.warning(
+            "%s is left out, but loaders may read %s%s: unless allowed, verifiers refuse it",
+            path,
+            read[0],
+            " and more" if read[1:] else "",
+        )

@@ -7,8 +7,10 @@ mount secrets that way. One that every user can write is refused: whose key it i
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -36,6 +38,10 @@ _CURVES: Final[dict[CurveName, ec.EllipticCurve]] = {
     "P-384": ec.SECP384R1(),
     "P-521": ec.SECP521R1(),
 }
+PASSPHRASE_VARIABLE: Final = "OMS_GATE_KEY_PASSPHRASE"  # noqa: S105 - its name, not a passphrase
+"""The environment variable for a private key's passphrase."""
+
+_ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|\nProc-Type: 4,ENCRYPTED")
 _KEY_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "EC PRIVATE KEY")
 _OTHER_FILES = {
     "PUBLIC KEY": "is a public key; name the file with its private half",
@@ -64,19 +70,13 @@ def load_private_key(path: Path, passphrase: bytes | None) -> ec.EllipticCurvePr
             than one private key on P-256, P-384 or P-521; the passphrase is wrong, or given for a
             key that has none.
     """
-    pem = read_secret(path, "the private key")
-    # OpenSSL writes the curve once more before the key.
-    labels = [label for label in pem_format.labels(pem) if label != "EC PARAMETERS"]
-    if len(labels) == 1 and labels[0] in _OTHER_FILES:
-        raise ConfigError(f"the private key {path} {_OTHER_FILES[labels[0]]}")
-    if len(labels) != 1 or labels[0] not in _KEY_LABELS:
-        raise ConfigError(
-            f"the private key {path} must be exactly one private key in PEM, but its file holds "
-            f"{pem_format.content(pem)}"
-        )
-    encrypted = labels[0] == "ENCRYPTED PRIVATE KEY" or b"\nProc-Type: 4,ENCRYPTED" in pem
+    pem = read_secret(path, "the private key", partial(_check_kind, path))
+    encrypted = _ENCRYPTED.search(pem) is not None
     if encrypted and not passphrase:
-        raise PassphraseMissing(f"the private key {path} is encrypted; give its passphrase")
+        raise PassphraseMissing(
+            f"the private key {path} is encrypted; give its passphrase by --passphrase-file or "
+            f"{PASSPHRASE_VARIABLE}"
+        )
     if passphrase and not encrypted:
         raise ConfigError(
             f"the private key {path} is not encrypted, but a passphrase was given; leave it out, "
@@ -103,6 +103,18 @@ def load_private_key(path: Path, passphrase: bytes | None) -> ec.EllipticCurvePr
             "make a key with oms-gate keygen"
         )
     return key
+
+
+def _check_kind(path: Path, pem: bytes) -> None:
+    # OpenSSL writes the curve once more before the key.
+    labels = [label for label in pem_format.labels(pem) if label != "EC PARAMETERS"]
+    if len(labels) == 1 and labels[0] in _OTHER_FILES:
+        raise ConfigError(f"the private key {path} {_OTHER_FILES[labels[0]]}")
+    if len(labels) != 1 or labels[0] not in _KEY_LABELS:
+        raise ConfigError(
+            f"the private key {path} must be exactly one private key in PEM, but its file holds "
+            f"{pem_format.content(pem)}"
+        )
 
 
 def load_certificates(paths: Iterable[Path]) -> tuple[x509.Certificate, ...]:
@@ -165,13 +177,22 @@ def write_key_pair(
         encryption = BestAvailableEncryption(passphrase)
     private_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     public_pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    for path in (private_path, public_path):
-        if os.path.lexists(path):
-            raise _taken(path)
+    check_new(private_path, public_path)
     with ExitStack() as undo:
         _create(private_path, private_pem, 0o600, undo)
         _create(public_path, public_pem, 0o644, undo)
         undo.pop_all()
+
+
+def check_new(*paths: Path) -> None:
+    """Find out before anything is made or asked whether files are there already.
+
+    Raises:
+        ConfigError: one is.
+    """
+    for path in paths:
+        if os.path.lexists(path):
+            raise _taken(path)
 
 
 def _create(path: Path, content: bytes, mode: int, undo: ExitStack) -> None:

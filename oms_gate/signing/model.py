@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from oms_gate.errors import ConfigError, OmsGateError, StepError, StoreError
+from oms_gate.errors import ConfigError, OmsGateError, StepError, StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms.certificate import check_own_chain
 from oms_gate.oms.digests import HashType
@@ -118,7 +118,8 @@ class ModelSigner:
 class Signing:
     """What is to be signed, and where the signature goes.
 
-    signature: its name in the model's folder; a single file has its own name with .sig added.
+    signature: its name in the model's folder; that of a single file is its own with .sig added.
+    named: whether that name was asked for, which a single file then refuses.
     output: a local file for the signature instead of the model's store.
     ignore_paths: relative paths to leave out, a folder with all below it.
     shard_size: bytes; None for whole files.
@@ -126,6 +127,7 @@ class Signing:
     """
 
     signature: str = "model.sig"
+    named: bool = False
     output: Path | None = None
     ignore_paths: Collection[str] = ()
     hash_type: HashType = "sha256"
@@ -174,12 +176,11 @@ def sign_model(
     """
     signing = signing or Signing()
     limits = signing.limits
-    store = open_store(reference, signing.stores, limits)
-    snapshot = store.snapshot(reference, beside="" if signing.output else BESIDE)
+    snapshot = _snapshot(reference, signing)
     try:
         destination = Destination(
             snapshot=snapshot,
-            name=next(iter(snapshot.files)) + BESIDE if snapshot.single else signing.signature,
+            name=_name(snapshot, signing),
             output=signing.output,
             message=signing.message,
             pull_request=signing.pull_request,
@@ -205,6 +206,30 @@ def sign_model(
         )
     finally:
         snapshot.close()
+
+
+def _snapshot(reference: Reference, signing: Signing) -> Snapshot:
+    store = open_store(reference, signing.stores, signing.limits)
+    try:
+        return store.snapshot(reference, beside="" if signing.output else BESIDE)
+    except StoreError as error:
+        # Elsewhere it may be a matter of who asks.
+        if reference.is_local and error.reason.code is ReasonCode.STORE_NOT_FOUND:
+            raise UsageError(f"there is nothing to sign: {error}") from error
+        raise
+
+
+def _name(snapshot: Snapshot, signing: Signing) -> str:
+    """The signature's, in the model's folder."""
+    if not snapshot.single:
+        return signing.signature
+    name = next(iter(snapshot.files)) + BESIDE
+    if signing.named and signing.signature != name:
+        raise UsageError(
+            f"the signature of a single file is always {name} beside it; leave out --signature, or "
+            "name a file elsewhere with --output"
+        )
+    return name
 
 
 def _to_sign(snapshot: Snapshot) -> Snapshot:

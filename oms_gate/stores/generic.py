@@ -145,6 +145,11 @@ class GenericStore:
             ) from error
         except (TypeError, ValueError) as error:
             raise unusable(scheme, error) from error
+        except AttributeError as error:  # Of the None in place of what it should stand on.
+            raise ConfigError(
+                f"{scheme}:// stands on another file system, which its options under 'stores' do "
+                "not name; name the store itself"
+            ) from error
 
 
 def _root(fs: Any, reference: Reference) -> str:

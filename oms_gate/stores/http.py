@@ -202,7 +202,9 @@ class HttpReader:
             if origin(target) != origin(url):
                 credentials = {}
             url = target
-        raise _redirect_refused(file, f"more than {self._limits.redirects} times")
+        limit = self._limits.redirects
+        where = f"more than {limit} times" if limit else "while a file was being written"
+        raise _redirect_refused(file, where)
 
     def _redirected(self, file: RemoteFile, url: str, location: str | None) -> str:
         try:

@@ -37,7 +37,6 @@ class HubStore:
 
     def __init__(self, settings: StoreSettings, limits: Limits) -> None:
         from huggingface_hub import constants
-        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
         options = settings.options.get("hf", {})
         if unknown := options.keys() - _OPTIONS:
@@ -46,13 +45,10 @@ class HubStore:
         try:
             parts = urlsplit(self._endpoint)
             if parts.scheme not in PORTS or not parts.hostname or parts.port == 0:
-                raise ValueError(f"{self._endpoint} is no web address")
-            headers = build_hf_headers(token=options.get("token"))
+                raise ValueError(f"its endpoint (HF_ENDPOINT) {self._endpoint!r} is no web address")
+            self._headers = _authorization(options.get("token"))
         except (OSError, ValueError) as error:
             raise unusable("hf", error) from error
-        self._headers = {
-            name: value for name, value in headers.items() if name.lower() == "authorization"
-        }
         self._limits = limits
         self._hosts = frozenset({parts.hostname, *settings.private_hosts})
 
@@ -63,7 +59,7 @@ class HubStore:
         if constants.HF_HUB_OFFLINE:
             raise StoreError(
                 ReasonCode.STORE_UNAVAILABLE,
-                "HF_HUB_OFFLINE is set, so the Hub is not asked; verify the local folder instead",
+                "HF_HUB_OFFLINE is set, so the Hub is not asked; unset it, or name a local folder",
             )
         reader = HttpReader(self._limits, self._hosts)
         api = HubApi(reference, self._endpoint, self._headers, reader)
@@ -227,6 +223,20 @@ def _single(path: str, file: StoredFile | None) -> StoredFile:
     if file is None:
         raise unsafe(name, "is a folder")
     return _moved(file, name)
+
+
+def _authorization(token: Any) -> dict[str, str]:
+    """The header for a token: the given one, else this machine's unless it is not wanted.
+
+    huggingface_hub would build it too, but asks its own endpoint about agents on the way.
+    """
+    from huggingface_hub import constants, get_token
+
+    if token is None and not constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+        token = get_token()
+    elif token is True and (token := get_token()) is None:
+        raise ValueError("'token: true' asks for a token of this machine, which has none")
+    return {"Authorization": f"Bearer {token}"} if isinstance(token, str) else {}
 
 
 def _moved(file: StoredFile, path: str) -> StoredFile:

@@ -12,6 +12,7 @@ from oms_gate.errors import StoreError
 from oms_gate.reference import Reference
 from oms_gate.stores.connections import Body
 from oms_gate.stores.http import Answer, HttpReader, RemoteFile
+from oms_gate.stores.store import in_short
 from oms_gate.verdict import ReasonCode
 
 T = TypeVar("T")
@@ -108,8 +109,10 @@ class HubApi:
             return self.error(
                 ReasonCode.STORE_NOT_FOUND, f"has no {self.reference.path or 'files'}"
             )
+        said = headers.get("X-Error-Message", "")
+        why = f": '{in_short(said)}'" if said else ""
         # To strangers it is 401, whether the repository is private or not there at all.
-        token_refused = "invalid" in headers.get("X-Error-Message", "").lower()
+        token_refused = "invalid" in said.lower()
         absent = status == 404 or (status == 401 and not self.exists and not token_refused)
         if code == "RepoNotFound" or absent:
             return StoreError(
@@ -119,15 +122,16 @@ class HubApi:
         if status in (401, 403):
             return StoreError(
                 ReasonCode.STORE_FORBIDDEN,
-                f"{self.endpoint} refuses access to {name} (HTTP {status}); check HF_TOKEN, and "
-                "what it may do",
+                f"{self.endpoint} refuses access to {name} (HTTP {status}{why}); check HF_TOKEN, "
+                "and what it may do",
             )
         if status == 412:
             return self.error(ReasonCode.STORE_CHANGED, "was changed after it was listed")
+        cure = "correct that, or" if why else "check HF_ENDPOINT, or"
         return StoreError(
             ReasonCode.STORE_PROTOCOL,
-            f"{self.endpoint} answered HTTP {status} for {name}; check HF_ENDPOINT, or tell the "
-            "operator of that server",
+            f"{self.endpoint} answered HTTP {status} for {name}{why}; {cure} tell the operator of "
+            "that server",
         )
 
 

@@ -15,6 +15,7 @@ from threading import Event
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
+from oms_gate.stores.local_names import native, portable
 from oms_gate.stores.local_writing import write_below
 from oms_gate.stores.snapshot import (
     CHUNK_BYTES,
@@ -81,10 +82,10 @@ class LocalStore:
                 check_same(pins, self._listed(named, root, single, name)[1])
 
             try:
-                write_below(folder, name, content, check)
+                write_below(folder, native(name), content, check)
             except OSError as error:
                 raise _store_error(name, error, "written") from error
-            return Written(Reference("file", str(folder / name)).url)
+            return Written(Reference("file", str(folder / native(name))).url)
 
         return Snapshot(reference, files, single, read_range, write_file=write_file)
 
@@ -100,7 +101,7 @@ class LocalStore:
             for path, target in entries:
                 if abandoned.is_set():
                     raise too_late(self.limits.listing_seconds)
-                found.append(_described(path, target))
+                found.append(_described(portable(path), target))
             return found
 
         try:
@@ -168,7 +169,7 @@ def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, str]]:
                 if entry.is_symlink():
                     target = os.path.realpath(entry.path)
                     if not any(Path(target).is_relative_to(place) for place in blobs):
-                        raise unsafe(path, f"is a symbolic link to {target}")
+                        raise unsafe(portable(path), f"is a symbolic link to {target}")
                     yield path, target
                 elif entry.is_dir(follow_symlinks=False):
                     pending.append(path)

@@ -10,7 +10,7 @@ import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from oms_gate.errors import StoreError
@@ -112,7 +112,9 @@ def _replace(folder: int, base: str, content: bytes) -> None:
             os.fsync(descriptor)
         os.replace(temporary, base, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        os.unlink(temporary, dir_fd=folder)
+        # An interruption may come when it has its name already.
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
         raise
     os.fsync(folder)
 

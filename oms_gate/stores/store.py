@@ -124,9 +124,9 @@ def unusable(scheme: str, error: Exception) -> ConfigError:
     )
 
 
-def in_short(error: Exception) -> str:
+def in_short(said: Exception | str) -> str:
     """What a store or its client said, in one short line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(said).split()) or type(said).__name__
     text = printable(text[:_ERROR_CHARACTERS])
     return text if len(text) < _ERROR_CHARACTERS else text[: _ERROR_CHARACTERS - 1] + "…"
 

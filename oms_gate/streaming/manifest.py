@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 from operator import attrgetter
 
-from oms_gate.errors import UsageError
+from oms_gate.errors import SignatureError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms import names
 from oms_gate.oms.digests import DIGEST_BYTES, HASH_TYPES, HashType
@@ -18,9 +18,11 @@ from oms_gate.oms.manifest import (
     Manifest,
     Resource,
 )
+from oms_gate.oms.quoting import quoted
 from oms_gate.oms.statement import serialize_statement
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import FileRange, Hashing, ProgressCallback
+from oms_gate.verdict import ReasonCode
 
 # Certificates, log entry and timestamp of a real bundle have less, and so has a model's name.
 _MATERIAL_BYTES = 32 * 1024
@@ -83,6 +85,7 @@ def manifest_of(
         )
 
     # What is wrong with the names, or too much, need not be hashed first.
+    _check_names(paths)
     _check_size(manifest(), limits)
     deadline = time.monotonic() + limits.total_seconds
     hashing = Hashing(
@@ -93,6 +96,26 @@ def manifest_of(
             if part.error is not None:
                 raise part.error
     return manifest()
+
+
+def _check_names(paths: Collection[str]) -> None:
+    for path in paths:
+        if flaw := names.flaw(path):
+            raise _unsignable(path, f"the name {quoted(path)} {flaw}")
+    if pair := names.clash(paths):
+        raise _unsignable(
+            pair[1],
+            f"the names {quoted(pair[0])} and {quoted(pair[1])} cannot lie side by side on every "
+            "file system",
+        )
+
+
+def _unsignable(path: str, fault: str) -> SignatureError:
+    return SignatureError(
+        ReasonCode.STATEMENT_UNSAFE_NAME,
+        f"the model cannot be signed: {fault}; rename the file",
+        path=path[: names.NAME_BYTES],
+    )
 
 
 def _check_count(

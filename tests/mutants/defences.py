@@ -53,6 +53,9 @@ _writing = _in("stores/local_writing.py", "stores/test_local_writing.py")
 _local = _in("stores/local.py", "stores/test_local_store.py")
 _generic = _in("stores/generic.py", "stores/test_other_writing.py")
 _hub = _in("stores/hub.py", "stores/test_hub_listing.py")
+_tokens = _in("signing/identity_tokens.py", "signing/test_identity_tokens.py")
+_cli = _in("cli/__init__.py", "test_cli_endings.py")
+_local_names = _in("stores/local_names.py", "test_cli_locale.py")
 _manifest = _in("oms/manifest.py", "oms/test_manifest.py")
 _names = _in("oms/names.py", "oms/test_resource_names.py")
 _json = _in("oms/strict_json.py", "oms/test_strict_json.py")
@@ -527,6 +530,32 @@ MUTANTS: tuple[Mutant, ...] = (
         "what signs gives way to the signature", "path.resolve() == place.resolve()", "False"
     ),
     _local("times set back", "if _Pin.of(self.target, os.fstat(descriptor)) != self:", "if False:"),
+    _local_names(
+        "names as a locale reads them",
+        'return os.fsencode(name).decode("utf-8", "surrogateescape")',
+        "return name",
+    ),
+    _local_names(
+        "names as a locale writes them",
+        'return os.fsdecode(name.encode("utf-8", "surrogateescape"))',
+        "return name",
+    ),
+    _hub(
+        "requests of the Hub's own client",
+        'self._headers = _authorization(options.get("token"))',
+        "import huggingface_hub.utils as u; self._headers = u.build_hf_headers()",
+        "test_cli.py::test_nothing_is_asked_but_the_configured_endpoint",
+    ),
+    _cli(
+        "a store that failed as the model's fault",
+        "code in store_failed",
+        "False",
+        "test_cli_sign.py::test_a_hub_that_refuses_is_not_the_models_fault",
+    ),
+    _cli("no clean-up", "signal.signal(signal.SIGTERM, _terminated)", "pass"),
+    _cli("readers that left", "if not isinstance(error, BrokenPipeError):", "if True:"),
+    _cli("output that fails again at the end", "self._given_up = True", "pass"),
+    _tokens("the job's token in place of an empty one", "if not token.strip():", "if False:"),
     # -- The flow
     _coverage("files that nobody signed", "unsigned.append(file)", "pass"),
     _coverage(

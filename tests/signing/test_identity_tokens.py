@@ -163,20 +163,29 @@ def test_a_job_has_its_token(github: SigstoreServer) -> None:
     assert read_token(found).identity == "somebody-secret"
 
 
-@pytest.mark.parametrize("given", ["given", ""])
 def test_a_given_token_goes_before_that_of_the_job(
+    github: SigstoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ambient_token() not in (None, "given")
+    monkeypatch.setenv("SIGSTORE_ID_TOKEN", "given")
+    assert ambient_token() == "given"
+
+
+@pytest.mark.parametrize("given", ["", "\n"])
+def test_an_empty_token_is_none_of_the_job(
     github: SigstoreServer, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
-    """Also one that is empty: the job's would sign in a name that nobody meant."""
-    assert ambient_token() not in (None, given)
+    """The job's would sign in a name that nobody meant."""
     monkeypatch.setenv("SIGSTORE_ID_TOKEN", given)
-    assert ambient_token() == given
+    with pytest.raises(SigningError, match="SIGSTORE_ID_TOKEN is set but empty"):
+        ambient_token()
 
 
 def job_failure() -> str:
     with pytest.raises(SigningError) as caught:
         ambient_token()
     message = str(caught.value)
+    assert message.count("(") == message.count(")")
     assert message.startswith("the identity token of this job cannot be had (")
     assert message.endswith(
         "allow the job to get one (on GitHub by the permission 'id-token: write'), or set "

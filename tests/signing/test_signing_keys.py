@@ -139,6 +139,13 @@ def test_a_key_that_others_can_read_is_used_with_a_warning(
     assert open_to_others == ([True] if mode & 0o077 else [])
 
 
+def test_a_public_key_is_not_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = put(tmp_path, forge.public_pem(forge.key()), 0o644)
+    with pytest.raises(ConfigError, match="is a public key"):
+        load_private_key(path, None)
+    assert caplog.messages == []
+
+
 def test_a_key_that_everybody_can_change_is_refused(tmp_path: Path) -> None:
     path = put(tmp_path, private_pem(forge.key()), 0o602)
     with pytest.raises(ConfigError, match=r"changed by every user .*mode 0602"):

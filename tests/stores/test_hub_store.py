@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from huggingface_hub import constants
 
-from oms_gate.errors import StoreError
+from oms_gate.errors import ConfigError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings
@@ -505,11 +506,24 @@ def test_a_listing_is_refused_for_what_is_wrong(
     assert caught.value.reason.code is code, caught.value
 
 
+def test_the_token_of_this_machine(
+    hub: HubStandIn, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.create("org/private", files={"a.bin": b"1"}, private=True)
+    with pytest.raises(ConfigError, match="which has none"):
+        snapshot(hub, "hf://org/private", token=True)
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    for token in (None, True):
+        assert "a.bin" in snapshot(hub, "hf://org/private", token=token).files
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
+    assert "a.bin" in snapshot(hub, "hf://org/private", token=True).files
+    with pytest.raises(StoreError):
+        snapshot(hub, "hf://org/private")
+
+
 def test_an_offline_client_cannot_decide(
     hub: HubStandIn, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from huggingface_hub import constants
-
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(StoreError) as caught:
         snapshot(hub, "hf://org/model")

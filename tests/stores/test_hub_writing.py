@@ -324,7 +324,8 @@ def test_nothing_is_redirected(hub: HubStandIn, model: str, path: str, status: i
         listing = snapshot(hub, "hf://org/model@main")
         hub.inject(faults.Redirect(place, status), path, origin="api", times=1)
         hub.clear()
-        refused(listing, ReasonCode.STORE_REDIRECT_REFUSED)
+        error = refused(listing, ReasonCode.STORE_REDIRECT_REFUSED)
+        assert "was redirected while a file was being written" in str(error)
         assert {record.origin for record in hub.requests} == {"api"}
         assert not any("other" in record.path for record in hub.requests)
     assert hub.head("org/model") == model
@@ -372,6 +373,20 @@ def test_every_answer_but_success_is_an_error(
     error = refused(listing, code)
     assert sum(record.path.endswith(path[1:]) for record in hub.requests) == 1
     assert ("may have been written" in str(error)) == (code is ReasonCode.STORE_UNAVAILABLE)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_what_the_hub_says_of_a_refusal(hub: HubStandIn, model: str, status: int) -> None:
+    listing = snapshot(hub)
+    why = "Your push was rejected: LFS quota exceeded"
+    hub.inject(
+        faults.Status(status, {"X-Error-Message": why + " \x1b[2J" + "x" * 500}), "*/commit/*"
+    )
+    with pytest.raises(StoreError) as caught:
+        write(listing)
+    assert rf": '{why} \x1b[2Jxxx" in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert "HF_ENDPOINT" not in str(caught.value)
 
 
 @pytest.mark.parametrize("page", [None, 1, "javascript:alert(1)", "http://["])

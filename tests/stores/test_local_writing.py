@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -308,6 +309,22 @@ def test_a_disk_that_is_full_leaves_what_was_there(folder: Path) -> None:
     assert contents(folder) == before
     write(listing, bytes(2000))
     assert contents(folder) == before | {"model.sig": bytes(2000)}
+
+
+def test_an_interruption_right_after_writing_stays_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        replace(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    before = contents(folder)
+    with pytest.raises(KeyboardInterrupt):
+        write(snapshot(folder))
+    assert contents(folder) == {**before, "model.sig": b"bundle"}
 
 
 def test_a_reader_never_sees_half_of_it(folder: Path) -> None:

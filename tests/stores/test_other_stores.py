@@ -19,7 +19,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from oms_gate.errors import StoreError
+from oms_gate.errors import ConfigError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile, StoreSettings, open_store
@@ -98,6 +98,13 @@ def serving(folder: Path, kind: type[QuietHandler] = QuietHandler) -> Iterator[t
         yield f"http://127.0.0.1:{server.server_port}", folder
         server.shutdown()
         thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["dir", "simplecache", "reference"])
+def test_what_stands_on_another_file_system_says_so(scheme: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{scheme}:// .*under 'stores'") as caught:
+        snapshot(f"{scheme}://model")
+    assert "NoneType" not in str(caught.value)
 
 
 @pytest.fixture

@@ -1,0 +1,121 @@
+"""How a command ends that is interrupted, or that nobody listens to any more."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import models
+from tests.test_cli import oms_gate
+from tests.test_cli_sign import at_a_terminal
+
+# The command itself, which waits where it has begun to write.
+STALLED = """
+import os, time
+def stall(descriptor):
+    print("writing", flush=True)
+    time.sleep(60)
+os.fsync = stall
+from oms_gate.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    assert oms_gate("keygen", tmp_path / "release", "--no-passphrase").returncode == 0
+    return tmp_path / "release.key"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return models.write(tmp_path / "model", models.FILES)
+
+
+def interrupted(number: signal.Signals, *arguments: object) -> tuple[int, str]:
+    """Exit status and errors of a command that is interrupted while it writes."""
+    command = [sys.executable, "-c", STALLED, *map(str, arguments)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+)
+def test_an_interruption_leaves_nothing_behind(
+    model: Path, key: Path, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    said = "oms-gate: interrupted; nothing is left half-written\n"
+    assert interrupted(number, "sign", model, "--key", key) == (status, said)
+    assert {path.name for path in model.iterdir()} == set(models.FILES)
+    made = tmp_path / "made"
+    made.mkdir()
+    assert interrupted(number, "keygen", made / "k", "--no-passphrase") == (status, said)
+    assert list(made.iterdir()) == []
+
+
+@pytest.mark.parametrize(("typed", "status"), [("\x03", 130), ("\x04", 2)], ids=["INT", "EOF"])
+def test_an_interruption_at_a_prompt(tmp_path: Path, typed: str, status: int) -> None:
+    ended, output = at_a_terminal([typed], "keygen", tmp_path / "k")
+    assert ended == status, output
+    prompt, *lines = output.split("\r\noms-gate: ")
+    assert prompt.endswith("k.key: \n")  # at which it was answered
+    assert len(lines) == 1, output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_has_seen_enough_changes_no_exit_status(model: Path, key: Path) -> None:
+    """As of ``| head``: done is done, admitted is admitted, and denied is denied."""
+
+    def unread(*arguments: object) -> tuple[int, str]:
+        command = [str(Path(sys.executable).with_name("oms-gate")), *map(str, arguments)]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.close()
+            assert process.stderr is not None
+            errors = process.stderr.read()
+        return process.returncode, errors
+
+    verify = ("verify", model, "--public-key", key.with_suffix(".pub"))
+    for options in ((), ("--json",)):
+        assert unread("sign", model, "--key", key, *options) == (0, "")
+        assert unread(*verify, *options) == (0, "")
+        (model / "config.json").write_bytes(b"changed")
+        assert unread(*verify, *options) == (1, "")
+        (model / "config.json").write_bytes(models.FILES["config.json"])
+    assert unread("keygen", model.parent / "another", "--no-passphrase") == (0, "")
+    assert unread("config", "policy") == (0, "")
+
+
+def test_output_that_fails_is_told_from_what_was_done(model: Path, key: Path) -> None:
+    def unprinted(*arguments: object) -> str:
+        command = [str(Path(sys.executable).with_name("oms-gate")), *map(str, arguments)]
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 3
+        assert len(done.stderr.splitlines()) == 1
+        return done.stderr
+
+    why = "but this could not be printed: No space left on device"
+    verify = ("verify", model, "--public-key", key.with_suffix(".pub"))
+    for options in ((), ("--json",)):
+        said = unprinted("sign", model, "--key", key, *options)
+        assert f"the signature is written to file://{model / 'model.sig'}, {why}" in said
+        assert f"the model is admitted, {why}" in unprinted(*verify, *options)
+    (model / "config.json").write_bytes(b"changed")
+    assert f"the model is denied, {why}" in unprinted(*verify)
+    assert "another.pub are written, " in unprinted(
+        "keygen", model.parent / "another", "--no-passphrase"
+    )
