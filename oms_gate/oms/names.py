@@ -11,7 +11,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Final
 
 from oms_gate.oms.quoting import quoted
@@ -33,6 +33,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 # Marks are among these.
 _NO_LETTERS = re.compile(r"[^\x00-\x7f\w]+")
+# By category: some have no combining class of their own, but what they stand for has.
+_MARKS = re.compile(rf"(?:M[nce]){{{MARKS + 1}}}")
 
 
 def flaw(name: str) -> str | None:
@@ -55,9 +57,7 @@ def flaw(name: str) -> str | None:
         return "ends with a slash"
     if _DRIVE.match(name):
         return "begins with a drive letter"
-    if size > len(name) and any(
-        len(text) > MARKS and _marks_in_a_row(text) > MARKS for text in _NO_LETTERS.findall(name)
-    ):
+    if size > len(name) and any(map(_is_pile, _NO_LETTERS.findall(name))):
         return f"has more than {MARKS} combining marks in a row"
     segments = name.split("/")
     for segment in ("", ".", ".."):
@@ -101,10 +101,10 @@ def clash(names: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
-def _marks_in_a_row(text: str) -> int:
-    # By category: some marks have no combining class of their own, but what they stand for has.
-    runs = groupby(unicodedata.category(character)[0] for character in text)
-    return max((len(list(run)) for kind, run in runs if kind == "M"), default=0)
+def _is_pile(text: str) -> bool:
+    if len(text) <= MARKS:
+        return False
+    return _MARKS.search("".join(map(unicodedata.category, text))) is not None
 
 
 def _tree_order(path: str) -> str:
@@ -115,6 +115,7 @@ def _tree_order(path: str) -> str:
 def _folded(name: str) -> str:
     if name.isascii():
         return name.lower()
-    composed = unicodedata.normalize("NFC", name)
-    folded = composed.casefold()
-    return folded if folded == composed else unicodedata.normalize("NFC", folded)
+    # A canonical caseless match (Unicode 3.13, D145).
+    decomposed = unicodedata.normalize("NFD", name)
+    folded = decomposed.casefold()
+    return folded if folded == decomposed else unicodedata.normalize("NFD", folded)

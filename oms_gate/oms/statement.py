@@ -88,12 +88,7 @@ def reading(payload: bytes, limits: Limits) -> Iterator[JsonObject]:
 
 def listed_files(statement: JsonObject, name: str, limits: Limits) -> Iterator[JsonObject]:
     """The entries of a manifest, unless they are too many."""
-    if (count := statement.count(name)) > limits.resources:
-        raise SignatureError(
-            ReasonCode.STATEMENT_MALFORMED,
-            f"the signed manifest has {count} entries, but limits.resources allows "
-            f"{limits.resources}; raise the limit if the model has that many files or shards",
-        )
+    _check_count(statement, name, limits)
     return statement.objects(name)
 
 
@@ -157,6 +152,15 @@ def read_statement(statement: JsonObject, limits: Limits) -> Statement:
     return Statement(subject_name, manifest)
 
 
+def _check_count(holder: JsonObject, name: str, limits: Limits) -> None:
+    if (count := holder.count(name)) > limits.resources:
+        raise SignatureError(
+            ReasonCode.STATEMENT_MALFORMED,
+            f"the signed manifest has {count} entries in {name}, but limits.resources allows "
+            f"{limits.resources}; raise the limit if the model has that many files or shards",
+        )
+
+
 def _read_subject(statement: JsonObject) -> tuple[str, str]:
     subjects = list(statement.objects("subject"))
     if len(subjects) != 1:
@@ -176,8 +180,10 @@ def _read_predicate(predicate: JsonObject, limits: Limits) -> Manifest:
     hash_type = _known(settings, "hash_type", _HASH_NAMES)
     allow_symlinks = settings.boolean("allow_symlinks")
     shard_size = settings.integer("shard_size") if "shard_size" in settings else None
-    ignore_paths = settings.texts("ignore_paths") if "ignore_paths" in settings else []
-
+    ignore_paths = []
+    if "ignore_paths" in settings:
+        _check_count(settings, "ignore_paths", limits)
+        ignore_paths = settings.texts("ignore_paths")
     algorithms = {name for name, means in _HASH_NAMES.items() if means == hash_type}
     if serialization == "shards":
         algorithms |= {f"{name}-sharded-{shard_size}" for name in algorithms}

@@ -373,6 +373,14 @@ def ignored_paths() -> bytes:
 
 
 @extreme
+def as_many_ignored_paths_as_are_read() -> bytes:
+    made = forge.statement()
+    paths = [f"{number:x}/{'a' * 40}" for number in range(200_000)]
+    made["predicate"]["serialization"]["ignore_paths"] = paths
+    return _signed(_compact(made))
+
+
+@extreme
 def ignored_paths_beside_many_resources() -> bytes:
     return _signed(
         _listing(

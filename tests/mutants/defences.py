@@ -94,8 +94,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _statement(
         "as many entries as come",
-        "if (count := statement.count(name)) > limits.resources:",
+        "if (count := holder.count(name)) > limits.resources:",
         "if (count := 0):",
+    ),
+    _statement(
+        "as many ignored paths as come",
+        '_check_count(settings, "ignore_paths", limits)',
+        "pass",
+        "oms/test_statement.py",
     ),
     _statement("lenient shard ranges", r"(.+):(0|[1-9][0-9]{0,18})", r"(.+):([0-9]{1,19})"),
     # -- The manifest
@@ -157,20 +163,20 @@ MUTANTS: tuple[Mutant, ...] = (
     _names("names that differ by case", "return name.lower()", "return name"),
     _names(
         "names that differ by normalization",
-        'composed = unicodedata.normalize("NFC", name)',
-        "composed = name",
+        'decomposed = unicodedata.normalize("NFD", name)',
+        "decomposed = name",
     ),
     _names(
         "names that differ by normalization once folded",
-        'else unicodedata.normalize("NFC", folded)',
+        'else unicodedata.normalize("NFD", folded)',
         "else folded",
     ),
-    _names("names that differ by case beyond ASCII", "composed.casefold()", "composed.lower()"),
-    _names("marks without end", "_marks_in_a_row(text) > MARKS", "False"),
+    _names("names that differ by case beyond ASCII", "decomposed.casefold()", "decomposed.lower()"),
+    _names("marks without end", "if len(text) <= MARKS:", "if text:"),
     _names(
         "marks without a combining class",
-        'if kind == "M"',
-        'if kind == "M" and "\u0f73" not in text',
+        "map(unicodedata.category, text)",
+        '("Mn" if unicodedata.combining(c) else "Lo" for c in text)',
     ),
     _names("a file that is also a folder", "if key.startswith(folder):", "if False:"),
     _names(

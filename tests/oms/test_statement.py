@@ -354,16 +354,15 @@ def test_the_reference_implementations_spellings_are_understood(
 
 
 def test_values_are_counted_before_they_are_decoded() -> None:
-    def ignoring(count: int) -> bytes:
-        paths = [f"p{number}" for number in range(count)]
-        return signed(with_("predicate.serialization.ignore_paths", paths))
+    def extended(count: int) -> bytes:
+        return signed(with_(f"{FIRST}.annotations", ["x"] * count))
 
     limits = Limits(resources=len(statement()["predicate"]["resources"]))
-    verify(ignoring(9_000), trusting(), at=NOW, limits=limits)
+    verify(extended(9_000), trusting(), at=NOW, limits=limits)
     with pytest.raises(SignatureError, match=r"values \(limits\.resources\)") as caught:
-        verify(ignoring(11_000), trusting(), at=NOW, limits=limits)
+        verify(extended(11_000), trusting(), at=NOW, limits=limits)
     assert caught.value.reason.code is MALFORMED
-    verify(ignoring(11_000), trusting(), at=NOW, limits=Limits())
+    verify(extended(11_000), trusting(), at=NOW, limits=Limits())
     # Each name has as many commas as an entry has values of its own.
     names = {f"{number},,,,": b"" for number in range(3000)}
     verify(signed(statement(names)), trusting(), at=NOW, limits=Limits(resources=3000))
@@ -376,6 +375,17 @@ def test_limits_are_denials() -> None:
     with pytest.raises(SignatureError, match=r"limits\.resources") as caught:
         verify(data, trusting(), at=NOW, limits=Limits(resources=count - 1))
     assert caught.value.reason.code is MALFORMED
+    ignored = [f"ignored-{number}" for number in range(count + 1)]
+    for paths, most in ((ignored, count + 1), (ignored[1:], count)):
+        data = signed(with_(f"{SETTINGS}.ignore_paths", paths))
+        verify(data, trusting(), at=NOW, limits=Limits(resources=most))
+    with pytest.raises(SignatureError, match=r"in ignore_paths, but limits\.resources"):
+        verify(
+            signed(with_(f"{SETTINGS}.ignore_paths", ignored)),
+            trusting(),
+            at=NOW,
+            limits=Limits(resources=count),
+        )
     nested: Any = 1
     for _ in range(40):
         nested = [nested]
