@@ -115,7 +115,5 @@ def _tree_order(path: str) -> str:
 def _folded(name: str) -> str:
     if name.isascii():
         return name.lower()
-    # A canonical caseless match (Unicode 3.13, D145).
-    decomposed = unicodedata.normalize("NFD", name)
-    folded = decomposed.casefold()
-    return folded if folded == decomposed else unicodedata.normalize("NFD", folded)
+    # A canonical caseless match (Unicode 3.13, D145); what was decomposed stays so when folded.
+    return unicodedata.normalize("NFD", name).casefold()

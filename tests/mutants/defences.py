@@ -161,17 +161,8 @@ MUTANTS: tuple[Mutant, ...] = (
     _names("control characters", "if _CONTROL.search(name):", "if False:"),
     _names("drive letters", "if _DRIVE.match(name):", "if False:"),
     _names("names that differ by case", "return name.lower()", "return name"),
-    _names(
-        "names that differ by normalization",
-        'decomposed = unicodedata.normalize("NFD", name)',
-        "decomposed = name",
-    ),
-    _names(
-        "names that differ by normalization once folded",
-        'else unicodedata.normalize("NFD", folded)',
-        "else folded",
-    ),
-    _names("names that differ by case beyond ASCII", "decomposed.casefold()", "decomposed.lower()"),
+    _names("names that differ by normalization", 'unicodedata.normalize("NFD", name)', "name"),
+    _names("names that differ by case beyond ASCII", "name).casefold()", "name).lower()"),
     _names("marks without end", "if len(text) <= MARKS:", "if text:"),
     _names(
         "marks without a combining class",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import posixpath
+import unicodedata
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -117,6 +119,26 @@ def test_names_that_collide_somewhere_are_found(sound: list[str], attack: list[s
         found = clash(names)
         assert found is not None
         assert set(found) == set(attack)
+
+
+@given(
+    st.text(st.characters(categories=("L", "M")), min_size=1, max_size=8),
+    st.sampled_from(("NFC", "NFD")),
+    st.sampled_from((str.upper, str.lower, str.casefold, str)),
+)
+def test_every_spelling_of_a_name_collides_with_it(
+    name: str, form: Literal["NFC", "NFD"], change: Callable[[str], str]
+) -> None:
+    other = unicodedata.normalize(form, change(unicodedata.normalize(form, name)))
+    assert clash([name, name]) is None
+    if canonical_caseless(other) == canonical_caseless(name):  # "\u0131" is no "i".
+        assert (clash([name, other]) is None) == (name == other)
+
+
+def canonical_caseless(name: str) -> str:
+    """As Unicode has it (3.13, D145)."""
+    folded = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFD", folded)
 
 
 # -- In validly signed statements
