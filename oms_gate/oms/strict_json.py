@@ -94,8 +94,9 @@ class JsonObject:
 
     def only(self, *names: str) -> None:
         """Refuse any member that is not among `names`."""
-        if strange := self._members.keys() - names:
-            raise MalformedJson(f"{self._where} has the unknown key {quoted(min(strange))}")
+        if not self._members.keys() <= set(names):
+            strange = next(name for name in self._members if name not in names)
+            raise MalformedJson(f"{self._where} has the unknown key {quoted(strange)}")
 
     def text(self, name: str) -> str:
         """A string that is not empty."""
