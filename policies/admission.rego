@@ -221,18 +221,27 @@ inert contains kind if {
 	}
 }
 
-# A skill sends its agent to the documents beside it.
+# A skill sends its agent to the texts beside it.
 instructs(file) if {
-	file.kind == "document"
-	some folder in skills
-	startswith(lower(file.path), folder)
+	count(skills) > 0
+	file.kind in {"document", "other"}
+	folders := split(lower(file.path), "/")
+	some depth in numbers.range(0, count(folders) - 1)
+	concat("/", array.slice(folders, 0, depth)) in skills
 }
 
-skills contains trim_suffix(path, "skill.md") if {
-	some list in ["signed_files", "unsigned"]
+# The folders of skills; that of the whole model has no name.
+skills contains "" if {
+	some list in ["signed_files", "unsigned", "ignored"]
+	some file in input.coverage[list]
+	lower(file.path) == "skill.md"
+}
+
+skills contains trim_suffix(path, "/skill.md") if {
+	some list in ["signed_files", "unsigned", "ignored"]
 	some file in input.coverage[list]
 	path := lower(file.path)
-	regex.match(`(?:\A|/)skill\.md\z`, path)
+	endswith(path, "/skill.md")
 }
 
 refused_unsigned := [file | some file in input.coverage.unsigned; not may_be_unsigned(file)]
@@ -267,6 +276,7 @@ refused_ignored := [file | some file in noteworthy_ignored; not is_only_warned_o
 is_only_warned_of(file) if {
 	file.scope == "signer"
 	file.kind == "other"
+	not instructs(file)
 }
 
 # Workflows and the like, but instructions to an agent as well.

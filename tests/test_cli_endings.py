@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,17 +11,23 @@ from pathlib import Path
 
 import pytest
 
+from oms_gate.cli import main
 from tests import models
 from tests.test_cli import oms_gate
 from tests.test_cli_sign import at_a_terminal
 
-# The command itself, which waits where it has begun to write.
+# The command itself, which waits where it has begun to write, and is hurried while it cleans up.
 STALLED = """
-import os, time
+import os, signal, time
+unlink, terminated = os.unlink, signal.getsignal(signal.SIGTERM)
 def stall(descriptor):
     print("writing", flush=True)
     time.sleep(60)
-os.fsync = stall
+def hurried(*arguments, **options):
+    if signal.getsignal(signal.SIGTERM) is not terminated and NUMBER == signal.SIGTERM:
+        os.kill(os.getpid(), signal.SIGTERM)
+    unlink(*arguments, **options)
+os.fsync, os.unlink = stall, hurried
 from oms_gate.cli import main
 main()
 """
@@ -47,7 +54,8 @@ def model(tmp_path: Path) -> Path:
 
 def interrupted(number: signal.Signals, *arguments: object) -> tuple[int, str]:
     """Exit status and errors of a command that is interrupted while it writes."""
-    command = [sys.executable, "-c", STALLED, *map(str, arguments)]
+    program = STALLED.replace("NUMBER", str(int(number)))
+    command = [sys.executable, "-c", program, *map(str, arguments)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -64,13 +72,20 @@ def interrupted(number: signal.Signals, *arguments: object) -> tuple[int, str]:
 def test_an_interruption_leaves_nothing_behind(
     model: Path, key: Path, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
-    said = "oms-gate: interrupted; nothing is left half-written\n"
+    said = "oms-gate: interrupted\n"
     assert interrupted(number, "sign", model, "--key", key) == (status, said)
     assert {path.name for path in model.iterdir()} == set(models.FILES)
     made = tmp_path / "made"
     made.mkdir()
     assert interrupted(number, "keygen", made / "k", "--no-passphrase") == (status, said)
     assert list(made.iterdir()) == []
+
+
+def test_who_wants_to_be_left_alone_is(model: Path, key: Path) -> None:
+    program = STALLED.replace("NUMBER", "0").replace("time.sleep(60)", "os.kill(os.getpid(), 15)")
+    command = ["sh", "-c", 'trap "" TERM; exec "$@"', "sh", sys.executable, "-c", program]
+    done = subprocess.run([*command, "sign", model, "--key", key], capture_output=True)
+    assert (done.returncode, (model / "model.sig").exists()) == (0, True)
 
 
 @pytest.mark.parametrize(("typed", "status"), [("\x03", 130), ("\x04", 2)], ids=["INT", "EOF"])
@@ -128,3 +143,32 @@ def test_output_that_fails_is_told_from_what_was_done(model: Path, key: Path) ->
     assert "another.pub are written, " in unprinted(
         "keygen", model.parent / "another", "--no-passphrase"
     )
+
+
+def test_without_a_place_for_errors_the_exit_status_is_the_same(model: Path, key: Path) -> None:
+    program = str(Path(sys.executable).with_name("oms-gate"))
+    for arguments, status in (
+        (("verify", model, "--public-key", "absent.pub"), 2),
+        (("sign", model, "--key", "absent.key"), 2),
+        (("verify", "hf://org/model", "--public-key", key.with_suffix(".pub")), 3),
+        (("verify", model, "--public-key", key.with_suffix(".pub")), 1),
+    ):
+        command = ["sh", "-c", 'exec "$@" 2>&-', "sh", program, *arguments]
+        done = subprocess.run(
+            command, stdout=subprocess.DEVNULL, env=os.environ | {"HF_HUB_OFFLINE": "1"}
+        )
+        assert done.returncode == status, arguments
+
+
+def test_output_may_be_kept_in_memory(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "argv", ["oms-gate", "verify"])
+    try:
+        with pytest.raises(SystemExit) as caught:
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught.value.code == 2
+    assert "Usage" in capsys.readouterr().err

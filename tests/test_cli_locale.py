@@ -83,6 +83,12 @@ def test_a_file_by_itself(model: Path, key: Path, locale: dict[str, str]) -> Non
     assert signed.returncode == 0, signed.stderr
     verified = oms_gate("verify", file, "--public-key", key.with_suffix(".pub"))
     assert verified.returncode == 0, verified.stdout
+    again = oms_gate("sign", file, "--key", key, **locale)
+    assert again.returncode == 0, again.stderr
+    (model / "süb/ö.safetensors.sig").write_bytes(b"IMPORTANT")
+    told = locale | {"PYTHONIOENCODING": "utf-8"}
+    assert "is no signature" in oms_gate("sign", file, "--key", key, **told).stderr
+    assert (model / "süb/ö.safetensors.sig").read_bytes() == b"IMPORTANT"
 
 
 def test_a_name_that_is_no_utf_8(model: Path, key: Path, locale: dict[str, str]) -> None:

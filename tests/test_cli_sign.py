@@ -405,6 +405,17 @@ def test_a_hub_that_refuses_is_not_the_models_fault(
     assert failed.returncode == 3, failed.stderr
 
 
+def test_nor_is_one_that_is_too_slow(hub: HubStandIn, key: Path, tmp_path: Path) -> None:
+    hub.create("org/model", files=models.FILES)
+    hub.inject(faults.Slow(20), "*config.json")
+    config = tmp_path / "gate.yaml"
+    config.write_text("limits: {read_seconds: 0.5, retries: 0}\n")
+    options = ("--key", key, "--config", config)
+    failed = oms_gate("sign", "hf://org/model", *options, HF_TOKEN=hub.token)
+    assert failed.returncode == 3, failed.stderr
+    assert "minimum_bytes_per_second" in failed.stderr
+
+
 @pytest.fixture
 def sigstore(tmp_path: Path) -> Iterator[SigstoreServer]:
     """A private Sigstore; its two files are beside the model."""

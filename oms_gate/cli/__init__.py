@@ -29,12 +29,14 @@ def main() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("oms-gate: %(message)s"))
     logging.getLogger("oms_gate").addHandler(handler)
-    signal.signal(signal.SIGTERM, _terminated)
+    # Who wants it ignored has it ignored, as with Ctrl-C.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except SystemExit as end:
         if end.code in (_INTERRUPTED, _TERMINATED):
-            print("oms-gate: interrupted; nothing is left half-written", file=sys.stderr)  # noqa: T201
+            print("oms-gate: interrupted", file=sys.stderr)  # noqa: T201
         raise
     except Exception as error:  # noqa: BLE001 - no failure may look like an admission or denial
         sys.exit(_explain(error))
@@ -52,11 +54,17 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
 
 def _lenient(stream: io.TextIOWrapper) -> io.TextIOWrapper:
     """The same stream; neither its encoding nor its reader turns a verdict into a failure."""
+    try:
+        output = _Output(stream.fileno(), "w", closefd=False)
+    except io.UnsupportedOperation:  # It is kept in memory.
+        stream.reconfigure(errors="backslashreplace")
+        return stream
     return io.TextIOWrapper(
-        io.BufferedWriter(_Output(stream.fileno(), "w", closefd=False)),
+        io.BufferedWriter(output),
         stream.encoding,
         errors="backslashreplace",
         line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
     )
 
 
@@ -88,7 +96,8 @@ def _explain(error: Exception) -> int:
     known = isinstance(error, OmsGateError)
     what = f"{error}" if known else f"it failed ({type(error).__name__}: {error})"
     # A terminal would break the line in the middle of words.
-    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else sys.maxsize
+    shown = sys.stderr is not None and sys.stderr.isatty()
+    width = shutil.get_terminal_size().columns if shown else sys.maxsize
     for line in what.splitlines():
         words = f"oms-gate: {printable(line)}"
         for part in wrap(words, width, break_long_words=False, break_on_hyphens=False):

@@ -226,8 +226,8 @@ def _name(snapshot: Snapshot, signing: Signing) -> str:
     name = next(iter(snapshot.files)) + BESIDE
     if signing.named and signing.signature != name:
         raise UsageError(
-            f"the signature of a single file is always {name} beside it; leave out --signature, or "
-            "name a file elsewhere with --output"
+            f"the signature of a single file is always {name} beside it; leave out --signature, "
+            "and name a file elsewhere, if it is to be one, with --output"
         )
     return name
 

@@ -79,7 +79,7 @@ class LocalStore:
             folder = _resolved(named.parent) if single else root
 
             def check() -> None:
-                check_same(pins, self._listed(named, root, single, name)[1])
+                check_same(pins, self._listed(named, root, single, native(name))[1])
 
             try:
                 write_below(folder, native(name), content, check)

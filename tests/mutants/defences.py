@@ -499,13 +499,13 @@ MUTANTS: tuple[Mutant, ...] = (
     _writing("links in the way", "if not _is_free(folder, base):", "if False:"),
     _local(
         "times set back before writing",
-        "check_same(pins, self._listed(named, root, single, name)[1])",
-        "check_same(files, self._listed(named, root, single, name)[0])",
+        "check_same(pins, self._listed(named, root, single, native(name))[1])",
+        "check_same(files, self._listed(named, root, single, native(name))[0])",
         "stores/test_local_writing.py",
     ),
     _local(
         "what came beside a single file",
-        "single, name)[1]",
+        "single, native(name))[1]",
         "single, named.name)[1]",
         "stores/test_local_writing.py",
     ),
@@ -527,6 +527,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "what signs gives way to the signature", "path.resolve() == place.resolve()", "False"
     ),
     _local("times set back", "if _Pin.of(self.target, os.fstat(descriptor)) != self:", "if False:"),
+    _local(
+        "the name beside a file as a locale writes it",
+        "single, native(name))[1]",
+        "single, name)[1]",
+        "test_cli_locale.py",
+    ),
     _local_names(
         "names as a locale reads them",
         'return os.fsencode(name).decode("utf-8", "surrogateescape")',
@@ -550,6 +556,15 @@ MUTANTS: tuple[Mutant, ...] = (
         "test_cli_sign.py::test_a_hub_that_refuses_is_not_the_models_fault",
     ),
     _cli("no clean-up", "signal.signal(signal.SIGTERM, _terminated)", "pass"),
+    _cli(
+        "a store that is too slow as the model's fault",
+        "        ReasonCode.STORE_TOO_SLOW,\n",
+        "",
+        "test_cli_sign.py::test_nor_is_one_that_is_too_slow",
+    ),
+    _cli("clean-up that is broken off", "signal.signal(signal.SIGTERM, signal.SIG_IGN)", "pass"),
+    _cli("signals that were to be ignored", "is signal.SIG_DFL:", "is not None:"),
+    _cli("errors that nobody sees", "sys.stderr is not None and ", ""),
     _cli("readers that left", "if not isinstance(error, BrokenPipeError):", "if True:"),
     _cli("output that fails again at the end", "self._given_up = True", "pass"),
     _tokens("the job's token in place of an empty one", "if not token.strip():", "if False:"),

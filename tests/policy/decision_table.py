@@ -229,6 +229,30 @@ CASES = [
     ),
     Case("a document beside an unsigned skill", unsigned("a/skill.md", "a/x.md"), {UNSIGNED}),
     Case(
+        "a hidden text of a skill that nobody knows",
+        document(signed=(("a/SKILL.md", 1),), ignored=(("a/b/x.txt", 1, "signer"),)),
+        {IGNORED},
+        says=("a/b/x.txt",),
+    ),
+    Case(
+        "a document beside a hidden skill",
+        document(
+            "hf://loose/m",
+            key("release"),
+            unsigned=(("assets/x.md", 1),),
+            ignored=(("build/skill.md", 1, "signer"), ("build/y.md", 1, "signer")),
+        ),
+        {IGNORED},
+        says=("build/y.md",),
+    ),
+    Case(
+        "many skills, and many documents elsewhere",
+        document(
+            signed=tuple((f"skills/{n}/SKILL.md", 1) for n in range(1000)),
+            unsigned=tuple((f"docs/{n}/x.md", 1) for n in range(10_000)),
+        ),
+    ),
+    Case(
         "a hidden document of a skill",
         document(signed=(("SKILL.md", 1),), ignored=(("x.md", 1, "signer"),)),
         {IGNORED},

@@ -86,6 +86,20 @@ def test_what_is_left_out_is_stated(model: Path, public_key: Path) -> None:
     assert checked(model, public_key).admitted
 
 
+def test_there_is_a_warning_of_what_loaders_read(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    models.write(model, {"extra/a.py": b"", "extra/b.py": b"", "extras.py": b""})
+    sign(model, ignore_paths=["extra", "README.md"])
+    assert "extra is left out, but loaders may read extra/a.py and more" in caplog.text
+    assert "README.md" not in caplog.text
+    caplog.clear()
+    models.write(model, {"ex.py": b""})
+    sign(model, ignore_paths=["ex"])
+    assert "ex is to be left out, but there is no such path" in caplog.text
+    assert "loaders" not in caplog.text
+
+
 @pytest.mark.parametrize("path", ["../outside", "/etc", "a/../b", "", ".", "./", "/", "a\\b"])
 def test_paths_that_are_none_of_the_model_are_refused(
     model: Path, path: str, caplog: pytest.LogCaptureFixture
