@@ -49,6 +49,7 @@ _cli_sign = _in(
 _reference = _in("reference.py", "test_reference.py")
 _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
+_ignored = _in("signing/ignored.py", "signing/test_sign_model.py")
 _writing = _in("stores/local_writing.py", "stores/test_local_writing.py")
 _local = _in("stores/local.py", "stores/test_local_store.py")
 _generic = _in("stores/generic.py", "stores/test_other_writing.py")
@@ -525,6 +526,19 @@ MUTANTS: tuple[Mutant, ...] = (
     _reference("local by another name", 'if scheme in ("file", "local"):', 'if scheme == "file":'),
     _cli_sign(
         "what signs gives way to the signature", "path.resolve() == place.resolve()", "False"
+    ),
+    _cli_sign(
+        "keys in the model",
+        "path.resolve().is_relative_to(root)",
+        "False",
+        "test_cli_sign.py::test_a_key_in_the_model_would_be_published_with_it",
+    ),
+    _ignored("left out and not there", "if not files:", "if False:"),
+    _ignored("left out and read", "if kind_of(file) not in INERT", "if False"),
+    _ignored(
+        "patterns of what is left out",
+        'if any(character in path for character in "*?["):',
+        "if False:",
     ),
     _local("times set back", "if _Pin.of(self.target, os.fstat(descriptor)) != self:", "if False:"),
     _local(

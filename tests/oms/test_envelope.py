@@ -157,7 +157,7 @@ PLACES: dict[str, tuple[Callable[[int], Json], tuple[str | int, ...]]] = {
         ("dsseEnvelope", "payload"),
     ),
     "signature": (
-        lambda _: forge.key_bundle(PAYLOAD),
+        lambda number: forge.key_bundle(encode(statement({f"{number}": b""}))),
         ("dsseEnvelope", "signatures", 0, "sig"),
     ),
     "key": (by_raw_key, ("verificationMaterial", "publicKey", "rawBytes")),
