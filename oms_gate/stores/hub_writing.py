@@ -18,6 +18,7 @@ from oms_gate.stores.connections import PORTS, Body, origin
 from oms_gate.stores.http import RemoteFile
 from oms_gate.stores.hub_api import COMMIT, HubApi
 from oms_gate.stores.snapshot import Written
+from oms_gate.stores.store import in_short
 from oms_gate.verdict import ReasonCode, printable
 
 _JSON = "application/json"
@@ -129,6 +130,13 @@ class HubCommit:
         match self._post(batch, _json(wanted, _LFS_JSON)).get("objects"):
             case [{"oid": str(found), **answer}] if found == oid and "error" not in answer:
                 actions = answer.get("actions")
+            case [{"error": {"message": str(said)}}]:
+                raise StoreError(
+                    ReasonCode.STORE_PROTOCOL,
+                    f"the Hub refuses {self.path} for its store of large files: "
+                    f"'{in_short(said)}'; correct that, or name a local file with --output",
+                    path=self.path,
+                )
             case _:
                 raise self.api.malformed("does not say where to put a file")
         match actions:

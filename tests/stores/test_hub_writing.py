@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -387,6 +388,14 @@ def test_what_the_hub_says_of_a_refusal(hub: HubStandIn, model: str, status: int
     assert rf": '{why} \x1b[2Jxxx" in str(caught.value)
     assert len(str(caught.value)) < 500
     assert "HF_ENDPOINT" not in str(caught.value)
+
+
+def test_what_the_hub_says_of_a_large_file(hub: HubStandIn, model: str) -> None:
+    said = {"code": 422, "message": "over the quota \x1b[2J"}
+    answer = {"objects": [{"oid": sha256_of(LARGE), "error": said}]}
+    hub.inject(faults.Status(200, {}, json.dumps(answer).encode()), "*/objects/batch")
+    error = refused(snapshot(hub), ReasonCode.STORE_PROTOCOL, LARGE)
+    assert r"'over the quota \x1b[2J'" in str(error)
 
 
 @pytest.mark.parametrize("page", [None, 1, "javascript:alert(1)", "http://["])
