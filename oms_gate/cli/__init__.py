@@ -9,10 +9,8 @@ import signal
 import sys
 from textwrap import wrap
 from types import FrameType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from oms_gate.cli.output import lenient
 
 
 def main() -> None:
@@ -23,9 +21,9 @@ def main() -> None:
     from oms_gate.cli.app import app
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout = _lenient(sys.stdout)
+        sys.stdout = lenient(sys.stdout)
     if isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr = _lenient(sys.stderr)
+        sys.stderr = lenient(sys.stderr)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("oms-gate: %(message)s"))
     logging.getLogger("oms_gate").addHandler(handler)
@@ -50,42 +48,6 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
     """End as by an exception, so that what was begun is cleaned up; and do that only once."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(_TERMINATED)
-
-
-def _lenient(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """The same stream; neither its encoding nor its reader turns a verdict into a failure."""
-    try:
-        output = _Output(stream.fileno(), "w", closefd=False)
-    except io.UnsupportedOperation:  # It is kept in memory.
-        stream.reconfigure(errors="backslashreplace")
-        return stream
-    return io.TextIOWrapper(
-        io.BufferedWriter(output),
-        stream.encoding,
-        errors="backslashreplace",
-        line_buffering=stream.line_buffering,
-        write_through=stream.write_through,
-    )
-
-
-class _Output(io.FileIO):
-    """Where output goes, as long as that works.
-
-    A reader that has seen enough (``head``) has no say in the exit status. Any other failure is
-    raised, but once: Python would meet it again when it ends, and end with a status of its own.
-    """
-
-    _given_up = False
-
-    def write(self, content: ReadableBuffer, /) -> int:
-        if not self._given_up:
-            try:
-                return super().write(content)
-            except OSError as error:
-                self._given_up = True
-                if not isinstance(error, BrokenPipeError):
-                    raise
-        return memoryview(content).nbytes
 
 
 def _explain(error: Exception) -> int:

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from oms_gate.errors import OmsGateError
 from oms_gate.streaming.hashing import Progress, ProgressCallback
 from oms_gate.verdict import (
     Assurance,
@@ -35,21 +34,6 @@ def new_console(*, stderr: bool = False) -> Console:
     console = Console(stderr=stderr, highlight=False, emoji=False)
     console.soft_wrap = not console.is_terminal
     return console
-
-
-@contextmanager
-def after(done: str) -> Iterator[None]:
-    """Print about something that is done; whoever does not get to read it is told that it is.
-
-    Raises:
-        OmsGateError: standard output failed.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise OmsGateError(
-            f"{done}, but this could not be printed: {error.strerror}; check where the output goes"
-        ) from error
 
 
 def print_verdict(verdict: Verdict) -> None:

@@ -17,7 +17,8 @@ import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.markup import escape
 
-from oms_gate.cli.render import after, human_bytes, new_console, print_beside, progress_bar
+from oms_gate.cli.output import after
+from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
 from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.oms.digests import HashType

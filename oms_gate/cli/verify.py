@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from oms_gate.cli.output import after
 from oms_gate.config import GateConfig, load_config, revised
 from oms_gate.errors import UsageError
 from oms_gate.gate import Gate
@@ -73,11 +74,13 @@ def run(
         settings = revised(settings, assurance=assurance)
     with Gate.from_config(settings) as gate:
         verdict = _check(gate, model, report_all=report_all, silent=json or quiet)
-    if not quiet:
-        from oms_gate.cli.render import after, print_verdict
+    with after(f"the model is {verdict.outcome}"):
+        if json:
+            typer.echo(verdict.to_json())
+        elif not quiet:
+            from oms_gate.cli.render import print_verdict
 
-        with after(f"the model is {verdict.outcome}"):
-            typer.echo(verdict.to_json()) if json else print_verdict(verdict)
+            print_verdict(verdict)
     return exit_status(verdict)
 
 

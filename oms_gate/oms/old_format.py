@@ -58,7 +58,7 @@ def parse_statement(payload: bytes, limits: Limits) -> Statement:
 
 
 def read_statement(statement: JsonObject, limits: Limits) -> Statement:
-    """The same, of a payload that has been parsed.
+    """What `parse_statement` reads, of a payload that has been parsed.
 
     Raises:
         MalformedJson: what `reading` tells in the words of a `SignatureError`.

@@ -121,7 +121,7 @@ def serialize_statement(manifest: Manifest, subject_name: str) -> bytes:
 
 
 def read_statement(statement: JsonObject, limits: Limits) -> Statement:
-    """The same, of a payload that has been parsed.
+    """What `parse_statement` reads, of a payload that has been parsed.
 
     Raises:
         MalformedJson: what `reading` tells in the words of a `SignatureError`.

@@ -105,7 +105,7 @@ class GenericStore:
         if not found:
             raise FileNotFoundError(root)
         single = list(found) == [root]
-        if single:
+        if single and beside:
             with suppress(FileNotFoundError):
                 found[neighbour] = fs.info(neighbour)
         entries = []

@@ -56,6 +56,7 @@ _generic = _in("stores/generic.py", "stores/test_other_writing.py")
 _hub = _in("stores/hub.py", "stores/test_hub_listing.py")
 _tokens = _in("signing/identity_tokens.py", "signing/test_identity_tokens.py")
 _cli = _in("cli/__init__.py", "test_cli_endings.py")
+_output = _in("cli/output.py", "test_cli_endings.py")
 _local_names = _in("stores/local_names.py", "test_cli_locale.py")
 _manifest = _in("oms/manifest.py", "oms/test_manifest.py")
 _names = _in("oms/names.py", "oms/test_resource_names.py")
@@ -510,7 +511,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "single, named.name)[1]",
         "stores/test_local_writing.py",
     ),
-    _generic("what is beside a single file elsewhere", "if single:\n", "if False:\n"),
+    _generic("what is beside a single file elsewhere", "if single and beside:", "if False:"),
     _hub(
         "a folder beside a single file of the Hub",
         "if file is None:\n        raise",
@@ -579,8 +580,8 @@ MUTANTS: tuple[Mutant, ...] = (
     _cli("clean-up that is broken off", "signal.signal(signal.SIGTERM, signal.SIG_IGN)", "pass"),
     _cli("signals that were to be ignored", "is signal.SIG_DFL:", "is not None:"),
     _cli("errors that nobody sees", "sys.stderr is not None and ", ""),
-    _cli("readers that left", "if not isinstance(error, BrokenPipeError):", "if True:"),
-    _cli("output that fails again at the end", "self._given_up = True", "pass"),
+    _output("readers that left", "if not isinstance(error, BrokenPipeError):", "if True:"),
+    _output("output that fails again at the end", "self._given_up = True", "pass"),
     _tokens("the job's token in place of an empty one", "if not token.strip():", "if False:"),
     # -- The flow
     _coverage("files that nobody signed", "unsigned.append(file)", "pass"),
