@@ -6,8 +6,10 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 from oms_gate.errors import MeasureError, StoreError
 from oms_gate.limits import Limits
@@ -39,15 +41,47 @@ class FileRange:
     """A file, or a part of one, and in the end what came of it: a digest, or a store's error.
 
     start, end: bytes from the file's start, `end` exclusive; None for the file's own end.
-    digest: lower-case hex.
+    signed: the digest that it should have, where that is known.
+    digest: the one that it has. Both are lower-case hex.
     """
 
     path: str
     start: int = 0
     end: int | None = None
+    signed: str | None = None
     bytes_done: int = 0
     digest: str | None = None
     error: StoreError | None = None
+
+
+class RangeWriter(Protocol):
+    """Where the bytes of one range go while they are hashed."""
+
+    def kept(self) -> Iterator[memoryview]:
+        """The first bytes of the range, as an earlier run left them: they are not read again.
+
+        They are hashed with all others, and so never trusted. A chunk is valid until the next one
+        is asked for.
+        """
+
+    def write(self, position: int, chunk: bytes | memoryview) -> None:
+        """Put a chunk at an offset of the file, in bytes. Several threads may do so at once."""
+
+
+class Destination(Protocol):
+    """Where the bytes of a model go while they are hashed. Safe for use by several threads.
+
+    Whatever it raises ends the whole, and reaches the caller.
+    """
+
+    def open(self, part: FileRange) -> AbstractContextManager[RangeWriter]:
+        """Prepare to write one range."""
+
+    def discard(self, part: FileRange) -> None:
+        """Forget what an earlier run left of a range: it was not what it should be."""
+
+    def complete(self, path: str) -> None:
+        """Told when all ranges of a file are there and have their signed digest."""
 
 
 class Hashing:
@@ -68,10 +102,12 @@ class Hashing:
         limits: Limits,
         *,
         deadline: float,
+        destination: Destination | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> None:
         """
         deadline: on the clock of `time.monotonic`, in seconds.
+        destination: where the bytes go; None for nowhere.
         """
         self.files_done = 0
         self.bytes_done = 0
@@ -81,6 +117,7 @@ class Hashing:
         self._hash_type = hash_type
         self._limits = limits
         self._deadline = deadline
+        self._destination = destination
         self._on_progress = on_progress
         self._next_report = 0.0
         self._left = Counter(part.path for part in self._ranges)
@@ -137,13 +174,36 @@ class Hashing:
                 self._snapshot.abort()
 
     def _hash(self, part: FileRange, stop: threading.Event) -> None:
+        if self._destination is None:
+            self._hash_into(part, stop, None)
+            return
+        with self._destination.open(part) as writer:
+            kept = self._hash_into(part, stop, writer)
+        if kept and part.digest != part.signed:
+            self._destination.discard(part)
+            part.bytes_done, part.digest = 0, None
+            with self._destination.open(part) as writer:
+                self._hash_into(part, stop, writer)
+
+    def _hash_into(self, part: FileRange, stop: threading.Event, writer: RangeWriter | None) -> int:
+        """Hash a range, and write what was not there before; how many bytes were."""
         hasher = new_hasher(self._hash_type)
-        for chunk in self._snapshot.chunks(part.path, part.start, part.end):
+
+        def take(chunk: bytes | memoryview, write: bool) -> None:
             if stop.is_set():
                 raise InterruptedError("the hashing was ended")
             hasher.update(chunk)
+            if write and writer is not None:
+                writer.write(part.start + part.bytes_done, chunk)
             part.bytes_done += len(chunk)
+
+        for chunk in writer.kept() if writer is not None else ():
+            take(chunk, write=False)
+        kept = part.bytes_done
+        for received in self._snapshot.chunks(part.path, part.start + kept, part.end):
+            take(received, write=True)
         part.digest = hasher.hexdigest()
+        return kept
 
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:

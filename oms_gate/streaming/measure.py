@@ -10,7 +10,7 @@ from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Resource
 from oms_gate.stores import Snapshot
-from oms_gate.streaming.hashing import FileRange, Hashing, ProgressCallback
+from oms_gate.streaming.hashing import Destination, FileRange, Hashing, ProgressCallback
 from oms_gate.verdict import Reason, ReasonCode
 
 
@@ -31,6 +31,7 @@ def measure(
     *,
     deadline: float,
     report_all: bool = False,
+    destination: Destination | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Measurement:
     """Hash every signed resource and compare it with its signed digest.
@@ -39,40 +40,51 @@ def measure(
 
     signed: the resources of each file, by path.
     deadline: on the clock of `time.monotonic`, in seconds.
+    destination: where the bytes go in the same pass; None for nowhere.
 
     Raises:
         MeasureError: the deadline passed.
         Exception: whatever else ended a reader, such as an error of the machine.
     """
-    digests = {
-        (path, resource.start or 0, resource.end): resource.digest
+    ranges = [
+        FileRange(path, resource.start or 0, resource.end, resource.digest)
         for path, parts in signed.items()
         for resource in parts
-    }
-    ranges = (FileRange(*place) for place in digests)
+    ]
     hashing = Hashing(
-        snapshot, ranges, hash_type, limits, deadline=deadline, on_progress=on_progress
+        snapshot,
+        ranges,
+        hash_type,
+        limits,
+        deadline=deadline,
+        destination=destination,
+        on_progress=on_progress,
     )
+    left = {path: len(parts) for path, parts in signed.items()}
     findings: list[Reason] = []
     with closing(hashing.run()) as ended:
         for part in ended:
-            finding = _finding(part, digests[part.path, part.start, part.end], hash_type)
+            finding = _finding(part, hash_type)
             if finding is not None:
                 findings.append(finding)
                 if not report_all:
                     break
+                continue
+            left[part.path] -= 1
+            if destination is not None and not left[part.path]:
+                destination.complete(part.path)
     return Measurement(hashing.files_done, hashing.bytes_done, tuple(findings))
 
 
-def _finding(part: FileRange, signed: str, hash_type: HashType) -> Reason | None:
+def _finding(part: FileRange, hash_type: HashType) -> Reason | None:
     if part.error is not None:
         return part.error.reason
-    if part.digest == signed:
+    if part.digest == part.signed:
         return None
     where = "" if part.end is None else f" (bytes {part.start} to {part.end})"
     return Reason(
         code=ReasonCode.FILE_CHANGED,
-        message=f"{part.path}{where} was changed after signing: signed {hash_type} {signed}, "
+        message=f"{part.path}{where} was changed after signing: signed {hash_type} {part.signed}, "
         f"found {part.digest}; sign the model again, or restore the file",
         path=part.path,
     )

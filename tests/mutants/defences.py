@@ -603,7 +603,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "False",
         "test_gate.py::test_a_denied_model_costs_no_weight_byte",
     ),
-    _measure("changed bytes", "if part.digest == signed:", "if True:"),
+    _measure("changed bytes", "if part.digest == part.signed:", "if True:"),
     _measure(
         "files that the store does not give",
         "return part.error.reason",
