@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import urllib3
@@ -27,6 +27,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from oms_gate import __version__
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.stores.received import Received
 from oms_gate.verdict import ReasonCode
 
 PORTS = {"http": 80, "https": 443}
@@ -59,7 +60,7 @@ class Connections:
     def __init__(self, limits: Limits, trusted_hosts: frozenset[str]) -> None:
         """`trusted_hosts` may have private addresses; all others must have public ones."""
         self._trusted = trusted_hosts
-        self._guard = _Guard(trusted_hosts)
+        self._guard = _Guard(trusted_hosts, limits)
         options: dict[str, Any] = {
             "maxsize": limits.connections,
             "timeout": urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
@@ -151,10 +152,12 @@ class _Guard:
     so a way from one of them back to its pool would keep both for ever.
     """
 
-    def __init__(self, trusted_hosts: frozenset[str]) -> None:
+    def __init__(self, trusted_hosts: frozenset[str], limits: Limits) -> None:
         self.ended = threading.Event()
+        self.limits = limits
         self._trusted = trusted_hosts
-        self._open: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
+        # Of the sockets themselves: a connection lets go of the one that its last answer is on.
+        self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def check(self) -> None:
@@ -175,16 +178,20 @@ class _Guard:
         if not proxied and connection.host not in self._trusted and not _is_public(address):
             sock.close()
             raise _private(connection.host, address)
+        self.watch(sock)
+
+    def watch(self, sock: socket.socket) -> None:
+        """End this one with all others."""
         with self._lock:
-            self._open.add(connection)
+            self._open.add(sock)
 
     def end(self) -> None:
         self.ended.set()
         with self._lock:
-            connections = list(self._open)
-        for connection in connections:
-            with suppress(OSError, AttributeError):  # It may have ended by itself.
-                connection.sock.shutdown(socket.SHUT_RDWR)
+            sockets = list(self._open)
+        for sock in sockets:
+            with suppress(OSError):  # It may have ended by itself.
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Guarded(HTTPConnection):
@@ -197,6 +204,15 @@ class _Guarded(HTTPConnection):
         self._guard.admit(self, sock)
         return sock
 
+    def response_class(  # type: ignore[override]
+        self, sock: socket.socket, *arguments: Any, **options: Any
+    ) -> Received:
+        """Make an answer; `http.client` calls it so."""
+        # TLS has put another socket in place of the one that was connected.
+        self._guard.watch(sock)
+        self.received = Received(sock, *arguments, limits=self._guard.limits, **options)
+        return self.received
+
 
 class _GuardedTls(_Guarded, HTTPSConnection):
     pass
@@ -208,6 +224,17 @@ class _HttpPool(HTTPConnectionPool):
 
 class _HttpsPool(HTTPSConnectionPool):
     ConnectionCls = _GuardedTls
+
+
+def read_into(response: urllib3.BaseHTTPResponse, buffer: memoryview) -> int:
+    """Fill a buffer with what comes next of a body; see `Received`.
+
+    Raises:
+        TooSlowError: the server is.
+        http.client.HTTPException, OSError: the transfer broke.
+    """
+    connection = cast("_Guarded", response.connection)
+    return connection.received.readinto(buffer)
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:

@@ -53,7 +53,9 @@ class GenericStore:
         files = listed([file for _, file in entries], self._limits)
         names = {file.path: name for name, file in entries}
 
-        def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[bytes]:
+        def read_range(
+            file: StoredFile, start: int, end: int | None, _: memoryview
+        ) -> Iterator[bytes]:
             name = names[file.path]
             with (
                 translated(lambda error: _store_error(error, reference.url)),

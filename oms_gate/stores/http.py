@@ -7,45 +7,27 @@ encoding, the speed, and where redirects lead. Content is checked by its digest,
 
 from __future__ import annotations
 
+import http.client
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from urllib.parse import urljoin, urlsplit
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import urllib3
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
-from oms_gate.stores.connections import PORTS, Body, Connections, origin
+from oms_gate.stores.connections import Body, Connections, read_into
+from oms_gate.stores.received import TooSlowError
+from oms_gate.stores.redirects import RemoteFile, Source, follow
 from oms_gate.stores.snapshot import CHUNK_BYTES
 from oms_gate.verdict import ReasonCode
 
-_REDIRECTS = (301, 302, 303, 307, 308)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
 _COUNT = re.compile(r"\d{1,19}", re.ASCII)
+_ANSWER_BYTES = 64 * 1024
 # A transfer that got this far may fail `limits.retries` times more.
 _PROGRESS_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
-    """What is known of a file before it is read.
-
-    path: as reports name it.
-    url: gives the URL to start from, anew for each attempt, as signed ones expire.
-    headers: sent to the origin of that URL only; credentials among them never leave it.
-    size: bytes, or None where unknown.
-    etag: the entity tag that was listed, as the server of `url` itself would send it, or None.
-    expected: header values that any answer on the way must have where it has that header.
-    """
-
-    path: str
-    url: Callable[[], str]
-    headers: Mapping[str, str] = field(default_factory=dict)
-    size: int | None = None
-    etag: str | None = None
-    expected: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +46,8 @@ class HttpReader:
         """`trusted_hosts` may have private addresses; all others must have public ones."""
         self._limits = limits
         self._connections = Connections(limits, trusted_hosts)
+        # Of files that are read in several ranges, where the last one came from.
+        self._sources: dict[str, Source] = {}
 
     def abort(self) -> None:
         """End every transfer under way; its reader gets an error at once. Begin no other."""
@@ -73,10 +57,16 @@ class HttpReader:
         """End every transfer, and close every connection."""
         self._connections.close()
 
-    def chunks(self, file: RemoteFile, start: int, end: int | None) -> Iterator[bytes]:
+    def chunks(
+        self, file: RemoteFile, start: int, end: int | None, buffer: memoryview
+    ) -> Iterator[memoryview]:
         """The bytes `start` to `end` (exclusive; None: all) of a file, in order.
 
-        A broken transfer is resumed at the byte where it broke, at the same entity tag.
+        A broken transfer is resumed at the byte where it broke, at the same entity tag. A range
+        is asked for where the last one of that file came from; should that have expired, the file
+        is looked up again.
+
+        buffer: what the chunks are parts of; see `Snapshot.chunks`.
 
         Raises:
             StoreError: the server refuses, is down or too slow, or answers something else than
@@ -85,16 +75,19 @@ class HttpReader:
         position, etag, failures, checkpoint = start, file.etag, 0, start
         while True:
             try:
-                response = self._open(file, position, end, etag)
-                etag = etag or response.headers.get("ETag")
-                for chunk in self._body(file, response, end, position):
-                    position += len(chunk)
-                    yield chunk
+                with _named(file):
+                    response = self._open(file, position, end, etag)
+                    etag = etag or response.headers.get("ETag")
+                    left = None if end is None else end - position
+                    for chunk in _body(file, response, left, buffer, position - start):
+                        position += len(chunk)
+                        yield chunk
                 return
-            except (urllib3.exceptions.HTTPError, OSError, _Transient) as error:
+            except _BROKEN as error:
                 if position - checkpoint >= _PROGRESS_BYTES:
                     failures, checkpoint = 0, position
                 failures += 1
+                self._sources.pop(file.path, None)
                 self._wait(file, failures, error)
 
     def answer(self, file: RemoteFile, body: Body | None = None) -> Answer:
@@ -108,13 +101,14 @@ class HttpReader:
         failures = 0
         while True:
             try:
-                response = self._follow(body.method if body else "GET", file, {}, body)
-                self._check_transient(response)
-                if response.status != 200:
-                    response.close()
-                    return Answer(response.status, response.headers, b"")
-                return Answer(200, response.headers, self._whole(file, response))
-            except (urllib3.exceptions.HTTPError, OSError, _Transient) as error:
+                with _named(file):
+                    response = self._request(body.method if body else "GET", file, body)
+                    self._check_transient(response)
+                    if response.status != 200:
+                        response.close()
+                        return Answer(response.status, response.headers, b"")
+                    return Answer(200, response.headers, self._whole(file, response))
+            except _BROKEN as error:
                 failures += 1
                 self._wait(file, failures, error)
 
@@ -125,11 +119,12 @@ class HttpReader:
             StoreError: as `chunks`.
         """
         try:
-            response = self._follow("HEAD", file, {})
-            self._check_status(file, response)
-            response.release_conn()
-            return response.headers
-        except (urllib3.exceptions.HTTPError, OSError, _Transient) as error:
+            with _named(file):
+                response = self._request("HEAD", file)
+                self._check_status(file, response)
+                response.release_conn()
+                return response.headers
+        except _BROKEN as error:
             raise _unavailable(file, error, self._limits) from error
 
     def _wait(self, file: RemoteFile, failures: int, error: Exception) -> None:
@@ -139,11 +134,17 @@ class HttpReader:
         retry_after = error.retry_after if isinstance(error, _Transient) else 0
         self._connections.wait(min(max(0.1 * 2**failures, retry_after), self._limits.read_seconds))
 
+    def _request(
+        self, method: str, file: RemoteFile, body: Body | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        source = Source(file.url(), file.headers)
+        return follow(self._connections, method, file, source, self._limits, body=body)[0]
+
     def _whole(self, file: RemoteFile, response: urllib3.BaseHTTPResponse) -> bytes:
         content = bytearray()
         try:
             _check_encoding(file, response)
-            for chunk in self._body(file, response, None, 0):
+            for chunk in _body(file, response, None, memoryview(bytearray(_ANSWER_BYTES))):
                 content += chunk
                 if len(content) > self._limits.listing_bytes:
                     raise StoreError(
@@ -165,61 +166,27 @@ class HttpReader:
         # A tag that was learnt behind a redirect means nothing to the server before it.
         if file.etag is not None and not file.etag.startswith("W/"):
             headers["If-Match"] = file.etag
-        response = self._follow("GET", file, headers)
+        known = self._sources.get(file.path) if partial else None
+        response, source = self._get(file, known, headers)
+        if known is not None and response.status >= 400:
+            # A signed URL expires, and other servers than the store's may forget a file.
+            response.close()
+            response, source = self._get(file, None, headers)
         try:
             self._check_status(file, response)
             self._check_answer(file, response, position, end, etag, partial)
         except BaseException:
             response.close()
             raise
+        if partial:
+            self._sources[file.path] = source
         return response
 
-    def _follow(
-        self,
-        method: str,
-        file: RemoteFile,
-        headers: Mapping[str, str],
-        body: Body | None = None,
-    ) -> urllib3.BaseHTTPResponse:
-        """Request a file; redirects are followed by hand, and leave credentials behind."""
-        url, credentials = file.url(), file.headers
-        for _ in range(self._limits.redirects + 1):
-            response = self._connections.request(method, url, {**credentials, **headers}, body)
-            for name, value in file.expected.items():
-                found = response.headers.get(name)
-                if found is not None and found.strip('"') != value:
-                    response.close()
-                    raise StoreError(
-                        ReasonCode.STORE_CHANGED,
-                        f"{file.path} is not what was listed: {name} was {value} and is now "
-                        f"{found}; the store gave another file, try again",
-                        path=file.path,
-                    )
-            if response.status not in _REDIRECTS:
-                return response
-            response.close()
-            target = self._redirected(file, url, response.headers.get("Location"))
-            if origin(target) != origin(url):
-                credentials = {}
-            url = target
-        limit = self._limits.redirects
-        where = f"more than {limit} times" if limit else "while a file was being written"
-        raise _redirect_refused(file, where)
-
-    def _redirected(self, file: RemoteFile, url: str, location: str | None) -> str:
-        try:
-            target = urljoin(url, location or "")
-            parts = urlsplit(target)
-            usable = location and parts.scheme in PORTS and parts.hostname and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise _redirect_refused(file, f"to {location!r}, which is no web address")
-        if urlsplit(url).scheme == "https" and parts.scheme == "http":
-            raise _redirect_refused(file, f"from https to plain http at {parts.hostname}")
-        if parts.username or parts.password:
-            raise _redirect_refused(file, "to an address with credentials in it")
-        return target
+    def _get(
+        self, file: RemoteFile, source: Source | None, headers: Mapping[str, str]
+    ) -> tuple[urllib3.BaseHTTPResponse, Source]:
+        source = source or Source(file.url(), file.headers)
+        return follow(self._connections, "GET", file, source, self._limits, headers=headers)
 
     def _check_transient(self, response: urllib3.BaseHTTPResponse) -> None:
         if response.status == 429 or response.status >= 500:
@@ -286,38 +253,39 @@ class HttpReader:
                 raise _changed(file, f"it had {size} bytes and now has {length}")
             raise _protocol(file, f"{wanted - position} bytes were asked for, {length} announced")
 
-    def _body(
-        self, file: RemoteFile, response: urllib3.BaseHTTPResponse, end: int | None, position: int
-    ) -> Iterator[bytes]:
-        """The body, at no less than the minimum speed, and not a byte too many."""
-        limits = self._limits
-        left = None if end is None else end - position
-        window_start, window_bytes = time.monotonic(), 0
-        try:
-            while chunk := response.read1(CHUNK_BYTES):
-                if left is not None:
-                    left -= len(chunk)
-                    if left < 0:
-                        raise _protocol(file, "the server sent more bytes than were asked for")
-                yield chunk
-                window_bytes += len(chunk)
-                elapsed = time.monotonic() - window_start
-                if elapsed > limits.read_seconds:
-                    if window_bytes < limits.minimum_bytes_per_second * elapsed:
-                        raise StoreError(
-                            ReasonCode.STORE_TOO_SLOW,
-                            f"{file.path} arrives at {window_bytes / elapsed:.0f} bytes per "
-                            f"second, less than the limit 'minimum_bytes_per_second' of "
-                            f"{limits.minimum_bytes_per_second}",
-                            path=file.path,
-                        )
-                    window_start, window_bytes = time.monotonic(), 0
-            if left:
-                raise _Transient(f"the answer ended {left} bytes early", 0)
-            response.release_conn()
-        finally:
-            # A connection that was not read to its end cannot be used again.
-            response.close()
+
+def _body(
+    file: RemoteFile,
+    response: urllib3.BaseHTTPResponse,
+    left: int | None,
+    buffer: memoryview,
+    filled: int = 0,
+) -> Iterator[memoryview]:
+    """The body, as long as was announced, and not a byte more than the `left` ones.
+
+    filled: how many bytes went through the buffer before.
+    """
+    announced, count = response.length_remaining, 0
+    try:
+        while left is None or count < left:
+            start = (filled + count) % len(buffer)
+            end = start + CHUNK_BYTES if left is None else start + min(CHUNK_BYTES, left - count)
+            chunk = buffer[start:end]
+            got = read_into(response, chunk)
+            if not got:
+                break
+            count += got
+            yield chunk[:got]
+        if left is None:
+            left = announced
+        elif count == left and read_into(response, memoryview(bytearray(1))):
+            raise _protocol(file, "the server sent more bytes than were asked for")
+        if left is not None and count < left:
+            raise _Transient(f"the answer ended {left - count} bytes early", 0)
+        response.release_conn()
+    finally:
+        # A connection that was not read to its end cannot be used again.
+        response.close()
 
 
 class _Transient(Exception):  # noqa: N818 - never leaves this module
@@ -326,6 +294,20 @@ class _Transient(Exception):  # noqa: N818 - never leaves this module
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+_BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, _Transient)
+
+
+@contextmanager
+def _named(file: RemoteFile) -> Iterator[None]:
+    """Say of a server that is too slow in what."""
+    try:
+        yield
+    except TooSlowError as error:
+        raise StoreError(
+            ReasonCode.STORE_TOO_SLOW, f"{file.path} {error}", path=file.path
+        ) from error
 
 
 def count_of(header: str | None) -> int | None:
@@ -386,14 +368,5 @@ def _protocol(file: RemoteFile, what: str) -> StoreError:
         ReasonCode.STORE_PROTOCOL,
         f"{file.path} cannot be trusted to be what its store says: {what}; tell the store's "
         "operator",
-        path=file.path,
-    )
-
-
-def _redirect_refused(file: RemoteFile, where: str) -> StoreError:
-    return StoreError(
-        ReasonCode.STORE_REDIRECT_REFUSED,
-        f"the request for {file.path} was redirected {where}, and was not followed; tell the "
-        "store's operator",
         path=file.path,
     )

@@ -12,9 +12,10 @@ from oms_gate.errors import ConfigError, StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores.connections import PORTS, Body, origin
-from oms_gate.stores.http import Answer, HttpReader, RemoteFile
+from oms_gate.stores.http import Answer, HttpReader
 from oms_gate.stores.hub_api import COMMIT, HubApi
 from oms_gate.stores.hub_writing import HubCommit
+from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.snapshot import Snapshot, StoredFile, Written, listed, too_many, unsafe
 from oms_gate.stores.store import StoreSettings, unanswered, unusable, within
 from oms_gate.verdict import ReasonCode
@@ -69,7 +70,9 @@ class HubStore:
         prefix = root + "/" if root else ""
         base = f"{api.page}/resolve/{commit}/{quote(prefix)}"
 
-        def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[bytes]:
+        def read_range(
+            file: StoredFile, start: int, end: int | None, buffer: memoryview
+        ) -> Iterator[memoryview]:
             expected = {"X-Repo-Commit": commit}
             if file.sha256 is not None:
                 expected |= {"X-Linked-Etag": file.sha256, "X-Linked-Size": str(file.size)}
@@ -80,7 +83,7 @@ class HubStore:
                 size=file.size,
                 expected=expected,
             )
-            return reader.chunks(remote, start, end)
+            return reader.chunks(remote, start, end, buffer)
 
         def check_revision(pull_request: bool) -> None:
             if not self._headers:
@@ -111,6 +114,7 @@ class HubStore:
             reader.close,
             write_file,
             check_revision,
+            divisible=True,
         )
 
 

@@ -11,7 +11,8 @@ from typing import TypeVar
 from oms_gate.errors import StoreError
 from oms_gate.reference import Reference
 from oms_gate.stores.connections import Body
-from oms_gate.stores.http import Answer, HttpReader, RemoteFile
+from oms_gate.stores.http import Answer, HttpReader
+from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.store import in_short
 from oms_gate.verdict import ReasonCode
 

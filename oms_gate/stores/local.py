@@ -72,8 +72,10 @@ class LocalStore:
         single = root.is_file()
         files, pins = self._listed(named, root, single, named.name + beside)
 
-        def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[memoryview]:
-            return _read(file, pins[file.path], start, end)
+        def read_range(
+            file: StoredFile, start: int, end: int | None, buffer: memoryview
+        ) -> Iterator[memoryview]:
+            return _read(file, pins[file.path], start, end, buffer)
 
         def write_file(name: str, content: bytes, *_: object) -> Written:
             folder = _resolved(named.parent) if single else root
@@ -87,7 +89,7 @@ class LocalStore:
                 raise _store_error(name, error, "written") from error
             return Written(Reference("file", str(folder / native(name))).url)
 
-        return Snapshot(reference, files, single, read_range, write_file=write_file)
+        return Snapshot(reference, files, single, read_range, write_file=write_file, divisible=True)
 
     def _listed(
         self, named: Path, root: Path, single: bool, beside: str
@@ -194,7 +196,9 @@ def _identity(status: os.stat_result) -> str:
     return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
 
 
-def _read(file: StoredFile, pin: _Pin, start: int, end: int | None) -> Iterator[memoryview]:
+def _read(
+    file: StoredFile, pin: _Pin, start: int, end: int | None, buffer: memoryview
+) -> Iterator[memoryview]:
     try:
         # Opening must neither follow a link put there since, nor block on a pipe.
         descriptor = os.open(pin.target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -202,14 +206,15 @@ def _read(file: StoredFile, pin: _Pin, start: int, end: int | None) -> Iterator[
             pin.check(descriptor, file.path)
             stream.seek(start)
             left = (file.size or 0) - start if end is None else end - start
-            # A small range must not cost a large buffer.
-            buffer = memoryview(bytearray(max(min(left, CHUNK_BYTES), 0)))
+            place = 0
             while left > 0:
-                count = stream.readinto(buffer[: min(left, CHUNK_BYTES)])
+                chunk = buffer[place : place + min(left, CHUNK_BYTES)]
+                count = stream.readinto(chunk)
                 if not count:
                     break
                 left -= count
-                yield buffer[:count]
+                place = (place + count) % len(buffer)
+                yield chunk[:count]
             pin.check(descriptor, file.path)
     except OSError as error:
         if isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP:

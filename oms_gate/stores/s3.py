@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores.http import HttpReader, RemoteFile
+from oms_gate.stores.http import HttpReader
+from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.s3_writing import put
 from oms_gate.stores.snapshot import (
     Snapshot,
@@ -73,7 +74,9 @@ class S3Store:
         files = listed((_described(*head, prefix) for head in heads), self._limits)
         versions = {key.removeprefix(prefix): _version_id(head) for key, head in heads}
 
-        def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[bytes]:
+        def read_range(
+            file: StoredFile, start: int, end: int | None, buffer: memoryview
+        ) -> Iterator[memoryview]:
             version = versions[file.path]
             pin = {} if version is None else {"VersionId": version}
             remote = RemoteFile(
@@ -83,7 +86,7 @@ class S3Store:
                 etag=file.version if version is None else None,
             )
             with translated(lambda error: _store_error(error, reference.url)):
-                yield from reader.chunks(remote, start, end)
+                yield from reader.chunks(remote, start, end, buffer)
 
         async def write(name: str, content: bytes) -> None:
             heads, _, _ = await self._list(reference.location, beside)
@@ -101,7 +104,16 @@ class S3Store:
             reader.close()
             self._close()
 
-        return Snapshot(reference, files, single, read_range, reader.abort, close, write_file)
+        return Snapshot(
+            reference,
+            files,
+            single,
+            read_range,
+            reader.abort,
+            close,
+            write_file,
+            divisible=True,
+        )
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """Let the client's own thread do something that takes no longer than a listing may."""

@@ -45,7 +45,8 @@ class Written:
     pull_request: str | None = None
 
 
-RangeReader = Callable[[StoredFile, int, int | None], Iterator[bytes | memoryview]]
+# Of a file, from an offset, to one or the end, through a buffer: see `Snapshot.chunks`.
+RangeReader = Callable[[StoredFile, int, int | None, memoryview], Iterator[bytes | memoryview]]
 # Of a name and a content; the message and whether it is to be a pull request are for the Hub.
 FileWriter = Callable[[str, bytes, str, bool], Written]
 
@@ -59,6 +60,7 @@ class Snapshot:
         that was asked for.
     single: whether the reference names one file rather than a folder.
     revision: the store's own (a commit), or a digest over paths and versions.
+    divisible: whether several parts of a file can be read at the same time, each from its start.
     abort: ends every transfer under way; its reader gets an error at once.
     close: releases the connections; nothing can be read afterwards.
     write_file: see `write`; None where the store can only be read.
@@ -70,6 +72,7 @@ class Snapshot:
     files: Mapping[str, StoredFile]
     single: bool
     read_range: RangeReader = field(repr=False)
+    divisible: bool = field(default=False, kw_only=True)
     abort: Callable[[], None] = field(default=lambda: None, repr=False)
     close: Callable[[], None] = field(default=lambda: None, repr=False)
     write_file: FileWriter | None = field(default=None, repr=False)
@@ -85,11 +88,14 @@ class Snapshot:
         return f"listing-sha256:{digest.hexdigest()}"
 
     def chunks(
-        self, path: str, start: int = 0, end: int | None = None
+        self, path: str, start: int = 0, end: int | None = None, buffer: memoryview | None = None
     ) -> Iterator[bytes | memoryview]:
         """The bytes `start` to `end` (exclusive; None: to the end) of a listed file, in order.
 
         A chunk is valid until the next one is asked for.
+
+        buffer: memory of any length for the chunks. A store that is divisible puts them there,
+            one after the other, and from its start again where it is full; others may.
 
         Raises:
             StoreError: the store failed, gave another content than the listed one, or a number of
@@ -98,8 +104,12 @@ class Snapshot:
         file = self.files[path]
         if end is None:
             end = file.size
+        if buffer is None:
+            # A small range must not cost a large buffer.
+            room = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - start)
+            buffer = memoryview(bytearray(max(room, 1)))
         count = 0
-        for chunk in self.read_range(file, start, end):
+        for chunk in self.read_range(file, start, end, buffer):
             count += len(chunk)
             if end is not None and count > end - start:
                 break

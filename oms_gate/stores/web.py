@@ -9,11 +9,13 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores.http import HttpReader, RemoteFile, count_of
+from oms_gate.stores.http import HttpReader, count_of
+from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.snapshot import Snapshot, StoredFile, listed, too_many
 from oms_gate.stores.store import StoreSettings, within
 from oms_gate.verdict import ReasonCode
 
+_PAGE_BYTES = 64 * 1024
 # What servers show in place of a listing, where it is there.
 _INDEX_PAGES = ("index.html", "index.htm")
 
@@ -42,10 +44,12 @@ class WebStore:
         files = listed((file for file, _ in found), self._limits)
         urls = {file.path: url for file, url in found}
 
-        def read_range(file: StoredFile, start: int, end: int | None) -> Iterator[bytes]:
+        def read_range(
+            file: StoredFile, start: int, end: int | None, buffer: memoryview
+        ) -> Iterator[memoryview]:
             url = urls[file.path]
             remote = RemoteFile(file.path, lambda: url, size=file.size, etag=file.version)
-            return reader.chunks(remote, start, end)
+            return reader.chunks(remote, start, end, buffer)
 
         return Snapshot(reference, files, single, read_range, reader.abort, reader.close)
 
@@ -79,8 +83,8 @@ class WebStore:
         return urls, False
 
     def _page(self, reader: HttpReader, url: str) -> str:
-        page = bytearray()
-        for chunk in reader.chunks(RemoteFile(url, lambda: url), 0, None):
+        page, buffer = bytearray(), memoryview(bytearray(_PAGE_BYTES))
+        for chunk in reader.chunks(RemoteFile(url, lambda: url), 0, None, buffer):
             page += chunk
             if len(page) > self._limits.listing_bytes:
                 raise StoreError(

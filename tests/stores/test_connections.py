@@ -21,7 +21,8 @@ from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import StoreSettings, open_store
 from oms_gate.stores.connections import Connections, _is_internal, _is_public
-from oms_gate.stores.http import HttpReader, RemoteFile, count_of
+from oms_gate.stores.http import HttpReader, count_of
+from oms_gate.stores.redirects import RemoteFile
 from oms_gate.verdict import ReasonCode
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
@@ -107,7 +108,7 @@ def answering(status: int, headers: Mapping[str, str], body: bytes = b"") -> Ite
 def refusal(url: str, limits: Limits = LIMITS) -> StoreError:
     reader = HttpReader(limits, frozenset({"127.0.0.1"}))
     with pytest.raises(StoreError) as caught:
-        list(reader.chunks(RemoteFile("x", lambda: url), 0, None))
+        list(reader.chunks(RemoteFile("x", lambda: url), 0, None, memoryview(bytearray(64))))
     return caught.value
 
 
@@ -143,10 +144,10 @@ def test_nothing_is_begun_after_the_end() -> None:
     with answering(200, {}, b"abc") as url:
         reader = HttpReader(LIMITS, frozenset({"127.0.0.1"}))
         file = RemoteFile("x", lambda: url)
-        assert b"".join(reader.chunks(file, 0, None)) == b"abc"
+        assert b"".join(reader.chunks(file, 0, None, memoryview(bytearray(64)))) == b"abc"
         reader.close()
         with pytest.raises(StoreError) as caught:
-            list(reader.chunks(file, 0, None))
+            list(reader.chunks(file, 0, None, memoryview(bytearray(64))))
     assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
 
 

@@ -23,7 +23,8 @@ from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings
-from oms_gate.stores.http import HttpReader, RemoteFile
+from oms_gate.stores.http import HttpReader
+from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.web import WebStore
 from oms_gate.verdict import ReasonCode
 from tests.models import new_key
@@ -37,6 +38,11 @@ def snapshot(url: str) -> Snapshot:
 
 def read(of: Snapshot, path: str) -> bytes:
     return b"".join(bytes(chunk) for chunk in of.chunks(path))
+
+
+def fetched(reader: HttpReader, file: RemoteFile) -> bytes:
+    buffer = memoryview(bytearray(64))
+    return b"".join(bytes(chunk) for chunk in reader.chunks(file, 0, None, buffer))
 
 
 class Files(SimpleHTTPRequestHandler):
@@ -229,14 +235,16 @@ def test_a_proxy_is_not_asked_for_a_private_address(
     with serving(handler) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy}")
         reader = HttpReader(LIMITS, hosts)
-        chunks = reader.chunks(RemoteFile("w", lambda: "http://redirecting.test/w"), 0, None)
+        chunks = reader.chunks(
+            RemoteFile("w", lambda: "http://redirecting.test/w"), 0, None, memoryview(bytearray(64))
+        )
         if refused and not trusted:
             with pytest.raises(StoreError) as caught:
-                list(chunks)
+                fetched(reader, file)
             assert caught.value.reason.code is ReasonCode.STORE_REDIRECT_REFUSED
             assert seen == ["http://redirecting.test/w"]
         else:
-            assert b"".join(chunks) == b"weights"
+            assert fetched(reader, file) == b"weights"
             assert seen == ["http://redirecting.test/w", location]
 
 
@@ -246,9 +254,17 @@ def test_no_redirect_over_tls_to_a_private_host(
     """Its certificate does not make it public."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     file = RemoteFile("x.gguf", lambda: f"https://localhost:{tls}/x.gguf")
-    assert b"".join(HttpReader(LIMITS, frozenset({"localhost"})).chunks(file, 0, None))
+    assert b"".join(
+        HttpReader(LIMITS, frozenset({"localhost"})).chunks(
+            file, 0, None, memoryview(bytearray(64))
+        )
+    )
     with pytest.raises(StoreError) as caught:
-        list(HttpReader(LIMITS, frozenset({"models.test"})).chunks(file, 0, None))
+        list(
+            HttpReader(LIMITS, frozenset({"models.test"})).chunks(
+                file, 0, None, memoryview(bytearray(64))
+            )
+        )
     assert caught.value.reason.code is ReasonCode.STORE_REDIRECT_REFUSED
 
 
@@ -265,6 +281,10 @@ def test_a_host_that_does_not_take_the_connection_is_given_up() -> None:
             waiting.connect_ex(address)
         file = RemoteFile("w", lambda: f"http://127.0.0.1:{address[1]}/w")
         with pytest.raises(StoreError) as caught:
-            list(HttpReader(limits, frozenset({"127.0.0.1"})).chunks(file, 0, None))
+            list(
+                HttpReader(limits, frozenset({"127.0.0.1"})).chunks(
+                    file, 0, None, memoryview(bytearray(64))
+                )
+            )
     assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
     assert "too long" in caught.value.reason.message
