@@ -32,4 +32,4 @@ def new_hasher(hash_type: HashType) -> Hasher:
         return hashlib.blake2b()
     from blake3 import blake3  # a compiled module that only few manifests need
 
-    return blake3()
+    return blake3(max_threads=blake3.AUTO)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from oms_gate.errors import StoreError, UsageError
@@ -89,7 +89,7 @@ class Snapshot:
 
     def chunks(
         self, path: str, start: int = 0, end: int | None = None, buffer: memoryview | None = None
-    ) -> Iterator[bytes | memoryview]:
+    ) -> Generator[bytes | memoryview]:
         """The bytes `start` to `end` (exclusive; None: to the end) of a listed file, in order.
 
         A chunk is valid until the next one is asked for.

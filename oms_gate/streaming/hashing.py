@@ -5,9 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,12 +15,19 @@ from oms_gate.errors import MeasureError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType, new_hasher
 from oms_gate.stores import Snapshot
+from oms_gate.streaming.pace import Pace
+from oms_gate.streaming.window import PIECE_BYTES, Buffers, Piece, Window
 from oms_gate.verdict import ReasonCode
 
 THREAD_NAME = "oms-gate-hash"
 """What every thread is called that reads a model."""
 
 _POLL_SECONDS = 0.1
+_END_SECONDS = 0.8
+# From so many bytes on it is worth it to divide a range.
+_DIVIDED_BYTES = 4 * PIECE_BYTES
+# A request takes about as long as to transfer so much.
+_REQUEST_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class FileRange:
     """A file, or a part of one, and in the end what came of it: a digest, or a store's error.
 
@@ -87,8 +94,11 @@ class Destination(Protocol):
 class Hashing:
     """The hashing of ranges of a snapshot's files.
 
-    Memory does not grow with the model: each of at most `limits.connections` threads holds one
-    chunk.
+    Each range is one transfer, hashed by the thread that reads it. Where there are fewer ranges
+    than connections are of use, the long ones are divided: others fetch pieces ahead of the
+    thread that hashes. How many connections are of use is found out on the way.
+
+    Memory does not grow with the model: each thread holds one chunk, and pieces have their bound.
 
     files_done: files all of whose ranges were read to their end, as a count.
     bytes_done: what was hashed of ranges that were.
@@ -121,6 +131,20 @@ class Hashing:
         self._on_progress = on_progress
         self._next_report = 0.0
         self._left = Counter(part.path for part in self._ranges)
+        self._bytes_total = sum(map(self._expected_bytes, self._ranges))
+        self._ended_bytes = 0
+        self._ended_ranges = 0
+        self._ended: queue.SimpleQueue[tuple[FileRange, BaseException | None]] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._pace = Pace(limits.connections, len(self._ranges))
+        # What follows is under its lock.
+        self._changed = threading.Condition()
+        self._waiting = deque(self._ranges)
+        self._active: set[FileRange] = set()
+        self._windows: list[Window] = []
+        # One more piece for each than is fetched, and one that is being hashed.
+        self._buffers = Buffers(limits.connections + 2)
+        self._threads: set[threading.Thread] = set()
 
     def run(self) -> Generator[FileRange]:
         """Each range when it has ended, in any order. To close the generator ends all transfers.
@@ -129,36 +153,13 @@ class Hashing:
             MeasureError: the deadline passed.
             Exception: whatever else than the store ended a reader, such as an error of the machine.
         """
-        waiting: queue.SimpleQueue[FileRange] = queue.SimpleQueue()
-        ended: queue.SimpleQueue[tuple[FileRange, BaseException | None]] = queue.SimpleQueue()
-        stop = threading.Event()
-
-        def work() -> None:
-            while not stop.is_set():
-                try:
-                    part = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    self._hash(part, stop)
-                except StoreError as error:
-                    part.error = error
-                except BaseException as error:  # noqa: BLE001 - raised again below
-                    ended.put((part, error))
-                    return
-                ended.put((part, None))
-
-        for part in self._ranges:
-            waiting.put(part)
-        for _ in range(min(self._limits.connections, len(self._ranges))):
-            # Daemons: a reader that hangs in a system call must not keep the process alive.
-            threading.Thread(target=work, name=THREAD_NAME, daemon=True).start()
         pending = len(self._ranges)
         try:
             while pending:
                 self._check_time()
+                self._adapt()
                 try:
-                    part, error = ended.get(timeout=_POLL_SECONDS)
+                    part, error = self._ended.get(timeout=_POLL_SECONDS)
                 except queue.Empty:
                     self._report()
                     continue
@@ -169,41 +170,166 @@ class Hashing:
                 self._report()
                 yield part
         finally:
-            stop.set()
-            if pending:
-                self._snapshot.abort()
+            self._end(abort=pending > 0)
 
-    def _hash(self, part: FileRange, stop: threading.Event) -> None:
+    def _end(self, *, abort: bool) -> None:
+        with self._changed:
+            self._stop.set()
+            for window in self._windows:
+                window.closed = True
+            self._changed.notify_all()
+            threads = list(self._threads)
+        if abort:
+            self._snapshot.abort()
+        if self._destination is not None:
+            # Nobody may write any more. Who does not end by then is waiting for a store, and looks
+            # whether it was stopped before it writes.
+            until = time.monotonic() + _END_SECONDS
+            for thread in threads:
+                thread.join(max(until - time.monotonic(), 0))
+
+    def _adapt(self) -> None:
+        """Have as many threads as are of use now."""
+        with self._changed:
+            done = self._bytes() + _REQUEST_BYTES * self._ended_ranges
+            self._pace.observe(time.monotonic(), done)
+            self._start_threads()
+
+    def _start_threads(self) -> None:
+        """Start what threads are missing. Needs the lock."""
+        missing = self._most_threads() - len(self._threads)
+        useful = missing if self._windows else min(missing, len(self._waiting))
+        for _ in range(useful):
+            # Daemons: a reader that hangs in a system call must not keep the process alive.
+            thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
+            self._threads.add(thread)
+            thread.start()
+
+    def _most_threads(self) -> int:
+        # Who takes from a window has no connection.
+        return self._pace.count + len(self._windows)
+
+    def _work(self) -> None:
+        while (job := self._job()) is not None:
+            if isinstance(job, Piece):
+                job.window.fetch(job)
+                continue
+            error: BaseException | None = None
+            try:
+                self._hash(job)
+            except StoreError as failure:
+                job.error = failure
+            except BaseException as failure:  # noqa: BLE001 - it is raised again by `run`
+                error = failure
+            with self._changed:
+                self._active.discard(job)
+                self._ended_bytes += job.bytes_done
+                self._ended_ranges += 1
+            self._ended.put((job, error))
+
+    def _job(self) -> FileRange | Piece | None:
+        """What this thread is to do next; None for nothing more."""
+        with self._changed:
+            while not self._stop.is_set() and len(self._threads) <= self._most_threads():
+                if self._waiting:
+                    part = self._waiting.popleft()
+                    self._active.add(part)
+                    return part
+                for window in sorted(self._windows, key=lambda window: window.ahead):
+                    if (piece := window.begin()) is not None:
+                        return piece
+                if not self._windows:
+                    break
+                self._changed.wait()
+            self._threads.discard(threading.current_thread())
+            return None
+
+    def _hash(self, part: FileRange) -> None:
         if self._destination is None:
-            self._hash_into(part, stop, None)
+            self._hash_into(part, None)
             return
         with self._destination.open(part) as writer:
-            kept = self._hash_into(part, stop, writer)
+            kept = self._hash_into(part, writer)
         if kept and part.digest != part.signed:
             self._destination.discard(part)
             part.bytes_done, part.digest = 0, None
             with self._destination.open(part) as writer:
-                self._hash_into(part, stop, writer)
+                self._hash_into(part, writer)
 
-    def _hash_into(self, part: FileRange, stop: threading.Event, writer: RangeWriter | None) -> int:
+    def _hash_into(self, part: FileRange, writer: RangeWriter | None) -> int:
         """Hash a range, and write what was not there before; how many bytes were."""
         hasher = new_hasher(self._hash_type)
-
-        def take(chunk: bytes | memoryview, write: bool) -> None:
-            if stop.is_set():
-                raise InterruptedError("the hashing was ended")
-            hasher.update(chunk)
-            if write and writer is not None:
-                writer.write(part.start + part.bytes_done, chunk)
-            part.bytes_done += len(chunk)
-
-        for chunk in writer.kept() if writer is not None else ():
-            take(chunk, write=False)
-        kept = part.bytes_done
-        for received in self._snapshot.chunks(part.path, part.start + kept, part.end):
-            take(received, write=True)
+        for kept in writer.kept() if writer is not None else ():
+            self._check_stop()
+            hasher.update(kept)
+            part.bytes_done += len(kept)
+        count = part.bytes_done
+        with closing(self._received(part, part.start + count, writer)) as received:
+            for chunk in received:
+                self._check_stop()
+                hasher.update(chunk)
+                part.bytes_done += len(chunk)
         part.digest = hasher.hexdigest()
-        return kept
+        return count
+
+    def _received(
+        self, part: FileRange, position: int, writer: RangeWriter | None
+    ) -> Generator[bytes | memoryview]:
+        """The bytes of a range from a position on, in order, written already."""
+        if not self._should_divide(part, position):
+            with closing(self._snapshot.chunks(part.path, position, part.end)) as chunks:
+                for chunk in chunks:
+                    self._write(writer, position, chunk)
+                    position += len(chunk)
+                    yield chunk
+                    if self._should_divide(part, position):
+                        break
+                else:
+                    return
+
+        def fetch(piece: Piece) -> None:
+            place = piece.start
+            for chunk in self._snapshot.chunks(part.path, place, piece.end, piece.content):
+                if piece.window.closed:
+                    raise InterruptedError("the hashing was ended")
+                self._write(writer, place, chunk)
+                place += len(chunk)
+
+        end = part.start + self._expected_bytes(part)
+        window = Window(position, end, fetch, self._changed, self._buffers)
+        with self._changed:
+            self._windows.append(window)
+            self._start_threads()
+            self._changed.notify_all()
+        try:
+            with closing(window.take()) as pieces:
+                yield from pieces
+        finally:
+            with self._changed:
+                self._windows.remove(window)
+                self._changed.notify_all()
+
+    def _should_divide(self, part: FileRange, position: int) -> bool:
+        """Whether connections are left over that could help with the rest of a range.
+
+        Asked for each chunk, so without the lock: a wrong answer costs a request.
+        """
+        left = part.start + self._expected_bytes(part) - position
+        return (
+            left >= _DIVIDED_BYTES
+            and self._snapshot.divisible
+            and not self._waiting
+            and len(self._windows) < self._pace.count - len(self._active)
+        )
+
+    def _write(self, writer: RangeWriter | None, position: int, chunk: bytes | memoryview) -> None:
+        if writer is not None:
+            self._check_stop()
+            writer.write(position, chunk)
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise InterruptedError("the hashing was ended")
 
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
@@ -212,6 +338,10 @@ class Hashing:
                 f"the model could not be read within {self._limits.total_seconds:g} seconds; "
                 "raise the limit 'total_seconds', or use a faster store",
             )
+
+    def _bytes(self) -> int:
+        """What was hashed so far, of all ranges. Needs the lock."""
+        return self._ended_bytes + sum(part.bytes_done for part in self._active)
 
     def _count(self, part: FileRange) -> None:
         if part.error is None:
@@ -224,10 +354,12 @@ class Hashing:
         if self._on_progress is None or time.monotonic() < self._next_report:
             return
         self._next_report = time.monotonic() + _POLL_SECONDS
+        with self._changed:
+            bytes_done = self._bytes()
         self._on_progress(
             Progress(
-                bytes_done=sum(part.bytes_done for part in self._ranges),
-                bytes_total=sum(map(self._expected_bytes, self._ranges)),
+                bytes_done=bytes_done,
+                bytes_total=self._bytes_total,
                 files_done=self.files_done,
                 files_total=len(self._left),
             )

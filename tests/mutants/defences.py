@@ -77,7 +77,12 @@ _coverage = _in("coverage.py", "test_gate.py::test_a_spoilt_folder_is_denied")
 _measure = _in(
     "streaming/measure.py", "test_measure.py", "test_gate.py::test_a_spoilt_folder_is_denied"
 )
-_hashing = _in("streaming/hashing.py", "test_measure.py")
+_hashing = _in("streaming/hashing.py", "test_measure.py", "test_windows.py")
+_window = _in("streaming/window.py", "test_windows.py")
+_received = _in("stores/received.py", "stores/test_connections.py")
+_connections = _in("stores/connections.py", "stores/test_connections.py")
+_http = _in("stores/http.py", "stores/test_hub_store.py")
+_redirects = _in("stores/redirects.py", "stores/test_hub_store.py")
 _gate = _in("gate.py", "test_gate.py::test_a_spoilt_folder_is_denied")
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -611,6 +616,32 @@ MUTANTS: tuple[Mutant, ...] = (
         "test_gate.py::test_a_server_that_ignores_ranges_is_denied",
     ),
     _hashing("readers that fail", "raise error", "pass"),
+    _hashing(
+        "writing after the end",
+        "self._check_stop()\n            writer.write(",
+        "writer.write(",
+    ),
+    _hashing("readers that go on after the end", "if piece.window.closed:", "if False:"),
+    _hashing("more connections than allowed", "self._pace.count + len(self._windows)", "99"),
+    _window("pieces that fail", "if piece.error is not None:", "if False:"),
+    _window("fetching on for what nobody takes", "while self._fetching:", "while False:"),
+    _window("as much memory as comes", "self._left = min(most,", "self._left = max(99,"),
+    # -- What servers send
+    _received("servers that dribble", "if self._bytes <", "if False and self._bytes <"),
+    _received("waiting for the reader", "self._waited += time", "self._waited = 99 + time"),
+    _connections("sockets that a connection let go of", "self._guard.watch(sock)", "pass"),
+    _http("addresses that have expired", "response.status >= 400:", "response.status >= 600:"),
+    _http("bodies that end early", "count < left:\n            raise", "False:\n            raise"),
+    _http("bodies that do not end", "elif count == left and", "elif False and"),
+    _http("other ranges than asked for", "if (first, last + 1) !=", "if False and () !="),
+    _http("other tags than before", "found is not None and found != etag", "False"),
+    _http("whole files for ranges", "if partial != (response.status == 206):", "if False:"),
+    _redirects("other files than listed", "found.strip('\"') != value:", "False:"),
+    _redirects(
+        "credentials for others",
+        "source.headers if origin(target) == origin(source.url) else {}",
+        "source.headers",
+    ),
     _gate(
         "what the listing contradicts",
         "self.reasons += comparison.contradictions",

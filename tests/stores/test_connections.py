@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,10 @@ def answering(status: int, headers: Mapping[str, str], body: bytes = b"") -> Ite
 
 
 def refusal(url: str, limits: Limits = LIMITS) -> StoreError:
-    reader = HttpReader(limits, frozenset({"127.0.0.1"}))
+    return refused(HttpReader(limits, frozenset({"127.0.0.1"})), url)
+
+
+def refused(reader: HttpReader, url: str) -> StoreError:
     with pytest.raises(StoreError) as caught:
         list(reader.chunks(RemoteFile("x", lambda: url), 0, None, memoryview(bytearray(64))))
     return caught.value
@@ -149,6 +153,76 @@ def test_nothing_is_begun_after_the_end() -> None:
         with pytest.raises(StoreError) as caught:
             list(reader.chunks(file, 0, None, memoryview(bytearray(64))))
     assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+
+
+def test_a_transfer_ends_at_once_on_a_connection_that_the_server_is_to_close() -> None:
+    """The connection has let go of its socket by then, with the headers."""
+    stop = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):  # of HTTP/1.0
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            self.wfile.write(bytes(1000))
+            stop.wait(20)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    limits = Limits(read_seconds=20, retries=0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        reader = HttpReader(limits, frozenset({"127.0.0.1"}))
+        threading.Timer(0.2, reader.abort).start()
+        start = time.monotonic()
+        assert refused(reader, f"http://127.0.0.1:{server.server_port}/").reason.path == "x"
+        assert time.monotonic() - start < 5
+        stop.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("where", ["headers", "body"])
+def test_a_server_that_dribbles_is_too_slow(where: str) -> None:
+    """It never pauses for as long as it may."""
+    stop = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.flush_headers()
+            if where == "body":
+                self.end_headers()
+            with suppress(OSError):
+                while not stop.wait(0.02):
+                    self.wfile.write(b"x")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    limits = Limits(read_seconds=0.5, retries=0, minimum_bytes_per_second=1000)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        reason = refusal(f"http://127.0.0.1:{server.server_port}/", limits).reason
+        assert reason.code is ReasonCode.STORE_TOO_SLOW
+        assert reason.path == "x"
+        stop.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_only_waiting_for_the_server_counts() -> None:
+    """Whoever reads may take as long as it likes in between."""
+    with answering(200, {}, bytes(200)) as url:
+        limits = Limits(read_seconds=0.2, retries=0, minimum_bytes_per_second=1_000_000)
+        reader = HttpReader(limits, frozenset({"127.0.0.1"}))
+        chunks = reader.chunks(RemoteFile("x", lambda: url), 0, None, memoryview(bytearray(10)))
+        assert next(chunks)
+        time.sleep(0.3)
+        assert sum(map(len, chunks)) == 190
 
 
 def test_connections_may_end_while_others_begin() -> None:

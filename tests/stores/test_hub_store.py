@@ -10,10 +10,11 @@ import pytest
 from huggingface_hub import constants
 
 from oms_gate.errors import ConfigError, StoreError
-from oms_gate.limits import Limits
+from oms_gate.limits import MIB, Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings
 from oms_gate.stores.hub import HubStore
+from oms_gate.streaming.hashing import FileRange, Hashing
 from oms_gate.verdict import ReasonCode
 from tests.peers import faults
 from tests.peers.content import Repeated, sha256_of
@@ -248,6 +249,41 @@ def test_a_redirect_to_a_private_host_needs_permission(hub: HubStandIn, model: s
     with pytest.raises(StoreError) as caught:
         read(allowed, "sub/model.safetensors")
     assert caught.value.reason.code is not ReasonCode.STORE_REDIRECT_REFUSED
+
+
+def test_a_range_is_asked_for_where_the_last_one_came_from(hub: HubStandIn, model: str) -> None:
+    """The redirect is followed once; where it led to expires, and then it is followed again."""
+    weights = "sub/model.safetensors"
+    listing = snapshot(hub, "hf://org/model", limits=LIMITS.model_copy(update={"retries": 0}))
+    hub.state.url_seconds = 0.5
+    hub.clear()
+    for start in (0, 1000, 2000):
+        assert read(listing, weights, start, start + 1000) == WEIGHTS[start : start + 1000]
+    assert [record.origin for record in hub.requests] == ["api", "cdn", "cdn", "cdn"]
+    time.sleep(0.6)
+    assert read(listing, weights, 5, 10) == WEIGHTS[5:10]
+    assert [record.origin for record in hub.requests[4:]] == ["cdn", "api", "cdn"]
+
+
+def test_a_long_file_is_read_over_several_connections(hub: HubStandIn) -> None:
+    """While its addresses expire, and its transfers break."""
+    size = 40 * MIB + 5
+    content = Repeated(bytes(range(251)) * 1000, size)
+    hub.create("org/big", files={"w.safetensors": content})
+    listing = snapshot(hub, "hf://org/big")
+    hub.state.url_seconds = 0.1
+    hub.inject(faults.Truncate(MIB), "*w.safetensors", origin="cdn", skip=2, times=2)
+    hub.clear()
+    hashing = Hashing(
+        listing,
+        [FileRange("w.safetensors")],
+        "sha256",
+        LIMITS,
+        deadline=time.monotonic() + 60,
+    )
+    (part,) = hashing.run()
+    assert part.digest == sha256_of(content)
+    assert sum(record.origin == "cdn" for record in hub.requests) > 10
 
 
 def test_no_more_redirects_than_allowed(hub: HubStandIn, model: str) -> None:

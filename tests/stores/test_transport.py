@@ -235,9 +235,7 @@ def test_a_proxy_is_not_asked_for_a_private_address(
     with serving(handler) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy}")
         reader = HttpReader(LIMITS, hosts)
-        chunks = reader.chunks(
-            RemoteFile("w", lambda: "http://redirecting.test/w"), 0, None, memoryview(bytearray(64))
-        )
+        file = RemoteFile("w", lambda: "http://redirecting.test/w")
         if refused and not trusted:
             with pytest.raises(StoreError) as caught:
                 fetched(reader, file)

@@ -1,0 +1,58 @@
+"""The number of connections: it grows while that helps, and goes back where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oms_gate.streaming.pace import Pace
+
+
+def after(pace: Pace, rate: Callable[[int], float], seconds: float = 10) -> int:
+    """The number of connections after some time, where so many do that much a second."""
+    now, work = getattr(pace, "stood", (0.0, 0.0))
+    until = now + seconds
+    while now < until:
+        pace.observe(now, work)
+        now += 0.1
+        work += 0.1 * rate(pace.count)
+    pace.stood = now, work  # type: ignore[attr-defined]  # for the next call of this function
+    return pace.count
+
+
+def test_it_grows_while_that_makes_it_faster() -> None:
+    assert after(Pace(64, 1000), lambda count: 60 * count) == 64
+    assert after(Pace(8, 1), lambda count: 60 * count) == 8
+    assert after(Pace(64, 1000), lambda count: 60 * min(count, 16)) == 16
+
+
+def test_it_goes_back_where_more_did_not_help() -> None:
+    assert after(Pace(64, 1000), lambda _: 500) == 4
+    assert after(Pace(64, 1), lambda _: 500) == 2
+    assert after(Pace(64, 1), lambda count: 500 / count) == 2
+
+
+def test_it_tries_again_where_the_work_has_changed() -> None:
+    """Large files over a fast line, then small ones, each of which waits for its server."""
+    pace = Pace(64, 1000)
+    assert after(pace, lambda _: 500) == 4
+    assert after(pace, lambda count: 2 * count) == 64
+
+
+def test_a_few_transfers_begin_with_few() -> None:
+    assert [Pace(8, transfers).count for transfers in (1, 2, 3, 4, 1000)] == [2, 2, 3, 4, 4]
+    assert Pace(1, 1000).count == 1
+
+
+@given(
+    most=st.integers(1, 64),
+    transfers=st.integers(1, 1000),
+    steps=st.lists(st.tuples(st.floats(0, 2), st.integers(0, 10**9)), max_size=50),
+)
+def test_it_stays_within_bounds(most: int, transfers: int, steps: list[tuple[float, int]]) -> None:
+    pace, now, work = Pace(most, transfers), 0.0, 0
+    for seconds, done in steps:
+        pace.observe(now := now + seconds, work := work + done)
+        assert 1 <= pace.count <= most

@@ -1,0 +1,278 @@
+"""Ranges that are divided: each byte once and in its place, and nothing after the end."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from oms_gate.errors import StoreError
+from oms_gate.limits import MIB, Limits
+from oms_gate.oms.manifest import Resource
+from oms_gate.reference import Reference
+from oms_gate.stores import Snapshot, StoredFile
+from oms_gate.streaming.hashing import FileRange, RangeWriter
+from oms_gate.streaming.measure import Measurement, measure
+from oms_gate.streaming.window import PIECE_BYTES, WINDOW_BYTES
+from oms_gate.verdict import ReasonCode
+from tests.test_measure import ended
+
+SIZE = 10 * PIECE_BYTES + 12345
+CONTENT = b"".join(number.to_bytes(4, "little") for number in range(SIZE // 4 + 1))[:SIZE]
+
+
+class Store:
+    """Files in memory, read in chunks of 1 MiB, and what was read when."""
+
+    def __init__(
+        self,
+        *paths: str,
+        wait: Callable[[str, int], None] = lambda *_: None,
+        divisible: bool = True,
+    ) -> None:
+        self.wait = wait
+        self.asked: list[tuple[str, int, int]] = []
+        self.now: dict[int, tuple[str, int]] = {}
+        self.most = 0
+        self.aborted = threading.Event()
+        self.lock = threading.Lock()
+        self.snapshot = Snapshot(
+            Reference.parse("memory://m"),
+            {path: StoredFile(path, SIZE) for path in paths},
+            single=False,
+            read_range=self.read,
+            abort=self.aborted.set,
+            divisible=divisible,
+        )
+
+    def read(
+        self, file: StoredFile, start: int, end: int | None, buffer: memoryview
+    ) -> Iterator[memoryview]:
+        end = SIZE if end is None else end
+        reader = threading.get_ident()
+        with self.lock:
+            self.asked.append((file.path, start, end))
+            self.now[reader] = file.path, start
+            self.most = max(self.most, len(self.now))
+        place = 0
+        try:
+            while start < end:
+                self.wait(file.path, start)
+                chunk = buffer[place : place + min(MIB, end - start)]
+                chunk[:] = CONTENT[start : start + len(chunk)]
+                yield chunk
+                # Whoever still looks at it sees that it was valid for a moment only.
+                start += len(chunk)
+                place = (place + len(chunk)) % len(buffer)
+        finally:
+            with self.lock:
+                del self.now[reader]
+
+    def measure(
+        self,
+        *,
+        connections: int = 4,
+        signed: bytes = CONTENT,
+        shard: int | None = None,
+        destination: Kept | None = None,
+    ) -> Measurement:
+        def resources(path: str) -> Iterator[Resource]:
+            if shard is None:
+                yield Resource(path, hashlib.sha256(signed).hexdigest())
+                return
+            for start in range(0, SIZE, shard):
+                end = min(start + shard, SIZE)
+                yield Resource(path, hashlib.sha256(signed[start:end]).hexdigest(), start, end)
+
+        return measure(
+            self.snapshot,
+            {path: tuple(resources(path)) for path in self.snapshot.files},
+            "sha256",
+            Limits(connections=connections),
+            deadline=time.monotonic() + 60,
+            destination=destination,
+        )
+
+
+class Kept:
+    """A destination in memory: what was written where, and whether anybody may write still."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, bytearray] = {}
+        self.count = 0
+        self.closed = False
+        self.completed: list[str] = []
+
+    @contextmanager
+    def open(self, part: FileRange) -> Iterator[RangeWriter]:
+        writer = Writer(self, self.content.setdefault(part.path, bytearray(SIZE)))
+        try:
+            yield writer
+        finally:
+            writer.open = False
+
+    def discard(self, part: FileRange) -> None:
+        raise AssertionError(part)
+
+    def complete(self, path: str) -> None:
+        self.completed.append(path)
+
+
+class Writer:
+    """A way into one file of a destination."""
+
+    def __init__(self, destination: Kept, file: bytearray) -> None:
+        self.destination = destination
+        self.file = file
+        self.open = True
+
+    def kept(self) -> Iterator[memoryview]:
+        return iter(())
+
+    def write(self, position: int, chunk: bytes | memoryview) -> None:
+        assert self.open
+        assert not self.destination.closed
+        self.file[position : position + len(chunk)] = chunk
+        self.destination.count += len(chunk)
+
+
+def briefly(*_: object) -> None:
+    time.sleep(0.002)
+
+
+@pytest.mark.parametrize("connections", [2, 3, 8])
+def test_one_file_is_read_over_several_connections(connections: int) -> None:
+    store, kept = Store("a", wait=briefly), Kept()
+    measured = store.measure(connections=connections, destination=kept)
+    assert measured == Measurement(files=1, bytes=SIZE, findings=())
+    assert 2 <= store.most <= connections
+    assert kept.content == {"a": CONTENT}
+    assert (kept.count, kept.completed) == (SIZE, ["a"])
+
+
+def test_several_files_share_the_connections() -> None:
+    """Three long files with eight connections: none waits for another, and each is right."""
+    store, kept = Store("a", "b", "c", wait=lambda *_: time.sleep(0.03)), Kept()
+    assert store.measure(connections=8, destination=kept).bytes == 3 * SIZE
+    assert store.most > 3
+    assert kept.content == dict.fromkeys("abc", CONTENT)
+    assert kept.count == 3 * SIZE
+
+
+def test_the_last_of_many_files_is_divided_when_the_others_have_ended() -> None:
+    others = threading.Event()
+
+    def wait(path: str, start: int) -> None:
+        if path != "last":
+            return
+        if start >= MIB and not others.is_set():
+            while len(store.now) > 1:
+                time.sleep(0.01)
+            others.set()
+
+    store = Store("a", "b", "c", "last", wait=wait)
+    assert store.measure().files == 4
+    whole = [asked for asked in store.asked if asked[1:] == (0, SIZE)]
+    assert len(whole) == 4
+    assert sum(path == "last" for path, *_ in store.asked) > 5
+
+
+def test_a_shard_is_divided_too() -> None:
+    store = Store("a", wait=briefly)
+    assert store.measure(shard=SIZE).findings == ()
+    assert store.most > 1
+    assert len(store.asked) > 4
+
+
+@pytest.mark.parametrize(("connections", "divisible"), [(1, True), (4, False)])
+def test_what_cannot_be_divided_is_one_transfer(connections: int, divisible: bool) -> None:
+    store = Store("a", divisible=divisible)
+    assert store.measure(connections=connections).findings == ()
+    assert store.asked == [("a", 0, SIZE)]
+
+
+def test_a_changed_byte_in_a_piece_is_found() -> None:
+    spoilt = CONTENT[:-1] + b"?"
+    (finding,) = Store("a").measure(signed=spoilt).findings
+    assert finding.code is ReasonCode.FILE_CHANGED
+
+
+def test_memory_is_bounded_where_one_piece_is_late() -> None:
+    """All others are fetched ahead of it, but no further than allowed."""
+    first, ahead = threading.Event(), []
+
+    def wait(_: str, start: int) -> None:
+        if start == 0:
+            first.wait(20)
+        else:
+            ahead.append(start)
+            if len(ahead) == 6 * PIECE_BYTES // MIB:
+                # As many as have memory are there; give a seventh the time to come.
+                threading.Timer(0.3, first.set).start()
+
+    store = Store("a", wait=wait)
+    late: list[int] = []
+
+    def seen() -> None:
+        first.wait(20)
+        late.append(max(ahead))
+
+    watcher = threading.Thread(target=seen)
+    watcher.start()
+    assert store.measure(connections=5).findings == ()
+    watcher.join()
+    assert late[0] < min(7 * PIECE_BYTES, WINDOW_BYTES)
+
+
+@pytest.mark.parametrize("failing", [2 * PIECE_BYTES, SIZE - 12345])
+def test_an_error_in_a_piece_reaches_the_caller(failing: int) -> None:
+    def wait(path: str, start: int) -> None:
+        if path == "a" and start == failing:
+            raise StoreError(ReasonCode.STORE_PROTOCOL, "odd")
+
+    (finding,) = Store("a", wait=wait).measure().findings
+    assert finding.code is ReasonCode.STORE_PROTOCOL
+
+    def broken(_: str, start: int) -> None:
+        if start == failing:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        Store("a", wait=broken).measure()
+    assert ended()
+
+
+def test_nobody_writes_after_the_end() -> None:
+    """One range is bad; the others, and the pieces of the divided one, are in the middle."""
+    entered = threading.Event()
+
+    def wait(path: str, start: int) -> None:
+        if path == "bad" and start >= SIZE - 2 * MIB:
+            entered.wait(20)
+        elif path == "long" and start > PIECE_BYTES:
+            entered.set()
+            store.aborted.wait(20)
+
+    store, kept = Store("bad", "long", wait=wait), Kept()
+    signed = {
+        "bad": (Resource("bad", hashlib.sha256(b"other").hexdigest()),),
+        "long": (Resource("long", hashlib.sha256(CONTENT).hexdigest()),),
+    }
+    start = time.monotonic()
+    measured = measure(
+        store.snapshot,
+        signed,
+        "sha256",
+        Limits(connections=8),
+        deadline=start + 60,
+        destination=kept,
+    )
+    kept.closed = True
+    assert [finding.path for finding in measured.findings] == ["bad"]
+    assert kept.completed == []
+    assert ended()
+    assert time.monotonic() - start < 10
