@@ -99,9 +99,14 @@ class Store:
 
 
 class Kept:
-    """A destination in memory: what was written where, and whether anybody may write still."""
+    """A destination in memory: what was written where, and what was when nobody might any more.
 
-    def __init__(self) -> None:
+    write_seconds: how long each write takes.
+    """
+
+    def __init__(self, write_seconds: float = 0) -> None:
+        self.write_seconds = write_seconds
+        self.late: list[int] = []
         self.content: dict[str, bytearray] = {}
         self.count = 0
         self.closed = False
@@ -134,8 +139,9 @@ class Writer:
         return iter(())
 
     def write(self, position: int, chunk: bytes | memoryview) -> None:
-        assert self.open
-        assert not self.destination.closed
+        time.sleep(self.destination.write_seconds)
+        if self.destination.closed or not self.open:
+            self.destination.late.append(position)
         self.file[position : position + len(chunk)] = chunk
         self.destination.count += len(chunk)
 
@@ -203,29 +209,21 @@ def test_a_changed_byte_in_a_piece_is_found() -> None:
 
 def test_memory_is_bounded_where_one_piece_is_late() -> None:
     """All others are fetched ahead of it, but no further than allowed."""
-    first, ahead = threading.Event(), []
+    ahead: list[int] = []
+    most: list[int] = []
 
     def wait(_: str, start: int) -> None:
-        if start == 0:
-            first.wait(20)
-        else:
+        if start:
             ahead.append(start)
-            if len(ahead) == 6 * PIECE_BYTES // MIB:
-                # As many as have memory are there; give a seventh the time to come.
-                threading.Timer(0.3, first.set).start()
+            return
+        before = -1
+        while before != len(ahead):
+            before = len(ahead)
+            time.sleep(0.5)
+        most.append(max(ahead))
 
-    store = Store("a", wait=wait)
-    late: list[int] = []
-
-    def seen() -> None:
-        first.wait(20)
-        late.append(max(ahead))
-
-    watcher = threading.Thread(target=seen)
-    watcher.start()
-    assert store.measure(connections=5).findings == ()
-    watcher.join()
-    assert late[0] < min(7 * PIECE_BYTES, WINDOW_BYTES)
+    assert Store("a", wait=wait).measure(connections=5).findings == ()
+    assert MIB < most[0] < 7 * PIECE_BYTES < WINDOW_BYTES
 
 
 @pytest.mark.parametrize("failing", [2 * PIECE_BYTES, SIZE - 12345])
@@ -246,33 +244,60 @@ def test_an_error_in_a_piece_reaches_the_caller(failing: int) -> None:
     assert ended()
 
 
-def test_nobody_writes_after_the_end() -> None:
-    """One range is bad; the others, and the pieces of the divided one, are in the middle."""
+def signed(**contents: bytes) -> dict[str, tuple[Resource, ...]]:
+    return {
+        path: (Resource(path, hashlib.sha256(content).hexdigest()),)
+        for path, content in contents.items()
+    }
+
+
+@pytest.mark.parametrize("divisible", [True, False])
+@pytest.mark.parametrize("seconds", [0, 1.2])
+@pytest.mark.parametrize("writes", [True, False])
+def test_nobody_goes_on_after_the_end(divisible: bool, seconds: float, writes: bool) -> None:
+    """One range is bad; others are in the middle, and may hear of it late."""
     entered = threading.Event()
+    after: list[int] = []
 
     def wait(path: str, start: int) -> None:
+        if store.aborted.is_set():
+            after.append(start)
         if path == "bad" and start >= SIZE - 2 * MIB:
             entered.wait(20)
         elif path == "long" and start > PIECE_BYTES:
             entered.set()
             store.aborted.wait(20)
+            time.sleep(seconds)
 
-    store, kept = Store("bad", "long", wait=wait), Kept()
-    signed = {
-        "bad": (Resource("bad", hashlib.sha256(b"other").hexdigest()),),
-        "long": (Resource("long", hashlib.sha256(CONTENT).hexdigest()),),
-    }
+    store, kept = Store("bad", "long", wait=wait, divisible=divisible), Kept()
     start = time.monotonic()
     measured = measure(
         store.snapshot,
-        signed,
+        signed(bad=b"other", long=CONTENT),
         "sha256",
         Limits(connections=8),
         deadline=start + 60,
-        destination=kept,
+        destination=kept if writes else None,
     )
+    took = time.monotonic() - start
     kept.closed = True
     assert [finding.path for finding in measured.findings] == ["bad"]
     assert kept.completed == []
     assert ended()
-    assert time.monotonic() - start < 10
+    assert (kept.late, after) == ([], [])
+    assert took < 5
+
+
+def test_a_range_that_failed_is_not_written_to_any_more() -> None:
+    """While one piece fails, another is being written."""
+
+    def wait(_: str, start: int) -> None:
+        if start == 0:
+            time.sleep(0.1)
+            raise StoreError(ReasonCode.STORE_PROTOCOL, "odd")
+
+    kept = Kept(write_seconds=0.3)
+    (finding,) = Store("a", wait=wait).measure(destination=kept).findings
+    assert finding.code is ReasonCode.STORE_PROTOCOL
+    assert kept.count
+    assert kept.late == []

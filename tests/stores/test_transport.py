@@ -6,6 +6,7 @@ import datetime
 import socket
 import ssl
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -286,3 +287,41 @@ def test_a_host_that_does_not_take_the_connection_is_given_up() -> None:
             )
     assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
     assert "too long" in caught.value.reason.message
+
+
+class Stalling(BaseHTTPRequestHandler):
+    """Sends a part of what it announced, and closes the connection after it: it is HTTP/1.0."""
+
+    ended: threading.Event
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        self.wfile.write(bytes(1000))
+        self.ended.wait(20)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_transfer_ends_at_once_on_a_connection_that_the_server_is_to_close(
+    scheme: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection has let go of its socket by then, with the headers."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    context = None
+    if scheme == "https":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    ended = threading.Event()
+    with serving(type("This", (Stalling,), {"ended": ended}), context) as port:
+        reader = HttpReader(Limits(read_seconds=20, retries=0), frozenset({"localhost"}))
+        threading.Timer(0.3, reader.abort).start()
+        start = time.monotonic()
+        with pytest.raises(StoreError) as caught:
+            fetched(reader, RemoteFile("x", lambda: f"{scheme}://localhost:{port}/"))
+        assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+        assert 0.2 < time.monotonic() - start < 5
+        ended.set()
