@@ -253,8 +253,7 @@ def signed(**contents: bytes) -> dict[str, tuple[Resource, ...]]:
 
 @pytest.mark.parametrize("divisible", [True, False])
 @pytest.mark.parametrize("seconds", [0, 1.2])
-@pytest.mark.parametrize("writes", [True, False])
-def test_nobody_goes_on_after_the_end(divisible: bool, seconds: float, writes: bool) -> None:
+def test_nobody_writes_after_the_end(divisible: bool, seconds: float) -> None:
     """One range is bad; others are in the middle, and may hear of it late."""
     entered = threading.Event()
     after: list[int] = []
@@ -277,7 +276,7 @@ def test_nobody_goes_on_after_the_end(divisible: bool, seconds: float, writes: b
         "sha256",
         Limits(connections=8),
         deadline=start + 60,
-        destination=kept if writes else None,
+        destination=kept,
     )
     took = time.monotonic() - start
     kept.closed = True
@@ -301,3 +300,28 @@ def test_a_range_that_failed_is_not_written_to_any_more() -> None:
     assert finding.code is ReasonCode.STORE_PROTOCOL
     assert kept.count
     assert kept.late == []
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_piece_that_failed_ends_the_others_at_once(writes: bool) -> None:
+    """Though they wait for a store that says nothing."""
+    entered = threading.Event()
+    after: list[int] = []
+
+    def wait(_: str, start: int) -> None:
+        if store.aborted.is_set():
+            after.append(start)
+        elif start == 0:
+            entered.wait(20)
+            raise StoreError(ReasonCode.STORE_PROTOCOL, "odd")
+        else:
+            entered.set()
+            store.aborted.wait(20)
+
+    store = Store("a", wait=wait)
+    start = time.monotonic()
+    (finding,) = store.measure(destination=Kept() if writes else None).findings
+    assert finding.code is ReasonCode.STORE_PROTOCOL
+    assert ended()
+    assert time.monotonic() - start < 5
+    assert after == []

@@ -170,16 +170,18 @@ class Hashing:
                 self._report()
                 yield part
         finally:
-            self._end(abort=pending > 0)
+            self._end(pending > 0)
 
-    def _end(self, *, abort: bool) -> None:
+    def _end(self, early: bool) -> None:
         with self._changed:
+            # Of a range that failed, other pieces may still be under way.
+            under_way = early or bool(self._windows)
             self._stop.set()
             for window in self._windows:
                 window.closed = True
             self._changed.notify_all()
             threads = list(self._threads)
-        if abort:
+        if under_way:
             self._snapshot.abort()
         if self._destination is not None:
             # Nobody may write any more. Who does not end by then is waiting for a store, and looks
@@ -214,18 +216,24 @@ class Hashing:
             if isinstance(job, Piece):
                 job.window.fetch(job)
                 continue
-            error: BaseException | None = None
             try:
                 self._hash(job)
-            except StoreError as failure:
-                job.error = failure
-            except BaseException as failure:  # noqa: BLE001 - it is raised again by `run`
-                error = failure
-            with self._changed:
-                self._active.discard(job)
-                self._ended_bytes += job.bytes_done
-                self._ended_ranges += 1
-            self._ended.put((job, error))
+            except BaseException as error:  # noqa: BLE001 - it is raised again by `run`
+                self._tell(job, error)
+            else:
+                self._tell(job)
+
+    def _tell(self, part: FileRange, error: BaseException | None = None) -> None:
+        """Tell `run` what came of a range, and only the first time."""
+        with self._changed:
+            if part not in self._active:
+                return
+            self._active.discard(part)
+            self._ended_bytes += part.bytes_done
+            self._ended_ranges += 1
+        if isinstance(error, StoreError):
+            part.error, error = error, None
+        self._ended.put((part, error))
 
     def _job(self) -> FileRange | Piece | None:
         """What this thread is to do next; None for nothing more."""
@@ -302,9 +310,13 @@ class Hashing:
             self._start_threads()
             self._changed.notify_all()
         try:
-            with closing(window.take()) as pieces:
-                yield from pieces
+            yield from window.take()
+        except Exception as error:
+            # Before the other pieces have ended, which may wait for their store.
+            self._tell(part, error)
+            raise
         finally:
+            window.close()
             with self._changed:
                 self._windows.remove(window)
                 self._changed.notify_all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Condition
 from typing import Final
@@ -110,28 +110,27 @@ class Window:
             self._fetching -= 1
             self._changed.notify_all()
 
-    def take(self) -> Generator[memoryview]:
+    def take(self) -> Iterator[memoryview]:
         """The content of each piece in order; valid until the next one is asked for.
-
-        When this generator has ended or is closed, nobody fetches any more.
 
         Raises:
             Exception: what fetching a piece raised.
         """
-        try:
-            while (piece := self._first()) is not None:
-                if piece.error is not None:
-                    raise piece.error
-                yield piece.content
-                with self._changed:
-                    self._drop()
-        finally:
+        while (piece := self._first()) is not None:
+            if piece.error is not None:
+                raise piece.error
+            yield piece.content
             with self._changed:
-                self.closed = True
-                while self._fetching:
-                    self._changed.wait()
-                while self._pieces:
-                    self._drop()
+                self._drop()
+
+    def close(self) -> None:
+        """Wait until nobody fetches any more, and give back what is left."""
+        with self._changed:
+            self.closed = True
+            while self._fetching:
+                self._changed.wait()
+            while self._pieces:
+                self._drop()
 
     def _first(self) -> Piece | None:
         with self._changed:
