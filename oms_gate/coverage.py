@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.policy.kinds import kind_of
 from oms_gate.stores import Snapshot, StoredFile
-from oms_gate.verdict import IgnoreScope, Reason, ReasonCode
+from oms_gate.verdict import (
+    Coverage,
+    FileFact,
+    IgnoredFile,
+    IgnoreScope,
+    Reason,
+    ReasonCode,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,23 @@ class Comparison:
     ignored: tuple[tuple[StoredFile, IgnoreScope], ...]
     declared: frozenset[str]
     contradictions: tuple[Reason, ...]
+
+    def summary(self, snapshot: Snapshot) -> Coverage:
+        """What a verdict says of it, before anything is measured."""
+        return Coverage(
+            signed=len(self.signed),
+            signed_bytes=sum(snapshot.files[path].size or 0 for path in self.signed),
+            missing=self.missing,
+            unsigned=tuple(
+                FileFact(path=file.path, size=file.size, kind=kind_of(file.path))
+                for file in self.unsigned
+            ),
+            ignored=tuple(
+                IgnoredFile(path=file.path, size=file.size, kind=kind_of(file.path), scope=scope)
+                for file, scope in self.ignored
+            ),
+            declared=len(self.declared),
+        )
 
 
 def compare(manifest: Manifest, snapshot: Snapshot, signature_path: str | None) -> Comparison:

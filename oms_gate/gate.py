@@ -16,17 +16,16 @@ from typing import TYPE_CHECKING, Literal, Self
 from oms_gate import __version__
 from oms_gate.config import GateConfig, load_config, load_trust, open_engine
 from oms_gate.coverage import Comparison, compare
-from oms_gate.errors import ConfigError, MeasureError, SignatureError, StepError
+from oms_gate.errors import ConfigError, MeasureError, StepError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores import Snapshot, StoreSettings, open_store, within
+from oms_gate.signature_file import SignaturePlace
+from oms_gate.stores import Snapshot, StoreSettings, open_store
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.measure import measure
 from oms_gate.verdict import (
     Assurance,
     Coverage,
-    FileFact,
-    IgnoredFile,
     Model,
     PolicyUsed,
     Reason,
@@ -68,9 +67,7 @@ class Gate:
         self.policy = policy
         self.mode = mode
         self.assurance = assurance
-        self.signature = signature
-        # Named by URL or path, it is not looked for beside the model.
-        self.signature_elsewhere = Reference.parse(signature) if _is_elsewhere(signature) else None
+        self.signature = SignaturePlace.parse(signature)
         self.stores = stores or StoreSettings()
         self.limits = limits or Limits()
 
@@ -217,11 +214,13 @@ class _Check:
         """The verified bundle, and what the verdict says of it."""
         from oms_gate.oms.verify import verify
 
-        location, bundle = self._bundle(snapshot)
-        verified = verify(bundle, self.gate.trust, at=self.checked_at, limits=self.gate.limits)
+        bundle = self.gate.signature.read(snapshot, self._snapshot, self.gate.limits)
+        verified = verify(
+            bundle.content, self.gate.trust, at=self.checked_at, limits=self.gate.limits
+        )
         self.signer = verified.signer
         self.signature = Signature(
-            location=location,
+            location=bundle.location,
             sha256=verified.bundle_sha256,
             format=verified.format,
             root_digest=verified.manifest.root_digest,
@@ -232,75 +231,12 @@ class _Check:
         )
         return verified, self.signature
 
-    def _bundle(self, snapshot: Snapshot) -> tuple[str, bytes]:
-        """Where the bundle is, and its bytes."""
-        location = self.gate.signature
-        if self.gate.signature_elsewhere is not None:
-            content = self._sole_file(self.gate.signature_elsewhere)
-        elif snapshot.single:
-            beside = snapshot.reference.with_suffix(".sig")
-            location, content = beside.name, self._sole_file(beside)
-        elif location in snapshot.files:
-            content = self._read(snapshot, location)
-        else:
-            others = [path for path in snapshot.files if path.endswith(".sig")]
-            hint = f" (there is {others[0]}, which --signature can name)" if others else ""
-            raise SignatureError(
-                ReasonCode.SIGNATURE_MISSING,
-                f"the model has no signature: there is no {location} in its folder{hint}; its "
-                "publisher must sign it, or name the signature if it is elsewhere",
-            )
-        if content is None:
-            raise SignatureError(
-                ReasonCode.SIGNATURE_TOO_LARGE,
-                f"the signature {location} is larger than {self.gate.limits.bundle_bytes} bytes; "
-                "if it is genuine, raise the limit 'bundle_bytes'",
-            )
-        return location, content
-
-    def _sole_file(self, reference: Reference) -> bytes | None:
-        """A bundle outside the model's folder; None where it is too large."""
-        try:
-            snapshot = self._snapshot(reference)
-        except StepError as error:
-            if error.reason.code is not ReasonCode.STORE_NOT_FOUND:
-                raise
-            raise SignatureError(
-                ReasonCode.SIGNATURE_MISSING,
-                f"the model has no signature: there is no {reference.url}; its publisher must "
-                "sign it, or name the signature if it is elsewhere",
-            ) from error
-        if not snapshot.single:
-            raise SignatureError(
-                ReasonCode.SIGNATURE_MISSING,
-                f"{reference.url} is a folder; name the signature file in it",
-            )
-        return self._read(snapshot, next(iter(snapshot.files)))
-
-    def _read(self, snapshot: Snapshot, path: str) -> bytes | None:
-        limits = self.gate.limits
-        return within(limits.listing_seconds, lambda: snapshot.read(path, limits.bundle_bytes))
-
     def _compare(self, snapshot: Snapshot, manifest: Manifest) -> Comparison:
-        from oms_gate.policy.kinds import kind_of
-
-        signature = self.gate.signature if self.gate.signature in snapshot.files else None
+        bundle = self.gate.signature.location
+        signature = bundle if bundle in snapshot.files else None
         comparison = compare(manifest, snapshot, signature)
         self.reasons += comparison.contradictions
-        self.coverage = Coverage(
-            signed=len(comparison.signed),
-            signed_bytes=sum(snapshot.files[path].size or 0 for path in comparison.signed),
-            missing=comparison.missing,
-            unsigned=tuple(
-                FileFact(path=file.path, size=file.size, kind=kind_of(file.path))
-                for file in comparison.unsigned
-            ),
-            ignored=tuple(
-                IgnoredFile(path=file.path, size=file.size, kind=kind_of(file.path), scope=scope)
-                for file, scope in comparison.ignored
-            ),
-            declared=len(comparison.declared),
-        )
+        self.coverage = comparison.summary(snapshot)
         return comparison
 
     def _decide(
@@ -396,11 +332,6 @@ def _model(reference: Reference, snapshot: Snapshot | None) -> Model:
         return Model(url=reference.url, name=reference.name)
     pinned = snapshot.reference
     return Model(url=pinned.url, name=pinned.name, revision=snapshot.revision)
-
-
-def _is_elsewhere(signature: str) -> bool:
-    """Whether a bundle is named by URL or path rather than by its name beside the model."""
-    return "://" in signature or signature.startswith(("/", "./", "../", "~"))
 
 
 def _defect(what: str) -> Reason:

@@ -21,6 +21,7 @@ FLOORS = {
     "strict_yaml": 1,
     "operator_files": 1,
     "coverage": 2,
+    "signature_file": 2,
     "streaming": 2,
     "mistakes": 2,
     "config": 3,
