@@ -15,6 +15,7 @@ from oms_gate.streaming.hashing import Progress, ProgressCallback
 from oms_gate.verdict import (
     Assurance,
     Coverage,
+    Delivery,
     Reason,
     ReasonCode,
     SignatureTime,
@@ -137,9 +138,11 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if verdict.coverage is not None:
         yield "files", _coverage_line(verdict.coverage)
     if verdict.admitted and verdict.assurance is not None and verdict.coverage is not None:
-        yield "assurance", _assurance_line(verdict.assurance, verdict.coverage)
+        yield "assurance", _assurance_line(verdict.assurance, verdict.coverage, verdict.delivery)
     if verdict.model.revision is not None and verdict.model.revision not in verdict.model.url:
         yield "revision", verdict.model.revision
+    if verdict.delivery is not None:
+        yield "arrived", _delivery_line(verdict.delivery)
 
 
 def _signer_line(signer: Signer) -> str:
@@ -176,7 +179,21 @@ def _coverage_line(coverage: Coverage) -> str:
     return ", ".join(parts)
 
 
-def _assurance_line(assurance: Assurance, coverage: Coverage) -> str:
+def _delivery_line(delivery: Delivery) -> str:
+    files = len(delivery.files)
+    line = (
+        f"{delivery.folder}: {files} file{'s' if files != 1 else ''}, "
+        f"{human_bytes(delivery.bytes)}, of which {human_bytes(delivery.transferred_bytes)} were "
+        "transferred"
+    )
+    if delivery.left_out:
+        line += f"; {delivery.left_out} signed were left out"
+    return line
+
+
+def _assurance_line(assurance: Assurance, coverage: Coverage, delivery: Delivery | None) -> str:
+    if delivery is not None and delivery.left_out:
+        return "bytes: every byte of the files that arrived was hashed here"
     if assurance is Assurance.SIGNATURE:
         return "signature: the bundle and the names agree; no file was read"
     if assurance is Assurance.BYTES or coverage.measured == coverage.signed:
