@@ -98,6 +98,8 @@ class Snapshot:
         file = self.files[path]
         if end is None:
             end = file.size
+        if 0 < start == end:  # No request could ask for that.
+            return
         count = 0
         for chunk in self.read_range(file, start, end):
             count += len(chunk)
