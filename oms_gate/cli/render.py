@@ -37,8 +37,11 @@ def new_console(*, stderr: bool = False) -> Console:
     return console
 
 
-def print_verdict(verdict: Verdict) -> None:
-    """Print a verdict to standard output."""
+def print_verdict(verdict: Verdict, *, lets_through: bool) -> None:
+    """Print a verdict to standard output.
+
+    lets_through: whether the model can be used now, be it denied.
+    """
     console = new_console()
     mark = "[bold green]✓[/]" if verdict.admitted else "[bold red]✗[/]"
     undecided = " (could not decide)" if verdict.undecided else ""
@@ -47,7 +50,7 @@ def print_verdict(verdict: Verdict) -> None:
         print_beside(console, f"  [dim]{name:<9}[/]", escape(value))
     print_reasons(console, verdict.reasons, "  [red]✗[/]")
     print_reasons(console, verdict.warnings, "  [yellow]![/]")
-    if not verdict.admitted and verdict.lets_through:
+    if not verdict.admitted and lets_through:
         print_beside(
             console,
             "  [bold yellow]![/]",

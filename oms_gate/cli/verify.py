@@ -42,7 +42,7 @@ def run(
         elif not quiet:
             from oms_gate.cli.render import print_verdict
 
-            print_verdict(verdict)
+            print_verdict(verdict, lets_through=verdict.lets_through)
     return exit_status(verdict)
 
 

@@ -34,9 +34,10 @@ class Access:
         )
 
     def give(self, descriptor: int, mode: int) -> None:
-        """Set mode and owner of an open file or folder."""
-        if self.owner is not None:
-            # A server of files need not do what root says.
-            with suppress(PermissionError):
+        """Set mode and owner of an open file or folder, where its file system has such."""
+        # A server of files need not do what root says, and some file systems have no modes.
+        with suppress(PermissionError):
+            if self.owner is not None:
                 os.fchown(descriptor, *self.owner)
-        os.fchmod(descriptor, mode)
+        with suppress(PermissionError):
+            os.fchmod(descriptor, mode)

@@ -23,7 +23,7 @@ from oms_gate.delivery.present import is_same, right_files
 from oms_gate.delivery.publishing import heal, put_in_place, replace, replace_verdict, write_file
 from oms_gate.delivery.receipt import delivered_files
 from oms_gate.delivery.selection import Selection, Wanted, wanted
-from oms_gate.delivery.stage import locked_stage, remove_stage
+from oms_gate.delivery.stage import is_empty, locked_stage, remove_stage
 from oms_gate.delivery.staging import MODEL, Staging
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
@@ -93,7 +93,7 @@ class Pull:
             with disk_errors(self.place.folder):
                 heal(stage, self.place)
                 transfer = Transfer(self, source, chosen, stage, limits, deadline)
-            with transfer.staging:
+            with closing(transfer):
                 yield transfer
 
 
@@ -122,6 +122,7 @@ class Transfer:
         self._deadline = deadline
         self._present: dict[str, int] = {}
         self._unchanged = False
+        self._removed = False
         self._before = delivered_files(self._place)
         self._is_new = not self._place.folder.exists()
         around_it = (self._place.folder.parent if self._is_new else self._place.folder).stat()
@@ -144,23 +145,22 @@ class Transfer:
             MeasureError: the deadline passed.
             StoreError: a file that arrives as it is could not be read.
         """
+        # Without a signature there is nothing that would be compared.
+        hash_type = self._source.hash_type or "sha256"
         self.staging.prepare()
-        missing: Mapping[str, tuple[Resource, ...]] = {}
-        measured = Measurement(0, 0, ())
-        if (hash_type := self._source.hash_type) is not None:
-            with disk_errors(self._place.folder):
-                missing = self._missing(hash_type, on_progress)
-            self.staging.check_room([*missing, *self._wanted.others])
-            measured = measure(
-                self._source.snapshot,
-                missing,
-                hash_type,
-                self._limits,
-                deadline=self._deadline,
-                report_all=self._source.lets_through,
-                destination=self.staging,
-                on_progress=on_progress,
-            )
+        with disk_errors(self._place.folder):
+            missing = self._missing(hash_type, on_progress)
+        self.staging.check_room([*missing, *self._wanted.others])
+        measured = measure(
+            self._source.snapshot,
+            missing,
+            hash_type,
+            self._limits,
+            deadline=self._deadline,
+            report_all=self._source.lets_through,
+            destination=self.staging,
+            on_progress=on_progress,
+        )
         self._finish(missing, measured, on_progress)
         return Measurement(
             len(self._present) + measured.files,
@@ -202,6 +202,13 @@ class Transfer:
                     replace(self._stage, self._place)
         self._remove_stage()
 
+    def close(self) -> None:
+        """End all writing, and remove the stage if there is nothing in it to go on with."""
+        self.staging.close()
+        with disk_errors(self._place.folder):
+            if not self._removed and is_empty(self._stage):
+                self._remove_stage()
+
     def _missing(
         self, hash_type: HashType, on_progress: ProgressCallback | None
     ) -> dict[str, tuple[Resource, ...]]:
@@ -238,7 +245,7 @@ class Transfer:
         bundle = self._source.bundle
         return (
             not self._wanted.others
-            and there == self._wanted.signed.keys()
+            and set(there) == self._wanted.signed.keys()
             and set(self._before) == {*there, *self._beside()}
             and (bundle is None or content_of(folder, bundle.name) == bundle.content)
         )
@@ -320,6 +327,8 @@ class Transfer:
         )
 
     def _remove_stage(self) -> None:
+        self.staging.close()
+        self._removed = True
         try:
             remove_stage(self._stage, self._place)
         except OSError as error:

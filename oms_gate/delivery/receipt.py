@@ -38,7 +38,7 @@ def delivered_files(place: Place) -> list[str]:
     try:
         with opened(str(place.folder)) as folder:
             ours = _ours(folder, place)
-            skip = (STAGE, *(("lost+found",) if place.in_place else ()))
+            skip = (STAGE, "lost+found") if place.in_place else ()
             paths = []
             for path, status in walk(folder, skip):
                 if stat.S_ISDIR(status.st_mode):

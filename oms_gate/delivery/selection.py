@@ -99,13 +99,12 @@ def _matches(path: str, patterns: Iterable[str]) -> bool:
 
 
 def _check_names(signed: Mapping[str, object], reserved: list[str]) -> None:
-    taken = next((name for name in reserved if name in signed), None)
+    taken = next((name for name in reserved if name in signed or reserved.count(name) > 1), None)
     pair = (taken, taken) if taken is not None else names.clash([*signed, *reserved])
     if pair is not None:
         raise DeliveryError(
             ReasonCode.STATEMENT_UNSAFE_NAME,
-            f"the signed name {quoted(pair[0])} is in the way of what a pull puts beside a "
-            f"model's files ({', '.join(reserved)}); the publisher must rename the file and sign "
-            "the model again",
+            f"the name {quoted(pair[0])} is in the way of what a pull puts beside a model's files "
+            f"({', '.join(reserved)}); the publisher must rename the file and sign the model again",
             path=pair[0][: names.NAME_BYTES],
         )

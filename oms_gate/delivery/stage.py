@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from oms_gate.delivery.access import Access
-from oms_gate.delivery.folders import disk_errors, open_file, open_folder, opened, remove
+from oms_gate.delivery.folders import disk_errors, open_file, open_folder, opened, remove, walk
 from oms_gate.delivery.place import Place
 from oms_gate.errors import DeliveryError
 from oms_gate.verdict import ReasonCode
@@ -21,6 +21,8 @@ from oms_gate.verdict import ReasonCode
 _LOG = logging.getLogger(__name__)
 _LOCK = "lock"
 _POLL_SECONDS = 0.1
+# Each pull that ends before this one can take the stage away from it once.
+_ATTEMPTS = 1000
 _CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -42,27 +44,17 @@ def locked_stage(place: Place, deadline: float) -> Iterator[int]:
     """
     with disk_errors(place.folder):
         _make_parents(place.stage.parent)
-    while True:
-        try:
-            with disk_errors(place.folder):
-                stage = _opened_stage(place)
-        except _Gone:
-            continue
-        try:
-            with disk_errors(place.folder):
-                lock = _lock(stage, place, deadline)
-        except _Gone:
-            os.close(stage)
-            continue
-        except BaseException:
-            os.close(stage)
-            raise
-        break
+        stage, lock = _locked(place, deadline)
     try:
         yield stage
     finally:
         os.close(lock)
         os.close(stage)
+
+
+def is_empty(stage: int) -> bool:
+    """Whether there is nothing in a stage that the next pull could use."""
+    return all(stat.S_ISDIR(status.st_mode) for _, status in walk(stage, (_LOCK,)))
 
 
 def remove_stage(stage: int, place: Place) -> None:
@@ -74,6 +66,23 @@ def remove_stage(stage: int, place: Place) -> None:
     # Somebody who waits may just have put a lock of their own there.
     with suppress(OSError):
         place.stage.rmdir()
+
+
+def _locked(place: Place, deadline: float) -> tuple[int, int]:
+    """The descriptors of the stage and of its lock."""
+    for _ in range(_ATTEMPTS):
+        with suppress(_Gone):
+            stage = _opened_stage(place)
+            try:
+                return stage, _lock(stage, place, deadline)
+            except BaseException:
+                os.close(stage)
+                raise
+    raise DeliveryError(
+        ReasonCode.SYSTEM_IO,
+        f"{place.stage} is never the folder that was opened a moment before, so it cannot be "
+        "locked; see what replaces it, or choose a folder on another file system",
+    )
 
 
 def _make_parents(folder: Path) -> None:

@@ -53,6 +53,7 @@ class Staging:
         access: Access,
     ) -> None:
         """
+        stage: a descriptor; it is not used any more after `close`.
         folder: the model's, for messages.
         resources: what was signed of each file; one without arrives as it is.
         sizes: of the model's files, in bytes; None where the store does not say.
@@ -69,19 +70,15 @@ class Staging:
         self._left: dict[str, int] = {}
         self._discarded: set[tuple[str, int]] = set()
         self._closed = False
-        self._stage = os.dup(stage)
+        self._stage = stage
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End all writing. A reader that is still at work finds its file closed."""
+    def close(self) -> None:
+        """End all writing: a reader that is still at work finds its file closed."""
         with self._lock:
             self._closed = True
             writers = list(self._writers)
         for writer in writers:
             writer.close()
-        os.close(self._stage)
 
     def open(self, part: FileRange) -> _PartialFile:
         """See `Destination.open`."""
