@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -155,3 +155,17 @@ def remove(at: int, name: str) -> None:
         pass
     except (IsADirectoryError, PermissionError):  # POSIX has EPERM for a folder.
         shutil.rmtree(name, dir_fd=at)
+
+
+def remove_files(at: int, paths: Collection[str], skip: tuple[str, ...] = ()) -> None:
+    """Remove files below a folder, and then all folders below it that are empty.
+
+    skip: names at the top that are left alone, with all below them.
+    """
+    for path, status in reversed(list(walk(at, skip))):
+        with around(at, path) as (here, name):
+            if stat.S_ISDIR(status.st_mode):
+                with suppress(OSError):  # It is not empty.
+                    os.rmdir(name, dir_fd=here)
+            elif path in paths:
+                os.unlink(name, dir_fd=here)

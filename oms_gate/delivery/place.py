@@ -54,10 +54,15 @@ class Place:
         inside = folder / STAGE
         # What was begun inside is finished there: both stages have locks of their own.
         if is_there and (
-            _is_mount(folder) or inside.is_dir() or not os.access(folder.parent, os.W_OK | os.X_OK)
+            _is_mount(folder) or inside.is_dir() or not _can_be_written(folder.parent)
         ):
             return cls(folder, inside, in_place=True)
         return cls(folder, folder.with_name(f".{folder.name}{STAGE}"), in_place=False)
+
+
+def _can_be_written(folder: Path) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=effective)
 
 
 def _is_mount(folder: Path) -> bool:

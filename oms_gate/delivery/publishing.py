@@ -9,9 +9,17 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from oms_gate.delivery.access import Access
-from oms_gate.delivery.folders import around, open_file, opened, remove, status_of, walk
+from oms_gate.delivery.folders import (
+    around,
+    open_file,
+    opened,
+    remove,
+    remove_files,
+    status_of,
+    walk,
+)
 from oms_gate.delivery.place import Place
-from oms_gate.delivery.receipt import remember
+from oms_gate.delivery.receipt import NOT_OURS, remember
 from oms_gate.delivery.staging import MODEL
 from oms_gate.delivery.system_calls import exchange, make_durable
 from oms_gate.verdict import VERDICT_FILE
@@ -82,8 +90,7 @@ def put_in_place(stage: int, place: Place, stale: Collection[str], access: Acces
         with suppress(FileNotFoundError):
             os.unlink(VERDICT_FILE, dir_fd=folder)
         os.fsync(folder)
-        for path in stale:
-            _remove_with_folders(folder, path)
+        remove_files(folder, stale, NOT_OURS)
         for path in files:
             if path != VERDICT_FILE:
                 _move(path, model, folder, access)
@@ -103,13 +110,3 @@ def replace_verdict(stage: int, place: Place, content: bytes, access: Access) ->
 def _move(path: str, source: int, target: int, access: Access) -> None:
     with around(source, path) as (here, name), around(target, path, access) as (there, _):
         os.rename(name, name, src_dir_fd=here, dst_dir_fd=there)
-
-
-def _remove_with_folders(folder: int, path: str) -> None:
-    """Remove a file, and the folders that are empty without it."""
-    with around(folder, path) as (here, name):
-        os.unlink(name, dir_fd=here)
-    with suppress(OSError):  # The first that is not empty.
-        while path := path.rpartition("/")[0]:
-            with around(folder, path) as (here, name):
-                os.rmdir(name, dir_fd=here)

@@ -16,6 +16,7 @@ from oms_gate.delivery.folders import (
     content_of,
     disk_errors,
     opened,
+    remove_files,
     walk,
 )
 from oms_gate.delivery.place import Place
@@ -196,7 +197,7 @@ class Transfer:
                 self._gather(verdict)
                 if self._place.in_place:
                     new = {*self._present, *self.staging.arrived, *self._beside()}
-                    stale = [path for path in before if path not in new]
+                    stale = set(before) - new
                     put_in_place(self._stage, self._place, stale, self._access)
                 else:
                     replace(self._stage, self._place)
@@ -228,7 +229,7 @@ class Transfer:
         with opened(MODEL, self._stage) as model:
             # What an earlier run had completed, or what was replaced and not removed any more.
             present = right(model, self._wanted.signed)
-            _keep_only(model, present)
+            remove_files(model, _files(model) - present.keys())
             missing = self._wanted.signed.keys() - present.keys()
             if not self._is_new:
                 with opened(str(self._place.folder)) as folder:
@@ -336,13 +337,6 @@ class Transfer:
             _LOG.warning("%s could not be removed: %s", self._place.stage, error.strerror)
 
 
-def _keep_only(folder: int, paths: Collection[str]) -> None:
-    """Remove all other files, and the folders that are empty without them."""
-    for path, status in reversed(list(walk(folder))):
-        with around(folder, path) as (here, name):
-            if not stat.S_ISDIR(status.st_mode):
-                if path not in paths:
-                    os.unlink(name, dir_fd=here)
-            else:
-                with suppress(OSError):  # It is not empty.
-                    os.rmdir(name, dir_fd=here)
+def _files(folder: int) -> set[str]:
+    """The paths of all that is below a folder and is no folder."""
+    return {path for path, status in walk(folder) if not stat.S_ISDIR(status.st_mode)}

@@ -15,6 +15,9 @@ from oms_gate.delivery.place import STAGE, Place
 from oms_gate.errors import UsageError
 from oms_gate.verdict import VERDICT_FILE, printable
 
+NOT_OURS = (STAGE, "lost+found")
+"""What may be at the top of a folder that is filled in place, and is no part of the model."""
+
 _OURS = "ours.json"
 
 
@@ -38,9 +41,8 @@ def delivered_files(place: Place) -> list[str]:
     try:
         with opened(str(place.folder)) as folder:
             ours = _ours(folder, place)
-            skip = (STAGE, "lost+found") if place.in_place else ()
             paths = []
-            for path, status in walk(folder, skip):
+            for path, status in walk(folder, NOT_OURS if place.in_place else ()):
                 if stat.S_ISDIR(status.st_mode):
                     continue
                 if printable(path) not in ours or not stat.S_ISREG(status.st_mode):
