@@ -16,18 +16,23 @@ def key() -> ec.EllipticCurvePrivateKey:
     return models.new_key()
 
 
+@pytest.fixture(scope="session")
+def public_key(key: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file with the key that is trusted."""
+    path = tmp_path_factory.mktemp("trusted") / "acme.pub"
+    path.write_bytes(models.public_pem(key))
+    return path
+
+
 @pytest.fixture
-def settings(key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> dict[str, Any]:
-    """A configuration that trusts the key for every model of Acme's, on every store."""
-    public = tmp_path / "acme.pub"
-    public.write_bytes(models.public_pem(key))
-    local = [f"{tmp_path}/acme/*", f"{tmp_path}/to/*"]
+def settings(public_key: Path) -> dict[str, Any]:
+    """A configuration that trusts the key for models of Acme's, and for all local ones."""
     return {
-        "trust": {"keys": {"acme": public}, "public_good": False},
+        "trust": {"keys": {"acme": str(public_key)}, "public_good": False},
         "publishers": [
             {
                 "name": "Acme",
-                "models": ["hf://acme/*", "s3://*/acme/*", *local],
+                "models": ["hf://acme/*", "s3://*/acme/*", "/**"],
                 "signers": [{"method": "key", "key": "acme"}],
             }
         ],

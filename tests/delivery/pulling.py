@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,21 @@ def deliver(
     settings: Mapping[str, Any], reference: object, folder: Path, **options: Any
 ) -> Verdict:
     """Pull; the verdict is of its schema, and lies beside the model if that has arrived."""
-    with Gate.from_config(GateConfig.model_validate(settings)) as gate:
-        verdict = gate.deliver(str(reference), folder, **options)
+    verdict = gate_of(settings).deliver(str(reference), folder, **options)
     jsonschema.validate(json.loads(verdict.to_json()), SCHEMA)
     if verdict.delivery is not None:
         assert (folder / VERDICT_FILE).read_text() == verdict.to_json()
     return verdict
+
+
+def gate_of(settings: Mapping[str, Any]) -> Gate:
+    """The gate that is configured so: one for all tests, since to compile its policy takes long."""
+    return _gate(json.dumps(settings, default=str))
+
+
+@cache
+def _gate(settings: str) -> Gate:
+    return Gate.from_config(GateConfig.model_validate_json(settings))
 
 
 def codes(verdict: Verdict) -> list[ReasonCode]:

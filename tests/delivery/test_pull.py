@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from oms_gate import AdmissionDenied, Assurance, Gate, ReasonCode, UsageError
-from oms_gate.config import GateConfig
+from oms_gate import AdmissionDenied, Assurance, ReasonCode, UsageError
 from oms_gate.verdict import VERDICT_FILE
 from tests import models
-from tests.delivery.pulling import codes, deliver, signed, tree, untouched
+from tests.delivery.pulling import codes, deliver, gate_of, signed, tree, untouched
 from tests.peers.content import Content
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
@@ -117,9 +116,9 @@ def test_a_pulled_folder_is_a_model_like_any_other(
 ) -> None:
     """The verdict is no file that a loader reads; it can be verified, and pulled on."""
     assert deliver(settings, source, to).admitted
-    with Gate.from_config(GateConfig.model_validate(settings)) as gate:
-        assert gate.check(to).admitted
-        assert gate.pull(to, to.with_name("next")) == to.with_name("next")
+    gate = gate_of(settings)
+    assert gate.check(to).admitted
+    assert gate.pull(to, to.with_name("next")) == to.with_name("next")
     assert tree(to.with_name("next")) == tree(to)
 
 
@@ -219,11 +218,11 @@ def test_a_denial_before_the_bytes_costs_nothing(
 
 
 def test_pull_raises_what_deliver_says(settings: dict[str, Any], source: Path, to: Path) -> None:
-    with Gate.from_config(GateConfig.model_validate(settings)) as gate:
-        assert gate.pull(source, to) == to
-        (source / "config.json").write_bytes(b"changed")
-        with pytest.raises(AdmissionDenied, match=r"config\.json was changed") as caught:
-            gate.pull(source, to.with_name("other"))
+    gate = gate_of(settings)
+    assert gate.pull(source, to) == to
+    (source / "config.json").write_bytes(b"changed")
+    with pytest.raises(AdmissionDenied, match=r"config\.json was changed") as caught:
+        gate.pull(source, to.with_name("other"))
     assert caught.value.verdict.delivery is None
 
 
@@ -315,8 +314,7 @@ def test_a_signed_name_that_is_in_the_way(
         settings["signature"] = str(models.write(tmp_path, {"x.sig": bundle}) / "x.sig")
     else:
         models.write(source, {signature: bundle})
-    with Gate.from_config(GateConfig.model_validate(settings)) as gate:
-        assert gate.check(source).admitted
+    assert gate_of(settings).check(source).admitted
     verdict = deliver(settings, source, to)
     assert codes(verdict) == [ReasonCode.STATEMENT_UNSAFE_NAME]
     assert not to.parent.exists()
@@ -383,8 +381,8 @@ def test_a_file_that_comes_while_it_is_transferred_is_the_users(
 
 @pytest.mark.parametrize("folder", ["", "a\0b", "{file}", "{file}/below"])
 def test_what_cannot_be_a_folder(settings: dict[str, Any], source: Path, folder: str) -> None:
-    with Gate.from_config(GateConfig.model_validate(settings)) as gate, pytest.raises(UsageError):
-        gate.deliver(source, folder.format(file=source / "README.md"))
+    with pytest.raises(UsageError):
+        gate_of(settings).deliver(source, folder.format(file=source / "README.md"))
 
 
 def test_an_empty_folder_and_a_link_to_one(
@@ -494,8 +492,7 @@ class TestAnnotate:
             assert verdict.delivery is None
             assert not to.exists()
             hub.faults.clear()
-        with Gate.from_config(GateConfig.model_validate(settings)) as gate:
-            assert gate.pull("hf://acme/m", to) == to
+        assert gate_of(settings).pull("hf://acme/m", to) == to
         assert tree(to) == files
 
     def test_patterns_hold_here_too(self, settings: dict[str, Any], source: Path, to: Path) -> None:
