@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from oms_gate.errors import MeasureError
+from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.policy.kinds import kind_of
 from oms_gate.stores import Snapshot, StoredFile
-from oms_gate.verdict import IgnoreScope, Reason, ReasonCode
+from oms_gate.verdict import (
+    Assurance,
+    Coverage,
+    FileFact,
+    IgnoredFile,
+    IgnoreScope,
+    Reason,
+    ReasonCode,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,45 @@ class Comparison:
     ignored: tuple[tuple[StoredFile, IgnoreScope], ...]
     declared: frozenset[str]
     contradictions: tuple[Reason, ...]
+
+    def summary(self, snapshot: Snapshot) -> Coverage:
+        """What a verdict says of it, before anything is measured."""
+        return Coverage(
+            signed=len(self.signed),
+            signed_bytes=sum(snapshot.files[path].size or 0 for path in self.signed),
+            missing=self.missing,
+            unsigned=tuple(
+                FileFact(path=file.path, size=file.size, kind=kind_of(file.path))
+                for file in self.unsigned
+            ),
+            ignored=tuple(
+                IgnoredFile(path=file.path, size=file.size, kind=kind_of(file.path), scope=scope)
+                for file, scope in self.ignored
+            ),
+            declared=len(self.declared),
+        )
+
+    def to_hash(
+        self, snapshot: Snapshot, wanted: Assurance, limits: Limits
+    ) -> Mapping[str, tuple[Resource, ...]]:
+        """The signed files whose bytes must be read for an assurance.
+
+        Raises:
+            MeasureError: for ``declared``, where a large file has no comparable digest.
+        """
+        if wanted is Assurance.BYTES:
+            return self.signed
+        unproven = {path: parts for path, parts in self.signed.items() if path not in self.declared}
+        for path in unproven:
+            size = snapshot.files[path].size
+            if size is None or size > limits.small_file_bytes:
+                raise MeasureError(
+                    ReasonCode.ASSURANCE_UNAVAILABLE,
+                    f"the store declares no comparable sha256 of {path}, and it is too large to "
+                    "be read for a verdict at 'declared' assurance; ask for 'bytes'",
+                    path=path,
+                )
+        return unproven
 
 
 def compare(manifest: Manifest, snapshot: Snapshot, signature_path: str | None) -> Comparison:

@@ -5,6 +5,9 @@ Inside the gate an error of a step carries a reason code, and becomes a reason o
 
 from __future__ import annotations
 
+import errno
+import os
+
 from oms_gate.verdict import Reason, ReasonCode, Verdict
 
 
@@ -54,6 +57,28 @@ class PolicyError(StepError):
 
 class MeasureError(StepError):
     """A file's bytes are not those that were signed, or could not be hashed in time."""
+
+
+class DeliveryError(StepError):
+    """The model could not be put where it should be."""
+
+
+def defect(what: str) -> Reason:
+    """The reason for a denial that the gate's own code is to blame for."""
+    return Reason(
+        code=ReasonCode.INTERNAL_ERROR,
+        message=f"the gate itself failed ({what}); please report this with its log",
+    )
+
+
+def machine_failure(error: OSError) -> Reason:
+    """The reason for a denial that the gate's own machine is to blame for."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = "the disk is full" if full else os.strerror(error.errno) if error.errno else str(error)
+    return Reason(
+        code=ReasonCode.DISK_FULL if full else ReasonCode.SYSTEM_IO,
+        message=f"the gate's own machine failed: {what}; free some space, or see its log",
+    )
 
 
 class AdmissionDenied(OSError, ValueError):  # noqa: N818 - reads as the event that it is

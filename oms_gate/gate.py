@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,29 +15,36 @@ from typing import TYPE_CHECKING, Literal, Self
 from oms_gate import __version__
 from oms_gate.config import GateConfig, load_config, load_trust, open_engine
 from oms_gate.coverage import Comparison, compare
-from oms_gate.errors import ConfigError, MeasureError, SignatureError, StepError
+from oms_gate.errors import (
+    AdmissionDenied,
+    ConfigError,
+    StepError,
+    UsageError,
+    defect,
+    machine_failure,
+)
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores import Snapshot, StoreSettings, open_store, within
+from oms_gate.signature_file import SignatureFile, SignaturePlace
+from oms_gate.stores import Snapshot, StoreSettings, open_store
 from oms_gate.streaming.hashing import ProgressCallback
-from oms_gate.streaming.measure import measure
+from oms_gate.streaming.measure import Measurement, measure
 from oms_gate.verdict import (
     Assurance,
     Coverage,
-    FileFact,
-    IgnoredFile,
+    Delivery,
     Model,
     PolicyUsed,
     Reason,
-    ReasonCode,
     Signature,
     Signer,
     Verdict,
 )
 
 if TYPE_CHECKING:
+    from oms_gate.delivery.pull import Pull
     from oms_gate.oms.digests import HashType
-    from oms_gate.oms.manifest import Manifest, Resource
+    from oms_gate.oms.manifest import Manifest
     from oms_gate.oms.trust import Trust
     from oms_gate.oms.verify import VerifiedSignature
     from oms_gate.policy.engine import Engine
@@ -68,9 +74,7 @@ class Gate:
         self.policy = policy
         self.mode = mode
         self.assurance = assurance
-        self.signature = signature
-        # Named by URL or path, it is not looked for beside the model.
-        self.signature_elsewhere = Reference.parse(signature) if _is_elsewhere(signature) else None
+        self.signature = SignaturePlace.parse(signature)
         self.stores = stores or StoreSettings()
         self.limits = limits or Limits()
 
@@ -110,23 +114,57 @@ class Gate:
             UsageError: `reference` cannot be the name of a model.
             ConfigError: its store cannot be opened as it is configured.
         """
-        if not isinstance(reference, Reference):
-            reference = Reference.parse(os.fspath(reference))
-        check = _Check(self, reference, report_all, on_progress)
-        try:
-            check.run()
-        except StepError as error:
-            check.reasons.append(error.reason)
-        except ConfigError:
-            raise  # The operator's mistake, and nothing about this model.
-        except OSError as error:
-            check.reasons.append(_system_reason(error))
-        except Exception as error:  # noqa: BLE001 - a defect must deny, not crash the caller
-            _LOG.exception("while checking %s", reference)
-            check.reasons.append(_defect(type(error).__name__))
-        finally:
-            check.close()
-        return check.verdict()
+        return _Check(self, _parsed(reference), report_all, on_progress, self.assurance).end()
+
+    def deliver(
+        self,
+        reference: Reference | str | os.PathLike[str],
+        folder: str | os.PathLike[str],
+        *,
+        include: Collection[str] = (),
+        exclude: Collection[str] = (),
+        on_progress: ProgressCallback | None = None,
+    ) -> Verdict:
+        """Check one model as `check` does, and pull it into a folder in the same pass.
+
+        Every byte that arrives is hashed here, whatever the gate's assurance. The folder holds the
+        signed files, the signature and the verdict when all of that is there; until then it is
+        what it was. `Verdict.delivery` is None where nothing arrived.
+
+        include, exclude: patterns over the paths of the files that are to arrive, as the Hub's
+            client has them. The check is of the whole model.
+
+        Raises:
+            UsageError: `reference` cannot be the name of a model; `folder` cannot be one for it,
+                or holds what no pull has put there; or the patterns leave nothing.
+            ConfigError: the model's store cannot be opened as it is configured.
+        """
+        from oms_gate.delivery.pull import Pull
+
+        model, pull = _parsed(reference), Pull(folder, include, exclude)
+        return _Check(self, model, False, on_progress, Assurance.BYTES, pull).end()
+
+    def pull(
+        self,
+        reference: Reference | str | os.PathLike[str],
+        folder: str | os.PathLike[str],
+        *,
+        include: Collection[str] = (),
+        exclude: Collection[str] = (),
+        on_progress: ProgressCallback | None = None,
+    ) -> Path:
+        """The folder with the model, as `deliver` puts it there.
+
+        Raises:
+            AdmissionDenied: nothing arrived; it has the verdict.
+            UsageError, ConfigError: as `deliver`.
+        """
+        verdict = self.deliver(
+            reference, folder, include=include, exclude=exclude, on_progress=on_progress
+        )
+        if verdict.delivery is None:
+            raise AdmissionDenied(verdict)
+        return Path(folder)
 
     def close(self) -> None:
         """Release the policy engine."""
@@ -147,6 +185,8 @@ class _Check:
     reference: Reference
     report_all: bool
     on_progress: ProgressCallback | None
+    asked: Assurance
+    pull: Pull | None = None
     started: float = field(default_factory=time.monotonic)
     checked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     reasons: list[Reason] = field(default_factory=list)
@@ -160,29 +200,68 @@ class _Check:
     coverage: Coverage | None = None
     assurance: Assurance | None = None
     policy: PolicyUsed | None = None
+    found: SignatureFile | None = None
+    hash_type: HashType | None = None
+    comparison: Comparison | None = None
+    published: Verdict | None = None
 
-    def run(self) -> None:
+    def end(self) -> Verdict:
+        """Run the flow to its end, whatever that is."""
+        try:
+            self._run()
+        except StepError as error:
+            self.reasons.append(error.reason)
+        except (ConfigError, UsageError):
+            raise  # The operator's mistake, and nothing about this model.
+        except OSError as error:
+            self.reasons.append(machine_failure(error))
+        except Exception as error:  # noqa: BLE001 - a defect must deny, not crash the caller
+            _LOG.exception("while checking %s", self.reference)
+            self.reasons.append(defect(type(error).__name__))
+        finally:
+            for snapshot in self.opened:
+                snapshot.close()
+        return self.published or self.verdict()
+
+    def _run(self) -> None:
         """The flow. A step that cannot go on raises; a denial ends it before the next step."""
         with self._timed("snapshot"):
             snapshot = self.snapshot = self._snapshot(self.reference)
+        required = None
+        try:
+            required = self._judge(snapshot)
+        except StepError as error:
+            if not self._delivers_denied:
+                raise
+            self.reasons.append(error.reason)
+        if self.reasons and not (self.report_all or self._delivers_denied):
+            return
+        if not self.reasons or self.report_all:
+            self.assurance = Assurance.SIGNATURE
+        wanted = max(self.asked, required or Assurance.SIGNATURE, key=lambda a: a.rank)
+        if self.pull is not None:
+            self._deliver(self.pull, snapshot)
+        elif wanted is not Assurance.SIGNATURE:
+            self._measure(snapshot, wanted)
+
+    @property
+    def _delivers_denied(self) -> bool:
+        """Whether a denied model is delivered all the same."""
+        return self.pull is not None and self.gate.mode == "annotate"
+
+    def _judge(self, snapshot: Snapshot) -> Assurance | None:
+        """What needs no byte of the files; the assurance that the policy requires, if it does."""
         with self._timed("signature"):
             verified, signature = self._verify(snapshot)
         with self._timed("coverage"):
-            comparison = self._compare(snapshot, verified.manifest)
+            comparison = self.comparison = self._compare(snapshot, verified.manifest)
         with self._timed("policy"):
-            required = self._decide(snapshot, verified, signature, comparison)
-        if self.reasons and not self.report_all:
-            return
-        self.assurance = Assurance.SIGNATURE
-        wanted = max(self.gate.assurance, required or Assurance.SIGNATURE, key=lambda a: a.rank)
-        if wanted is not Assurance.SIGNATURE:
-            with self._timed("measure"):
-                self._measure(snapshot, verified.manifest.hash_type, comparison, wanted)
+            return self._decide(snapshot, verified, signature, comparison)
 
-    def verdict(self) -> Verdict:
+    def verdict(self, delivery: Delivery | None = None) -> Verdict:
         """What this run came to. Only a run that ended without a reason admits."""
         if not self.reasons and (self.policy is None or self.assurance is None):
-            self.reasons.append(_defect("it ended without a decision"))
+            self.reasons.append(defect("it ended without a decision"))
         self.timings["total"] = round(time.monotonic() - self.started, 6)
         return Verdict(
             outcome="denied" if self.reasons else "admitted",
@@ -197,15 +276,11 @@ class _Check:
             coverage=self.coverage,
             annotations=self.annotations,
             policy=self.policy,
+            delivery=delivery,
             timings=self.timings,
             checked_at=self.checked_at,
             gate_version=__version__,
         )
-
-    def close(self) -> None:
-        """Release the connections to stores."""
-        for snapshot in self.opened:
-            snapshot.close()
 
     def _snapshot(self, reference: Reference) -> Snapshot:
         store = open_store(reference, self.gate.stores, self.gate.limits)
@@ -217,90 +292,22 @@ class _Check:
         """The verified bundle, and what the verdict says of it."""
         from oms_gate.oms.verify import verify
 
-        location, bundle = self._bundle(snapshot)
-        verified = verify(bundle, self.gate.trust, at=self.checked_at, limits=self.gate.limits)
-        self.signer = verified.signer
-        self.signature = Signature(
-            location=location,
-            sha256=verified.bundle_sha256,
-            format=verified.format,
-            root_digest=verified.manifest.root_digest,
-            serialization=verified.manifest.serialization,
-            hash_type=verified.manifest.hash_type,
-            times=verified.times,
-            log_index=verified.log_index,
+        bundle = self.gate.signature.read(snapshot, self._snapshot, self.gate.limits)
+        self.found = bundle
+        verified = verify(
+            bundle.content, self.gate.trust, at=self.checked_at, limits=self.gate.limits
         )
+        self.signer = verified.signer
+        self.signature = verified.summary(bundle.location)
+        self.hash_type = verified.manifest.hash_type
         return verified, self.signature
 
-    def _bundle(self, snapshot: Snapshot) -> tuple[str, bytes]:
-        """Where the bundle is, and its bytes."""
-        location = self.gate.signature
-        if self.gate.signature_elsewhere is not None:
-            content = self._sole_file(self.gate.signature_elsewhere)
-        elif snapshot.single:
-            beside = snapshot.reference.with_suffix(".sig")
-            location, content = beside.name, self._sole_file(beside)
-        elif location in snapshot.files:
-            content = self._read(snapshot, location)
-        else:
-            others = [path for path in snapshot.files if path.endswith(".sig")]
-            hint = f" (there is {others[0]}, which --signature can name)" if others else ""
-            raise SignatureError(
-                ReasonCode.SIGNATURE_MISSING,
-                f"the model has no signature: there is no {location} in its folder{hint}; its "
-                "publisher must sign it, or name the signature if it is elsewhere",
-            )
-        if content is None:
-            raise SignatureError(
-                ReasonCode.SIGNATURE_TOO_LARGE,
-                f"the signature {location} is larger than {self.gate.limits.bundle_bytes} bytes; "
-                "if it is genuine, raise the limit 'bundle_bytes'",
-            )
-        return location, content
-
-    def _sole_file(self, reference: Reference) -> bytes | None:
-        """A bundle outside the model's folder; None where it is too large."""
-        try:
-            snapshot = self._snapshot(reference)
-        except StepError as error:
-            if error.reason.code is not ReasonCode.STORE_NOT_FOUND:
-                raise
-            raise SignatureError(
-                ReasonCode.SIGNATURE_MISSING,
-                f"the model has no signature: there is no {reference.url}; its publisher must "
-                "sign it, or name the signature if it is elsewhere",
-            ) from error
-        if not snapshot.single:
-            raise SignatureError(
-                ReasonCode.SIGNATURE_MISSING,
-                f"{reference.url} is a folder; name the signature file in it",
-            )
-        return self._read(snapshot, next(iter(snapshot.files)))
-
-    def _read(self, snapshot: Snapshot, path: str) -> bytes | None:
-        limits = self.gate.limits
-        return within(limits.listing_seconds, lambda: snapshot.read(path, limits.bundle_bytes))
-
     def _compare(self, snapshot: Snapshot, manifest: Manifest) -> Comparison:
-        from oms_gate.policy.kinds import kind_of
-
-        signature = self.gate.signature if self.gate.signature in snapshot.files else None
+        bundle = self.gate.signature.location
+        signature = bundle if bundle in snapshot.files else None
         comparison = compare(manifest, snapshot, signature)
         self.reasons += comparison.contradictions
-        self.coverage = Coverage(
-            signed=len(comparison.signed),
-            signed_bytes=sum(snapshot.files[path].size or 0 for path in comparison.signed),
-            missing=comparison.missing,
-            unsigned=tuple(
-                FileFact(path=file.path, size=file.size, kind=kind_of(file.path))
-                for file in comparison.unsigned
-            ),
-            ignored=tuple(
-                IgnoredFile(path=file.path, size=file.size, kind=kind_of(file.path), scope=scope)
-                for file, scope in comparison.ignored
-            ),
-            declared=len(comparison.declared),
-        )
+        self.coverage = comparison.summary(snapshot)
         return comparison
 
     def _decide(
@@ -325,7 +332,7 @@ class _Check:
                 unsigned=tuple((file.path, file.size) for file in comparison.unsigned),
                 ignored=tuple((file.path, file.size, scope) for file, scope in comparison.ignored),
             ),
-            assurance=self.gate.assurance,
+            assurance=self.asked,
             now=self.checked_at,
         )
         engine = self.gate.policy
@@ -336,30 +343,52 @@ class _Check:
         self.annotations.update(decision.annotations)
         return decision.require
 
-    def _measure(
-        self,
-        snapshot: Snapshot,
-        hash_type: HashType,
-        comparison: Comparison,
-        wanted: Assurance,
-    ) -> None:
+    def _measure(self, snapshot: Snapshot, wanted: Assurance) -> None:
         """Hash what the wanted assurance needs hashed."""
         limits = self.gate.limits
-        measured = measure(
+        assert self.comparison is not None
+        assert self.hash_type is not None
+        with self._timed("measure"):
+            measured = measure(
+                snapshot,
+                self.comparison.to_hash(snapshot, wanted, limits),
+                self.hash_type,
+                limits,
+                deadline=self.started + limits.total_seconds,
+                report_all=self.report_all,
+                on_progress=self.on_progress,
+            )
+        self._count(measured, wanted)
+
+    def _deliver(self, pull: Pull, snapshot: Snapshot) -> None:
+        """Hash what is to arrive while it is written, and let it arrive with the verdict."""
+        from oms_gate.delivery.pull import Source
+
+        source = Source(
             snapshot,
-            _to_hash(snapshot, comparison, wanted, limits),
-            hash_type,
-            limits,
-            deadline=self.started + limits.total_seconds,
-            report_all=self.report_all,
-            on_progress=self.on_progress,
+            self.comparison,
+            self.hash_type,
+            self.found,
+            denied=bool(self.reasons),
+            lets_through=self._delivers_denied,
         )
+        limits = self.gate.limits
+        with pull.begin(source, limits, self.started + limits.total_seconds) as transfer:
+            with self._timed("measure"):
+                measured = transfer.run(self.on_progress)
+            self._count(measured, Assurance.BYTES)
+            if transfer.complete:
+                verdict = self.verdict(transfer.delivery())
+                transfer.publish(verdict.to_json())
+                self.published = verdict
+
+    def _count(self, measured: Measurement, proven: Assurance) -> None:
         if self.coverage is not None:
             counts = {"measured": measured.files, "measured_bytes": measured.bytes}
             self.coverage = self.coverage.model_copy(update=counts)
         self.reasons += measured.findings
-        if not measured.findings:
-            self.assurance = wanted
+        if self.assurance is not None and not measured.findings:
+            self.assurance = proven
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
@@ -370,25 +399,10 @@ class _Check:
             self.timings[step] = round(time.monotonic() - start, 6)
 
 
-def _to_hash(
-    snapshot: Snapshot, comparison: Comparison, wanted: Assurance, limits: Limits
-) -> Mapping[str, tuple[Resource, ...]]:
-    """The signed files whose bytes must be read for an assurance."""
-    if wanted is Assurance.BYTES:
-        return comparison.signed
-    unproven = {
-        path: parts for path, parts in comparison.signed.items() if path not in comparison.declared
-    }
-    for path in unproven:
-        size = snapshot.files[path].size
-        if size is None or size > limits.small_file_bytes:
-            raise MeasureError(
-                ReasonCode.ASSURANCE_UNAVAILABLE,
-                f"the store declares no comparable sha256 of {path}, and it is too large to be "
-                "read for a verdict at 'declared' assurance; ask for 'bytes'",
-                path=path,
-            )
-    return unproven
+def _parsed(reference: Reference | str | os.PathLike[str]) -> Reference:
+    if isinstance(reference, Reference):
+        return reference
+    return Reference.parse(os.fspath(reference))
 
 
 def _model(reference: Reference, snapshot: Snapshot | None) -> Model:
@@ -396,24 +410,3 @@ def _model(reference: Reference, snapshot: Snapshot | None) -> Model:
         return Model(url=reference.url, name=reference.name)
     pinned = snapshot.reference
     return Model(url=pinned.url, name=pinned.name, revision=snapshot.revision)
-
-
-def _is_elsewhere(signature: str) -> bool:
-    """Whether a bundle is named by URL or path rather than by its name beside the model."""
-    return "://" in signature or signature.startswith(("/", "./", "../", "~"))
-
-
-def _defect(what: str) -> Reason:
-    return Reason(
-        code=ReasonCode.INTERNAL_ERROR,
-        message=f"the gate itself failed ({what}); please report this with its log",
-    )
-
-
-def _system_reason(error: OSError) -> Reason:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    what = "the disk is full" if full else os.strerror(error.errno) if error.errno else str(error)
-    return Reason(
-        code=ReasonCode.SYSTEM_IO,
-        message=f"the gate's own machine failed: {what}; free some space, or see its log",
-    )

@@ -15,6 +15,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 VERDICT_SCHEMA: Final = "oms-gate/verdict/v1"
 
+VERDICT_FILE: Final = "oms-gate.verdict.json"
+"""What the verdict on a model is called in the folder that the model was pulled into."""
+
 
 class ReasonCode(StrEnum):
     """Why a model was denied. Stable: ``docs/reasons.md`` gives cause and cure of each."""
@@ -71,6 +74,7 @@ class ReasonCode(StrEnum):
 
     # The gate and its machine.
     DEADLINE_EXCEEDED = "gate.deadline-exceeded"
+    DISK_FULL = "gate.disk-full"
     SYSTEM_IO = "gate.system-io"
     INTERNAL_ERROR = "gate.internal-error"
 
@@ -91,6 +95,7 @@ _UNDECIDED = frozenset(
         ReasonCode.STORE_GATED,
         ReasonCode.STORE_UNAVAILABLE,
         ReasonCode.DEADLINE_EXCEEDED,
+        ReasonCode.DISK_FULL,
         ReasonCode.SYSTEM_IO,
         ReasonCode.INTERNAL_ERROR,
     }
@@ -225,6 +230,21 @@ class Coverage(_Record):
     measured_bytes: int = Field(default=0, description="Bytes that were hashed here.")
 
 
+class Delivery(_Record):
+    """What was pulled into a folder."""
+
+    folder: Printable = Field(description="Where it is: an absolute path.")
+    files: tuple[Printable, ...] = Field(description="Paths in it, of the files of the model.")
+    signature: Printable | None = Field(
+        default=None, description="Path of the bundle beside them, if one was found."
+    )
+    bytes: int = Field(description="Size of the files.")
+    transferred_bytes: int = Field(
+        description="Bytes that came from the store; the rest was there, and was hashed again."
+    )
+    left_out: int = Field(default=0, description="Signed files that patterns have left out.")
+
+
 class Assurance(StrEnum):
     """How far a verdict reaches, from the least to the most."""
 
@@ -267,7 +287,9 @@ class Verdict(_Record):
     mode: Literal["enforce", "annotate"] = "enforce"
     model: Model
     assurance: Assurance | None = Field(
-        default=None, description="What was proven; null where the gate stopped before."
+        default=None,
+        description="What was proven; null where the gate stopped before. Of a delivery, it is "
+        "about the files that arrived.",
     )
     reasons: tuple[Reason, ...] = Field(default=(), description="Why denied; empty if admitted.")
     warnings: tuple[Reason, ...] = ()
@@ -276,6 +298,9 @@ class Verdict(_Record):
     coverage: Coverage | None = None
     annotations: dict[Printable, Printable] = Field(default_factory=dict)
     policy: PolicyUsed | None = None
+    delivery: Delivery | None = Field(
+        default=None, description="What arrived; null where nothing did, or was to."
+    )
     timings: dict[str, float] = Field(
         default_factory=dict, description="Seconds spent in each step of the flow."
     )
@@ -290,6 +315,8 @@ class Verdict(_Record):
             raise ValueError("a model is denied if, and only if, there are reasons")
         if self.undecided != (not self.admitted and all(r.code.undecided for r in self.reasons)):
             raise ValueError("a verdict is undecided if, and only if, all its reasons are")
+        if self.delivery is not None and not self.lets_through:
+            raise ValueError("nothing of a denied model is delivered")
         return self
 
     @property

@@ -589,7 +589,8 @@ class Broken:
     ("error", "code"),
     [
         (RuntimeError("a defect"), ReasonCode.INTERNAL_ERROR),
-        (OSError(errno.ENOSPC, "No space left on device"), ReasonCode.SYSTEM_IO),
+        (OSError(errno.ENOSPC, "No space left on device"), ReasonCode.DISK_FULL),
+        (OSError(errno.EIO, "Input/output error"), ReasonCode.SYSTEM_IO),
     ],
 )
 @pytest.mark.filterwarnings("ignore")

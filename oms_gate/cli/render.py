@@ -15,6 +15,7 @@ from oms_gate.streaming.hashing import Progress, ProgressCallback
 from oms_gate.verdict import (
     Assurance,
     Coverage,
+    Delivery,
     Reason,
     ReasonCode,
     SignatureTime,
@@ -36,8 +37,11 @@ def new_console(*, stderr: bool = False) -> Console:
     return console
 
 
-def print_verdict(verdict: Verdict) -> None:
-    """Print a verdict to standard output."""
+def print_verdict(verdict: Verdict, *, lets_through: bool) -> None:
+    """Print a verdict to standard output.
+
+    lets_through: whether the model can be used now, be it denied.
+    """
     console = new_console()
     mark = "[bold green]✓[/]" if verdict.admitted else "[bold red]✗[/]"
     undecided = " (could not decide)" if verdict.undecided else ""
@@ -46,7 +50,7 @@ def print_verdict(verdict: Verdict) -> None:
         print_beside(console, f"  [dim]{name:<9}[/]", escape(value))
     print_reasons(console, verdict.reasons, "  [red]✗[/]")
     print_reasons(console, verdict.warnings, "  [yellow]![/]")
-    if not verdict.admitted and verdict.lets_through:
+    if not verdict.admitted and lets_through:
         print_beside(
             console,
             "  [bold yellow]![/]",
@@ -137,9 +141,11 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if verdict.coverage is not None:
         yield "files", _coverage_line(verdict.coverage)
     if verdict.admitted and verdict.assurance is not None and verdict.coverage is not None:
-        yield "assurance", _assurance_line(verdict.assurance, verdict.coverage)
+        yield "assurance", _assurance_line(verdict.assurance, verdict.coverage, verdict.delivery)
     if verdict.model.revision is not None and verdict.model.revision not in verdict.model.url:
         yield "revision", verdict.model.revision
+    if verdict.delivery is not None:
+        yield "arrived", _delivery_line(verdict.delivery)
 
 
 def _signer_line(signer: Signer) -> str:
@@ -176,7 +182,21 @@ def _coverage_line(coverage: Coverage) -> str:
     return ", ".join(parts)
 
 
-def _assurance_line(assurance: Assurance, coverage: Coverage) -> str:
+def _delivery_line(delivery: Delivery) -> str:
+    files = len(delivery.files)
+    line = (
+        f"{delivery.folder}: {files} file{'s' if files != 1 else ''}, "
+        f"{human_bytes(delivery.bytes)}, of which {human_bytes(delivery.transferred_bytes)} were "
+        "transferred"
+    )
+    if delivery.left_out:
+        line += f"; {delivery.left_out} signed were left out"
+    return line
+
+
+def _assurance_line(assurance: Assurance, coverage: Coverage, delivery: Delivery | None) -> str:
+    if delivery is not None and delivery.left_out:
+        return "bytes: every byte of the files that arrived was hashed here"
     if assurance is Assurance.SIGNATURE:
         return "signature: the bundle and the names agree; no file was read"
     if assurance is Assurance.BYTES or coverage.measured == coverage.signed:

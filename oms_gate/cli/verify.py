@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import typer
 
+from oms_gate.cli.admission import Admission
 from oms_gate.cli.output import after
-from oms_gate.config import GateConfig, load_config, revised
+from oms_gate.config import revised
 from oms_gate.errors import UsageError
 from oms_gate.gate import Gate
 from oms_gate.reference import Reference
 from oms_gate.verdict import Verdict
 
-_RULE = "command line"
-
-
-@dataclass(frozen=True)
-class SignerOptions:
-    """Who must have signed, as the options say it: by one method.
-
-    timestamp_authority: with a certificate, also says that it may have expired since.
-    """
-
-    identity: str | None = None
-    identity_pattern: str | None = None
-    issuer: str | None = None
-    public_key: Path | None = None
-    certificate_root: Path | None = None
-    timestamp_authority: Path | None = None
-    trusted_root: Path | None = None
-
-    @property
-    def given(self) -> bool:
-        """Whether any is: an empty one counts, and is refused later."""
-        return any(value is not None for value in vars(self).values())
-
 
 def run(
     reference: str,
+    admission: Admission,
     *,
-    config: Path | None,
-    signer: SignerOptions,
-    policy: str | None,
-    signature: str | None,
     assurance: str | None,
     report_all: bool,
     json: bool,
@@ -60,16 +31,7 @@ def run(
     if json and quiet:
         raise UsageError("--json prints and --quiet does not; give one of them")
     model = Reference.parse(reference)
-    settings = load_config(config) if config is not None else GateConfig()
-    settings = _with_signer(settings, signer, model)
-    settings = _with_policy(settings, policy, signer)
-    if not settings.publishers and settings.policy.server is None and settings.policy.rego is None:
-        raise UsageError(
-            "nobody is named who may sign this model: give --config gate.yaml with publishers, or "
-            "--identity with --issuer, --public-key, or --certificate-root"
-        )
-    if signature is not None:
-        settings = revised(settings, signature=signature)
+    settings = admission.settings(model)
     if assurance is not None:
         settings = revised(settings, assurance=assurance)
     with Gate.from_config(settings) as gate:
@@ -80,7 +42,7 @@ def run(
         elif not quiet:
             from oms_gate.cli.render import print_verdict
 
-            print_verdict(verdict)
+            print_verdict(verdict, lets_through=verdict.lets_through)
     return exit_status(verdict)
 
 
@@ -98,70 +60,3 @@ def _check(gate: Gate, model: Reference, *, report_all: bool, silent: bool) -> V
 
     with progress_bar(model.url) as on_progress:
         return gate.check(model, report_all=report_all, on_progress=on_progress)
-
-
-def _with_signer(config: GateConfig, options: SignerOptions, model: Reference) -> GateConfig:
-    """The configuration with the signer of the options instead of its own publishers."""
-    if not options.given:
-        return config
-    trust, signer = _signer(options)
-    anything = "/**" if model.is_local else f"{model.scheme}://**"
-    publisher = {"name": _RULE, "models": [anything], "signers": [signer]}
-    return revised(config, trust={"public_good": False, **trust}, publishers=[publisher])
-
-
-def _signer(options: SignerOptions) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What to trust, and whom to expect. Roots go by the name of their file."""
-    given = {name for name, value in vars(options).items() if value is not None}
-    identity = {name: getattr(options, name) for name in given & {"identity", "identity_pattern"}}
-    authorities = (
-        {}
-        if options.timestamp_authority is None
-        else {str(options.timestamp_authority): options.timestamp_authority}
-    )
-    if options.public_key is not None:
-        if given - {"public_key", "timestamp_authority"}:
-            raise UsageError("--public-key says it all: leave out the other options of the signer")
-        name = str(options.public_key)
-        trust: dict[str, Any] = {"keys": {name: options.public_key}}
-        return {**trust, "timestamp_authorities": authorities}, {"method": "key", "key": name}
-    if options.certificate_root is not None:
-        if given & {"issuer", "trusted_root"}:
-            raise UsageError(
-                "--issuer and --trusted-root belong to Sigstore, --certificate-root to certificates"
-            )
-        name = str(options.certificate_root)
-        trust = {"certificates": {name: options.certificate_root}}
-        signer = {"method": "certificate", "root": name, **(identity or {"any_identity": True})}
-        return (
-            {**trust, "timestamp_authorities": authorities},
-            {**signer, "allow_expired": bool(authorities)},
-        )
-    if options.timestamp_authority is not None:
-        raise UsageError(
-            "--timestamp-authority is for signatures by key or certificate; a Sigstore root has "
-            "authorities of its own"
-        )
-    if not identity or options.issuer is None:
-        raise UsageError(
-            "--identity (or --identity-pattern) and --issuer belong together: an identity is worth "
-            "what its issuer is"
-        )
-    signer = {"method": "sigstore", "issuer": options.issuer, **identity}
-    if options.trusted_root is None:
-        return {"public_good": True}, signer
-    name = str(options.trusted_root)
-    return {"sigstore": {name: options.trusted_root}}, {**signer, "root": name}
-
-
-def _with_policy(config: GateConfig, policy: str | None, options: SignerOptions) -> GateConfig:
-    if policy is None:
-        return config
-    if not policy.startswith(("http://", "https://")):
-        return revised(config, policy={"rego": policy})
-    if options.given:
-        raise UsageError(
-            "an OPA server decides by its own publishers: leave out --policy, or the options of "
-            "the signer (trust roots for it belong into --config)"
-        )
-    return revised(config, policy={"server": {"url": policy}}, publishers=[])

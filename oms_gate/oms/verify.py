@@ -29,7 +29,7 @@ from oms_gate.oms.statement import (
 )
 from oms_gate.oms.timestamps import proven_times
 from oms_gate.oms.trust import Trust
-from oms_gate.verdict import ReasonCode, SignatureTime, Signer
+from oms_gate.verdict import ReasonCode, Signature, SignatureTime, Signer
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,22 @@ class VerifiedSignature:
     times: tuple[SignatureTime, ...]
     log_index: int | None
     bundle_sha256: str
+
+    def summary(self, location: str) -> Signature:
+        """What a verdict says of it.
+
+        location: of the bundle, a path beside the model or a URL.
+        """
+        return Signature(
+            location=location,
+            sha256=self.bundle_sha256,
+            format=self.format,
+            root_digest=self.manifest.root_digest,
+            serialization=self.manifest.serialization,
+            hash_type=self.manifest.hash_type,
+            times=self.times,
+            log_index=self.log_index,
+        )
 
 
 @dataclass(frozen=True)

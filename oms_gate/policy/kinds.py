@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, get_args
 
+from oms_gate.verdict import VERDICT_FILE
+
 Kind = Literal[
     "weights",
     "pickle",
@@ -97,10 +99,12 @@ _BY_PATTERN: Final[tuple[tuple[re.Pattern[str], Kind], ...]] = (
     (re.compile(r".+\.(?:sig|sigstore)\.json"), "signature"),
     (_DOCUMENT, "document"),
 )
-# The bookkeeping of huggingface_hub's downloads to a local folder, which nothing else reads.
+# The bookkeeping of downloads to a local folder, by huggingface_hub and by the gate: nothing else
+# reads it.
 _CACHE = re.compile(
     r"\.cache/huggingface/"
     r"(?:\.gitignore|CACHEDIR\.TAG|trees/[0-9a-f]{40}\.json|(?:[^/]+/)*[^/]+\.(?:metadata|lock))"
+    rf"|{re.escape(VERDICT_FILE)}"
 )
 # Where agents look for instructions, whatever these are called: hidden folders, one for each agent.
 _AGENT = re.compile(
@@ -115,7 +119,7 @@ def kind_of(path: str) -> Kind:
 
     The last extension decides: ``LICENSE.safetensors`` is weights, ``README.py`` is code, and
     what a folder is called says nothing about its files; but where an agent looks for its
-    instructions, prose is ``config``. Case does not matter, except for the download client's own
+    instructions, prose is ``config``. Case does not matter, except for a download client's own
     bookkeeping (``cache``), which has to be named exactly.
     """
     if _CACHE.fullmatch(path):

@@ -18,11 +18,11 @@ from oms_gate.reference import Reference
 from oms_gate.stores.local_names import native, portable
 from oms_gate.stores.local_writing import write_below
 from oms_gate.stores.snapshot import (
-    CHUNK_BYTES,
     Snapshot,
     StoredFile,
     Written,
     check_same,
+    chunked,
     listed,
     too_many,
     unsafe,
@@ -206,15 +206,7 @@ def _read(
             pin.check(descriptor, file.path)
             stream.seek(start)
             left = (file.size or 0) - start if end is None else end - start
-            place = 0
-            while left > 0:
-                chunk = buffer[place : place + min(left, CHUNK_BYTES)]
-                count = stream.readinto(chunk)
-                if not count:
-                    break
-                left -= count
-                place = (place + count) % len(buffer)
-                yield chunk[:count]
+            yield from chunked(stream.readinto, left, buffer)
             pin.check(descriptor, file.path)
     except OSError as error:
         if isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP:

@@ -104,6 +104,8 @@ class Snapshot:
         file = self.files[path]
         if end is None:
             end = file.size
+        if 0 < start == end:  # No request could ask for that.
+            return
         if buffer is None:
             # A small range must not cost a large buffer.
             room = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - start)
@@ -179,6 +181,23 @@ class Snapshot:
                 "leave that option out"
             )
         return self.write_file
+
+
+def chunked(
+    read: Callable[[memoryview], int | None], count: int, buffer: memoryview
+) -> Iterator[memoryview]:
+    """So many bytes of a stream, or as many as it has, where `Snapshot.chunks` says.
+
+    read: fills memory with what comes next, and says with how many bytes.
+    """
+    place = 0
+    while count > 0:
+        chunk = buffer[place : place + min(CHUNK_BYTES, count)]
+        if not (got := read(chunk)):
+            return
+        yield chunk[:got]
+        count -= got
+        place = (place + got) % len(buffer)
 
 
 def check_same(before: Mapping[str, object], now: Mapping[str, object]) -> None:

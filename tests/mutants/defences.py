@@ -662,8 +662,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _gate(
         "less than the policy requires",
-        "max(self.gate.assurance, required or Assurance.SIGNATURE,",
-        "max(self.gate.assurance, Assurance.SIGNATURE,",
+        "max(self.asked, required or Assurance.SIGNATURE,",
+        "max(self.asked, Assurance.SIGNATURE,",
         "test_gate.py::test_the_policy_may_require_more_than_was_asked",
     ),
 )

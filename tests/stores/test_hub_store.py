@@ -271,7 +271,7 @@ def test_a_long_file_is_read_over_several_connections(hub: HubStandIn) -> None:
     content = Repeated(bytes(range(251)) * 1000, size)
     hub.create("org/big", files={"w.safetensors": content})
     listing = snapshot(hub, "hf://org/big")
-    hub.state.url_seconds = 0.1
+    hub.state.url_seconds = 0.5
     hub.inject(faults.Truncate(MIB), "*w.safetensors", origin="cdn", skip=2, times=2)
     hub.clear()
     hashing = Hashing(

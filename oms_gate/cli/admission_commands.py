@@ -1,0 +1,191 @@
+"""The commands of who uses models, and their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from oms_gate.cli.options import (
+    CertificateRoot,
+    Config,
+    Identity,
+    IdentityPattern,
+    Issuer,
+    Json,
+    Policy,
+    PublicKey,
+    Quiet,
+    Ref,
+    Signature,
+    TimestampAuthority,
+    TrustedRoot,
+)
+
+
+def verify(
+    reference: Ref,
+    config: Config = None,
+    policy: Policy = None,
+    identity: Identity = None,
+    identity_pattern: IdentityPattern = None,
+    issuer: Issuer = None,
+    public_key: PublicKey = None,
+    certificate_root: CertificateRoot = None,
+    timestamp_authority: TimestampAuthority = None,
+    trusted_root: TrustedRoot = None,
+    signature: Signature = None,
+    assurance: Annotated[
+        Literal["bytes", "declared", "signature"] | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="How far to check: bytes, declared or signature; see the guide on verdicts.",
+            show_default=False,
+        ),
+    ] = None,
+    report_all: Annotated[
+        bool, typer.Option("--report-all", help="Go on after a denial and report everything.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a model where it lies: signature, signer, policy and every signed byte.
+
+    Examples:
+
+        oms-gate verify hf://ibm-granite/granite-4.1-3b --config gate.yaml
+
+        oms-gate verify s3://models/llama/ --public-key signer.pub --json
+
+        oms-gate verify ./model --identity you@example.com --issuer https://accounts.example.com
+    """
+    from oms_gate.cli.admission import Admission, SignerOptions
+    from oms_gate.cli.verify import run
+
+    signer = SignerOptions(
+        identity=identity,
+        identity_pattern=identity_pattern,
+        issuer=issuer,
+        public_key=public_key,
+        certificate_root=certificate_root,
+        timestamp_authority=timestamp_authority,
+        trusted_root=trusted_root,
+    )
+    raise typer.Exit(
+        run(
+            reference,
+            Admission(config, signer, policy, signature),
+            assurance=assurance,
+            report_all=report_all,
+            json=json,
+            quiet=quiet,
+        )
+    )
+
+
+def pull(
+    reference: Ref,
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR",
+            help="The folder to be: new, empty, or one that was pulled before.",
+            show_default=False,
+        ),
+    ],
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Only files whose path matches, such as '*.safetensors'. May be repeated.",
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="No files whose path matches. May be repeated."),
+    ] = None,
+    config: Config = None,
+    policy: Policy = None,
+    identity: Identity = None,
+    identity_pattern: IdentityPattern = None,
+    issuer: Issuer = None,
+    public_key: PublicKey = None,
+    certificate_root: CertificateRoot = None,
+    timestamp_authority: TimestampAuthority = None,
+    trusted_root: TrustedRoot = None,
+    signature: Signature = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a model and put its signed files into a folder, in one pass.
+
+    The folder is there when all of it is checked, and not before. What was interrupted goes on
+    where it was; what is there already is not transferred again.
+
+    Examples:
+
+        oms-gate pull hf://ibm-granite/granite-4.1-3b ./granite --config gate.yaml
+
+        oms-gate pull s3://models/llama/ /models/llama --public-key signer.pub
+
+        oms-gate pull hf://org/name ./name -c gate.yaml --include '*.safetensors' --include '*.json'
+    """
+    from oms_gate.cli.admission import Admission, SignerOptions
+    from oms_gate.cli.pull import run
+
+    signer = SignerOptions(
+        identity=identity,
+        identity_pattern=identity_pattern,
+        issuer=issuer,
+        public_key=public_key,
+        certificate_root=certificate_root,
+        timestamp_authority=timestamp_authority,
+        trusted_root=trusted_root,
+    )
+    raise typer.Exit(
+        run(
+            reference,
+            folder,
+            Admission(config, signer, policy, signature),
+            include=include or (),
+            exclude=exclude or (),
+            json=json,
+            quiet=quiet,
+        )
+    )
+
+
+def inspect(
+    bundle: Annotated[
+        str,
+        typer.Argument(
+            metavar="BUNDLE", help="A signature file: a path or a URL.", show_default=False
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Print who a bundle says signed what. Nothing of it is verified.
+
+    Example:
+
+        oms-gate inspect hf://ibm-granite/granite-4.1-3b/model.sig
+    """
+    from oms_gate.cli.inspect import run
+
+    raise typer.Exit(run(bundle, json=json))
+
+
+def demo(
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Make the models in this new folder, and leave them there."),
+    ] = None,
+) -> None:
+    """Sign a small model, then try to get five bad ones past the gate.
+
+    It needs no server and no network, and leaves nothing behind.
+    """
+    from oms_gate.cli.demo import run
+
+    raise typer.Exit(run(keep))

@@ -1,0 +1,46 @@
+"""Fixtures of the tests that pull: a key, and a gate that trusts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests import models
+
+
+@pytest.fixture(scope="session")
+def key() -> ec.EllipticCurvePrivateKey:
+    return models.new_key()
+
+
+@pytest.fixture(scope="session")
+def public_key(key: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file with the key that is trusted."""
+    path = tmp_path_factory.mktemp("trusted") / "acme.pub"
+    path.write_bytes(models.public_pem(key))
+    return path
+
+
+@pytest.fixture
+def settings(public_key: Path) -> dict[str, Any]:
+    """A configuration that trusts the key for models of Acme's, and for all local ones."""
+    return {
+        "trust": {"keys": {"acme": str(public_key)}, "public_good": False},
+        "publishers": [
+            {
+                "name": "Acme",
+                "models": ["hf://acme/*", "s3://*/acme/*", "/**"],
+                "signers": [{"method": "key", "key": "acme"}],
+            }
+        ],
+        "limits": {"read_seconds": 2, "connect_seconds": 2, "retries": 1},
+    }
+
+
+@pytest.fixture
+def to(tmp_path: Path) -> Path:
+    """Where the model is to be: a folder that is not there yet."""
+    return tmp_path / "to" / "model"

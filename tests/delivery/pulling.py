@@ -1,0 +1,73 @@
+"""Pulls for tests: a gate that trusts one key, and a look at what has arrived."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from oms_gate import Gate, ReasonCode, Verdict
+from oms_gate.config import GateConfig
+from oms_gate.verdict import VERDICT_FILE
+from tests import models
+from tests.peers.content import Content
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "verdict.schema.json").read_text())
+
+
+def deliver(
+    settings: Mapping[str, Any], reference: object, folder: Path, **options: Any
+) -> Verdict:
+    """Pull; the verdict is of its schema, and lies beside the model if that has arrived."""
+    verdict = gate_of(settings).deliver(str(reference), folder, **options)
+    jsonschema.validate(json.loads(verdict.to_json()), SCHEMA)
+    if verdict.delivery is not None:
+        assert (folder / VERDICT_FILE).read_text() == verdict.to_json()
+    return verdict
+
+
+def gate_of(settings: Mapping[str, Any]) -> Gate:
+    """The gate that is configured so: one for all tests, since to compile its policy takes long."""
+    return _gate(json.dumps(settings, default=str))
+
+
+@cache
+def _gate(settings: str) -> Gate:
+    return Gate.from_config(GateConfig.model_validate_json(settings))
+
+
+def codes(verdict: Verdict) -> list[ReasonCode]:
+    return [reason.code for reason in verdict.reasons]
+
+
+def signed(
+    key: ec.EllipticCurvePrivateKey, files: Mapping[str, Content] = models.FILES, **options: Any
+) -> dict[str, Content]:
+    """Files and their bundle."""
+    return {**files, "model.sig": models.signature(files, key, **options)}
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """All files in a folder but the verdict, by path; there is nothing but files and folders."""
+    found = {}
+    for path in folder.rglob("*"):
+        assert not path.is_symlink()
+        if not path.is_dir():
+            assert path.is_file()
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    found.pop(VERDICT_FILE, None)
+    return found
+
+
+def untouched(folder: Path) -> dict[Path, tuple[int, ...]]:
+    """What changes where anything is written in a folder."""
+    return {
+        path: (status.st_ino, status.st_mode, status.st_mtime_ns, status.st_ctime_ns)
+        for path in folder.rglob("*")
+        for status in [path.lstat()]
+    }

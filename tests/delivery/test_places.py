@@ -1,0 +1,316 @@
+"""Where models are put: volumes, folders that cannot be replaced, disks that are full, locks."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from oms_gate import ReasonCode, UsageError
+from oms_gate.delivery import system_calls
+from oms_gate.delivery.place import Place
+from oms_gate.verdict import VERDICT_FILE
+from tests import models
+from tests.delivery.pulling import codes, deliver, gate_of, signed, tree, untouched
+from tests.peers.faults import CallBefore
+from tests.peers.hub import HubStandIn
+
+Key = ec.EllipticCurvePrivateKey
+ROOT = Path(__file__).parents[2]
+STAGE = ".oms-gate-pull"
+
+
+@pytest.fixture
+def source(tmp_path: Path, key: Key) -> Path:
+    return models.write(tmp_path / "acme" / "m", signed(key))  # type: ignore[arg-type]
+
+
+def mount(*arguments: object) -> None:
+    """Mount something, or skip the test where that cannot be done."""
+    done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Path]:
+    """A small file system of its own, as a container has it; spaces in its name are no matter."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount file systems")
+    place = tmp_path / "a volume"
+    place.mkdir()
+    mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", place)
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.fixture
+def bound(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is mounted from the same file system."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount file systems")
+    for name in ("real", "bound"):
+        (tmp_path / name).mkdir()
+    mount("--bind", tmp_path / "real", tmp_path / "bound")
+    yield tmp_path / "bound"
+    subprocess.run(["umount", "--lazy", tmp_path / "bound"], check=True)
+
+
+@pytest.mark.parametrize("kind", ["volume", "bound"])
+def test_a_volume_is_filled_in_place(
+    request: pytest.FixtureRequest,
+    hub: HubStandIn,
+    settings: dict[str, Any],
+    key: Key,
+    kind: str,
+) -> None:
+    to: Path = request.getfixturevalue(kind)
+    assert Place.of(to).in_place
+    hub.create("acme/m", files=signed(key, {**models.FILES, "gone/x.json": b"{}"}))
+    assert deliver(settings, "hf://acme/m", to).admitted
+    assert tree(to).keys() == {*models.FILES, "gone/x.json", "model.sig"}
+    new = {**models.FILES, "config.json": b"{}"}
+    hub.commit("acme/m", {**signed(key, new), "gone/x.json": None})
+    weights = (to / "model.safetensors").stat().st_ino
+    for expected in (2, 0):
+        verdict = deliver(settings, "hf://acme/m", to)
+        assert verdict.delivery is not None
+        assert verdict.delivery.transferred_bytes == expected
+        assert tree(to) == signed(key, new)
+    assert {path.name for path in to.iterdir()} == {*models.FILES, "model.sig", VERDICT_FILE}
+    assert (to / "model.safetensors").stat().st_ino == weights
+
+
+def test_a_volume_has_things_of_its_own(
+    settings: dict[str, Any], source: Path, volume: Path
+) -> None:
+    """What the file system keeps there is neither in the way nor touched."""
+    models.write(volume, {"lost+found/#12": b"found"})
+    before = untouched(volume / "lost+found")
+    assert deliver(settings, source, volume).admitted
+    assert deliver(settings, source, volume).admitted
+    assert untouched(volume / "lost+found") == before
+    (volume / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"notes\.txt"):
+        deliver(settings, source, volume)
+
+
+def test_while_a_volume_is_filled_nothing_is_promised(
+    hub: HubStandIn, settings: dict[str, Any], key: Key, volume: Path
+) -> None:
+    """The old copy is whole until the new one is; then the verdict is the first to go."""
+    hub.create("acme/m", files=signed(key))
+    assert deliver(settings, "hf://acme/m", volume).admitted
+    good = tree(volume)
+    seen = []
+    hub.commit("acme/m", signed(key, {**models.FILES, "config.json": b"{}"}))
+
+    def look() -> None:
+        seen.append({path: (volume / path).read_bytes() for path in good})
+        assert (volume / VERDICT_FILE).exists()
+
+    hub.inject(CallBefore(look), "*config.json", method="GET")
+    assert deliver(settings, "hf://acme/m", volume).admitted
+    assert seen == [good]
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder with a folder, of which only the inner one can be written to by who runs this."""
+    outer = Path(tempfile.mkdtemp(prefix="oms-gate-"))
+    (outer / "model").mkdir()
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(outer / "model", 65534, 65534)
+    outer.chmod(0o555)
+    try:
+        if is_root:
+            os.setegid(65534)
+            os.seteuid(65534)
+        yield outer / "model"
+    finally:
+        if is_root:
+            os.seteuid(0)
+            os.setegid(0)
+        outer.chmod(0o755)
+        shutil.rmtree(outer)
+
+
+def test_a_folder_that_cannot_be_replaced_is_filled_in_place(
+    hub: HubStandIn,
+    settings: dict[str, Any],
+    key: Key,
+    unprivileged: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its parent cannot be written to."""
+    monkeypatch.setenv("HF_TOKEN", hub.token)  # The home folder cannot be read.
+    hub.create("acme/m", files=signed(key))
+    public = unprivileged / "acme.pub"
+    public.write_bytes(models.public_pem(key))
+    settings["trust"]["keys"]["acme"] = str(public)
+    gate = gate_of(settings)
+    public.unlink()
+    verdict = gate.deliver("hf://acme/m", unprivileged)
+    assert verdict.delivery is not None, verdict.reasons
+    assert tree(unprivileged) == signed(key)
+    refused = gate.deliver("hf://acme/m", unprivileged.with_name("new"))
+    assert codes(refused) == [ReasonCode.SYSTEM_IO]
+    assert "let this user write there" in refused.reasons[0].message
+
+
+@pytest.mark.parametrize("mode", ["exchange", "aside", "in-place"])
+def test_killed_at_each_step_it_leaves_nothing_wrong(mode: str) -> None:
+    """In memory, where there is one, since each pull waits for the disk."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="oms-gate-", dir=memory) as place:
+        command = [sys.executable, "-m", "tests.delivery.kill_points", mode, place]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 30
+
+
+def test_a_system_without_the_calls_of_linux(
+    settings: dict[str, Any], key: Key, source: Path, to: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system_calls, "_LIBC", object())
+    assert deliver(settings, source, to).admitted
+    new = {**models.FILES, "sub/x.json": b"{}"}
+    models.write(source, signed(key, new))  # type: ignore[arg-type]
+    assert deliver(settings, source, to).admitted
+    assert tree(to) == signed(key, new)
+    assert list(to.parent.iterdir()) == [to]
+
+
+def test_a_disk_that_is_too_small_is_noticed_first(
+    hub: HubStandIn, settings: dict[str, Any], key: Key, volume: Path
+) -> None:
+    """Not a byte of a file is asked for; what is there already needs no room."""
+    large = {**models.FILES, "large.bin": bytes(2_000_000)}
+    hub.create("acme/m", files=signed(key, large))
+    hub.clear()
+    verdict = deliver(settings, "hf://acme/m", volume / "m")
+    assert codes(verdict) == [ReasonCode.DISK_FULL]
+    assert "2.2 MiB are still to be written" in verdict.reasons[0].message
+    assert verdict.undecided
+    assert [each for each in hub.requests if each.file and "safetensors" in each.file] == []
+    assert list(volume.iterdir()) == []
+    assert deliver(settings, "hf://acme/m", volume / "m", exclude=["large.bin"]).admitted
+
+
+def test_a_disk_that_fills_up(
+    hub: HubStandIn, settings: dict[str, Any], key: Key, volume: Path
+) -> None:
+    """What has arrived is kept, and the next pull completes it."""
+    settings["limits"]["connections"] = 1
+    hub.create("acme/m", files=signed(key, {**models.FILES, "second.bin": bytes(200_000)}))
+
+    def fill() -> None:
+        room = os.statvfs(volume)
+        (volume / "filler").write_bytes(bytes(room.f_bavail * room.f_frsize - 10_000))
+
+    hub.inject(CallBefore(fill), "*second.bin", origin="cdn", times=1)
+    verdict = deliver(settings, "hf://acme/m", volume / "m")
+    assert codes(verdict) == [ReasonCode.DISK_FULL]
+    assert "there is no room left" in verdict.reasons[0].message
+    (volume / "filler").unlink()
+    verdict = deliver(settings, "hf://acme/m", volume / "m")
+    assert verdict.delivery is not None
+    assert verdict.delivery.transferred_bytes < 256_000
+    assert tree(volume / "m").keys() == {*models.FILES, "second.bin", "model.sig"}
+
+
+PULL = """
+import json, sys
+from oms_gate import Gate
+from oms_gate.config import GateConfig
+
+with Gate.from_config(GateConfig.model_validate(json.loads(sys.argv[1]))) as gate:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(gate.deliver("hf://acme/m", sys.argv[2]).to_json())
+"""
+
+
+def test_two_pulls_at_once_do_the_work_once(
+    hub: HubStandIn, settings: dict[str, Any], key: Key, to: Path
+) -> None:
+    hub.create("acme/m", files=signed(key))
+    hub.inject(CallBefore(lambda: time.sleep(0.5)), "*model.safetensors", origin="cdn")
+    command = [sys.executable, "-c", PULL, json.dumps(settings), str(to)]
+    pulls = [
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for pull in pulls:
+        assert pull.stdout is not None
+        assert pull.stdout.readline() == "ready\n"
+    for pull in pulls:
+        assert pull.stdin is not None
+        pull.stdin.write("\n")
+        pull.stdin.flush()
+    said = [pull.communicate() for pull in pulls]
+    verdicts = [json.loads(output) for output, _ in said]
+    amounts = sorted(verdict["delivery"]["transferred_bytes"] for verdict in verdicts)
+    assert amounts == [0, sum(map(len, models.FILES.values()))]
+    assert len([each for each in hub.requests if each.origin == "cdn"]) == 1
+    assert sum("another pull into" in errors for _, errors in said) == 1
+    assert tree(to) == signed(key)
+
+
+@contextmanager
+def locked(stage: Path) -> Iterator[None]:
+    stage.mkdir(parents=True)
+    with (stage / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def test_it_waits_for_another_pull_until_the_deadline(
+    settings: dict[str, Any], source: Path, to: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings["limits"]["total_seconds"] = 1
+    with locked(to.with_name(f".{to.name}{STAGE}")):
+        verdict = deliver(settings, source, to)
+    assert codes(verdict) == [ReasonCode.DEADLINE_EXCEEDED]
+    assert verdict.undecided
+    assert [record.getMessage() for record in caplog.records] == [
+        f"another pull into {to} is at work; waiting for it"
+    ]
+    assert not to.exists()
+    # The lock has ended, although its file is still there.
+    assert deliver(settings, source, to).admitted
+
+
+def test_a_file_system_that_cannot_lock(
+    settings: dict[str, Any], source: Path, to: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is none at hand, so this one says what such a one says."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    verdict = deliver(settings, source, to)
+    assert codes(verdict) == [ReasonCode.SYSTEM_IO]
+    assert "cannot lock files" in verdict.reasons[0].message
+    assert list(to.parent.iterdir()) == []
