@@ -43,7 +43,6 @@ nginx:
 # Measure, and write the tables of docs/performance.md.
 bench: $(VENV)/.installed-bench nginx
 	@$(BIN)/python -m benchmarks --write
-	@$(BIN)/python -m benchmarks.verification
 
 # Exchange signatures with the reference client, and write the tables of docs/interoperability.md.
 interop: $(VENV)/.installed-test

@@ -16,23 +16,31 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.servers.nginx import PROGRAM
 from benchmarks.setting import Setting
+from oms_gate.signing.keys import write_key_pair
 from tests import models
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 # Of each section, whether it needs nginx.
 SECTIONS = {
     "hub": True,
+    "s3": False,
+    "tls": True,
+    "capped": True,
+    "small": True,
     "local": False,
+    "memory": False,
+    "shapes": False,
+    "verification": False,
+    "start": False,
 }
 
 
 def main() -> None:
     """Run the benchmark as the command line says."""
-    options = _options()
+    options = _parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="oms-gate-bench-") as folder:
         key = models.new_key()
-        public_key = Path(folder, "key.pub")
-        public_key.write_bytes(models.public_pem(key))
+        write_key_pair(Path(folder, "key"), Path(folder, "key.pub"), key, None)
         setting = Setting(
             megabytes=options.megabytes,
             rounds=options.rounds,
@@ -40,7 +48,8 @@ def main() -> None:
             memory=options.memory,
             disk=options.disk,
             key=key,
-            public_key=public_key,
+            private_key=Path(folder, "key"),
+            public_key=Path(folder, "key.pub"),
         )
         for name in options.only:
             if SECTIONS[name] and PROGRAM is None:
@@ -55,11 +64,11 @@ def main() -> None:
                 print(f"## {name}\n\n{text}")
 
 
-def _options() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--only",
-        type=lambda text: text.split(","),
+        type=_sections,
         default=list(SECTIONS),
         metavar="SECTION,...",
         help=f"some of {', '.join(SECTIONS)}",
@@ -76,21 +85,29 @@ def _options() -> argparse.Namespace:
         "--disk", type=Path, default=Path(tempfile.gettempdir()), help="a folder on disk"
     )
     parser.add_argument("--write", action="store_true", help=f"write the tables to {DOCUMENT.name}")
-    options = parser.parse_args()
-    if unknown := set(options.only) - set(SECTIONS):
-        parser.error(f"there is no section {', '.join(sorted(unknown))}")
-    return options
+    return parser
+
+
+def _sections(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - set(SECTIONS):
+        raise argparse.ArgumentTypeError(f"there is no section {', '.join(sorted(unknown))}")
+    return names
 
 
 def _section(name: str, setting: Setting) -> str:
     """The text of a section: how it was made, and what it found."""
     pieces = import_module(f"benchmarks.sections.{name}").measure(setting)
-    command = f"python -m benchmarks --only {name} --megabytes {setting.megabytes}"
+    command = f"python -m benchmarks --only {name}"
+    for option in ("rounds", "megabytes", "small_files"):
+        value = getattr(setting, option)
+        if value != _parser().get_default(option):
+            command += f" --{option.replace('_', '-')} {value}"
     made = (
-        f"`{command} --rounds {setting.rounds}`, {datetime.now(UTC):%Y-%m-%d}, "
-        f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}.\n"
+        f"`{command}` on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({_processor()}), "
+        f"Python {platform.python_version()}.\n"
     )
-    return "\n".join(["", made, *pieces, ""])
+    return "\n".join(["", made, *pieces])
 
 
 def _processor() -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from benchmarks.trial import Source
-from oms_gate.oms.digests import HashType
 from tests import models
 from tests.peers.content import Repeated, blocks_of
 
@@ -37,19 +36,11 @@ class Model:
         paths = {name: str(self.folder / name) for name in self.files}
         return Source(str(self.folder), self.sizes, paths)
 
-    def signed_otherwise(
-        self,
-        folder: Path,
-        key: ec.EllipticCurvePrivateKey,
-        hash_type: HashType,
-        shard_size: int | None = None,
-    ) -> Model:
-        """The same files, in another folder of the same file system, with another signature."""
+    def linked(self, folder: Path) -> Model:
+        """The same files, in another folder of the same file system, without a signature."""
         for name in self.files:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             os.link(self.folder / name, folder / name)
-        bundle = models.signature(self.files, key, hash_type=hash_type, shard_size=shard_size)
-        (folder / SIGNATURE).write_bytes(bundle)
         return Model(folder, self.files)
 
 

@@ -27,6 +27,7 @@ class Setting:
     memory: Path
     disk: Path
     key: ec.EllipticCurvePrivateKey
+    private_key: Path
     public_key: Path
 
     def scratch(self) -> AbstractContextManager[str]:

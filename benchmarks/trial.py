@@ -112,7 +112,8 @@ def run(candidate: Candidate, server_cpu: Callable[[], float] = lambda: 0.0) -> 
         }
         before = server_cpu()
         process = subprocess.run(
-            [sys.executable, "-m", __name__, json.dumps(task)],
+            [sys.executable, "-m", __name__],
+            input=json.dumps(task),
             cwd=Path(__file__).parents[1],
             env=environment,
             capture_output=True,
@@ -127,8 +128,8 @@ def run(candidate: Candidate, server_cpu: Callable[[], float] = lambda: 0.0) -> 
 
 
 def main() -> None:
-    """The process of one trial; prints what was measured as one line of JSON."""
-    task = json.loads(sys.argv[1])
+    """The process of one trial: reads what to do, and prints what was measured, in JSON."""
+    task = json.load(sys.stdin)
     module, _, name = task["call"].partition(".")
     prepare = getattr(import_module(f"benchmarks.candidates.{module}"), name)
     work: Work = prepare(**task["options"])

@@ -1,8 +1,4 @@
-"""What users have today: downloads and then the reference client, and fsspec with hashing.
-
-The reference client (``model_signing verify key``) is called through its Python interface with
-what its command line passes, so that its start does not count.
-"""
+"""What users have today: downloads and then the reference client, and fsspec with hashing."""
 
 from __future__ import annotations
 
@@ -13,7 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from benchmarks import reference
+from benchmarks.model import SIGNATURE
 from benchmarks.trial import Laps, Source, Work
+from oms_gate.oms.digests import HashType
 
 BLOCK_BYTES = 8 << 20
 
@@ -37,32 +36,36 @@ def s3_download_then_verify(key: str) -> Work:
 
     def download(source: Source, place: Path) -> None:
         bucket, _, prefix = source.reference.removeprefix("s3://").partition("/")
-        for name in [*source.files, "model.sig"]:
+        for name in [*source.files, SIGNATURE]:
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             client.download_file(bucket, f"{prefix}/{name}", str(place / name))
 
     return _then_verify(download, key)
 
 
-def hub_file_system() -> Work:
-    """Open, read and hash each file through ``HfFileSystem``, a thread a file."""
+def hub_file_system(threads: int = 8) -> Work:
+    """Open, read and hash each file through ``HfFileSystem``."""
     from huggingface_hub import HfFileSystem
 
-    return _read_through(HfFileSystem())
+    return _read_through(HfFileSystem(), threads)
 
 
-def s3_file_system() -> Work:
-    """Open, read and hash each file through ``s3fs``, a thread a file."""
+def s3_file_system(threads: int = 8) -> Work:
+    """Open, read and hash each file through ``s3fs``."""
     from s3fs import S3FileSystem
 
-    return _read_through(S3FileSystem())
+    return _read_through(S3FileSystem(), threads)
 
 
-def reference(key: str, hash_type: str = "sha256", shard_size: int | None = None) -> Work:
+def reference_client(
+    key: str, hash_type: HashType = "sha256", shard_size: int | None = None
+) -> Work:
     """``model_signing verify key`` of a folder."""
 
     def work(source: Source, _: Path) -> None:
-        _verify(Path(source.reference), key, hash_type=hash_type, shard_size=shard_size)
+        reference.verify(
+            Path(source.reference), Path(key), hash_type=hash_type, shard_size=shard_size
+        )
 
     return work
 
@@ -74,34 +77,13 @@ def _then_verify(
         start = time.perf_counter()
         download(source, place)
         middle = time.perf_counter()
-        _verify(place, key, ignored)
+        reference.verify(place, Path(key), ignored)
         return {"download": middle - start, "verify": time.perf_counter() - middle}
 
     return work
 
 
-def _verify(
-    folder: Path,
-    key: str,
-    ignored: Iterable[str] = (),
-    hash_type: str = "sha256",
-    shard_size: int | None = None,
-) -> None:
-    from model_signing import hashing, verifying
-
-    config: Any = hashing.Config()  # type: ignore[no-untyped-call]
-    algorithm: Any = {"blake2b": "blake2"}.get(hash_type, hash_type)
-    if shard_size is not None:
-        config.use_shard_serialization(hashing_algorithm=algorithm, shard_size=shard_size)
-    elif hash_type != "sha256":
-        config.use_file_serialization(hashing_algorithm=algorithm)
-    config.set_ignored_paths(paths=[Path("model.sig"), *map(Path, ignored)], ignore_git_paths=True)
-    verifier: Any = verifying.Config()  # type: ignore[no-untyped-call]
-    verifier.use_elliptic_key_verifier(public_key=key).set_hashing_config(config)
-    verifier.verify(folder, folder / "model.sig")
-
-
-def _read_through(file_system: Any) -> Work:
+def _read_through(file_system: Any, threads: int) -> Work:
     def work(source: Source, _: Path) -> None:
         def one(name: str) -> str:
             hasher = hashlib.sha256()
@@ -111,7 +93,7 @@ def _read_through(file_system: Any) -> Work:
                     hasher.update(block)
             return hasher.hexdigest()
 
-        with ThreadPoolExecutor(min(8, len(source.files))) as threads:
-            list(threads.map(one, source.files))
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(one, source.files))
 
     return work

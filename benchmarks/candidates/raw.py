@@ -62,24 +62,12 @@ def download(connections: int | None = None) -> Work:
     return work
 
 
-def part(of: int) -> Work:
-    """Read over one connection: of the first file the first of so many parts of the model."""
-
-    def work(source: Source, _: Path) -> None:
-        name, size = next(iter(source.files.items()))
-        wanted = _Range(name, source.urls[name], 0, min(size, source.bytes // of), size)
-        _Connections().read(wanted, lambda *_: None)
-
-    return work
-
-
-def one_after_another(most: int | None = None) -> Work:
-    """Read and hash file after file over one connection that is kept; only the first `most`."""
+def one_after_another() -> Work:
+    """Read and hash file after file over one connection that is kept."""
 
     def work(source: Source, _: Path) -> None:
         connections = _Connections()
-        for name in list(source.files)[:most]:
-            size = source.files[name]
+        for name, size in source.files.items():
             whole = _Range(name, source.urls[name], 0, size, size)
             hasher = hashlib.sha256()
             connections.read(whole, partial(_hash, hasher))

@@ -26,7 +26,6 @@ def measure(setting: Setting) -> Iterator[str]:
                 hub.publish(whole),
                 hub.publish(tiny),
                 {"HF_ENDPOINT": hub.endpoint},
-                hub.cpu_seconds,
                 "`snapshot_download`",
                 "peers.hub_download_then_verify",
                 ("`HfFileSystem`", "peers.hub_file_system"),

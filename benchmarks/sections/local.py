@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import model, report
+from benchmarks import model, reference, report
 from benchmarks.model import MB
 from benchmarks.report import Ratio, over, seconds
 from benchmarks.setting import Setting
@@ -33,17 +33,19 @@ def _candidates(setting: Setting, folder: Path, count: int) -> dict[str, Candida
     found = {"read": Candidate("read, nothing hashed", "raw.read", whole.source, tiny.source)}
     key = str(setting.public_key)
     for hash_type in _HASH_TYPES:
-        at = folder / hash_type
-        own = whole.signed_otherwise(at / "model", setting.key, hash_type)
-        warm = tiny.signed_otherwise(at / "tiny", setting.key, hash_type)
+        own, warm = (
+            each.linked(folder / hash_type / each.folder.name).source for each in (whole, tiny)
+        )
+        for source in (own, warm):
+            reference.sign(Path(source.reference), setting.private_key, hash_type, None)
         found[hash_type] = Candidate(
-            f"`Gate.check`, {hash_type}", "ours.check", own.source, warm.source, {"key": key}
+            f"`Gate.check`, {hash_type}", "ours.check", own, warm, {"key": key}
         )
         found[f"reference {hash_type}"] = Candidate(
             f"`model_signing verify key`, {hash_type}",
-            "peers.reference",
-            own.source,
-            warm.source,
+            "peers.reference_client",
+            own,
+            warm,
             {"key": key, "hash_type": hash_type},
         )
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,6 @@ class Remote:
     source: Source
     tiny: Source
     environment: Mapping[str, str]
-    server_cpu: Callable[[], float]
     downloader: str
     today: str
     file_system: tuple[str, str]

@@ -44,7 +44,7 @@ http {{
 }}
 """
 _HUB = """
-        location ~ ^/(?<id>[^/]+/[^/]+)/resolve/(?<commit>[0-9a-f]{{40}})/(?<file>.+)$ {{
+        location ~ "^/(?<id>[^/]+/[^/]+)/resolve/(?<commit>[0-9a-f]{{40}})/(?<file>.+)$" {{
             add_header X-Repo-Commit $commit;
             alias {root}/$id/$file;
         }}
