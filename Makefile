@@ -6,7 +6,7 @@ OPA_VERSION := v1.22.2
 OPA := .tools/bin/opa
 SECONDS ?= 60
 
-.PHONY: demo test lint peers softhsm bench interop mutants fuzz policy clean
+.PHONY: demo test lint peers softhsm nginx bench interop mutants fuzz policy clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oms-gate demo
@@ -31,9 +31,18 @@ softhsm:
 	fi; \
 	echo "softhsm2-util is missing, so the tests of keys in tokens are skipped: install SoftHSM2"
 
-bench: $(VENV)/.installed-test
-	@$(BIN)/python -m benchmarks
-	@$(BIN)/python -m benchmarks.verification
+# Serves the models of the benchmarks, as a CDN does.
+nginx:
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null && exit; \
+	if command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then \
+		echo "Installing nginx-light ..."; \
+		$$([ "$$(id -u)" = 0 ] || echo sudo -n) sh -c 'apt-get update -qq && apt-get install -qq -y nginx-light' >/dev/null && exit; \
+	fi; \
+	echo "nginx is missing, so what it would serve is not measured: install nginx"
+
+# Measure, and write the tables of docs/performance.md.
+bench: $(VENV)/.installed-bench nginx
+	@$(BIN)/python -m benchmarks --write
 
 # Exchange signatures with the reference client, and write the tables of docs/interoperability.md.
 interop: $(VENV)/.installed-test
@@ -67,6 +76,11 @@ $(VENV)/.installed-test: pyproject.toml $(VENV)/.installed
 $(VENV)/.installed-fuzz: pyproject.toml $(VENV)/.installed-test
 	@echo "Installing what fuzzing needs into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' || echo "atheris could not be installed"
+	@touch $@
+
+$(VENV)/.installed-bench: pyproject.toml $(VENV)/.installed-test
+	@echo "Installing what benchmarks need into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
 	@touch $@
 
 $(OPA):

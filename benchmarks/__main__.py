@@ -1,135 +1,118 @@
-"""``make bench``: streaming a model through the gate, against its limits.
-
-A Hub stand-in in a process of its own serves a signed model of eight files. In each round, and in
-this order, the same bytes are: transferred by a bare socket reader without hashing (raw); checked
-by the gate; and downloaded by huggingface_hub and then checked where they lie (today). Prints
-medians and their ratios, and the time of ``oms-gate --help``.
-"""
+"""``make bench``: measure, and print or write the tables of docs/performance.md."""
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
-import statistics
-import subprocess
+import platform
+import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
-from benchmarks.server import serve
+from benchmarks import report
+from benchmarks.servers.nginx import PROGRAM
+from benchmarks.setting import Setting
+from oms_gate.signing.keys import write_key_pair
+from tests import models
 
-MB = 1_000_000
-FILES = 8
+DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+# Of each section, whether it needs nginx.
+SECTIONS = {
+    "hub": True,
+    "s3": False,
+    "tls": True,
+    "capped": True,
+    "small": True,
+    "local": False,
+    "memory": False,
+    "shapes": False,
+    "verification": False,
+    "start": False,
+}
 
 
 def main() -> None:
     """Run the benchmark as the command line says."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=1600, help="size of the model")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each")
-    options = parser.parse_args()
-
-    ours, theirs = multiprocessing.Pipe()
-    context = multiprocessing.get_context("spawn")
-    server = context.Process(target=serve, args=(theirs, FILES, options.megabytes * MB // FILES))
-    server.start()
-    # Should the server end, so does the wait for it.
-    theirs.close()
-    try:
-        endpoint, public_key, urls = ours.recv()
-        _measure(endpoint, public_key, urls, options.megabytes, options.rounds)
-    finally:
-        ours.send("stop")
-        server.join()
-
-
-def _measure(
-    endpoint: str, public_key: bytes, urls: list[str], megabytes: int, rounds: int
-) -> None:
-    os.environ["HF_ENDPOINT"] = endpoint
-    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    os.environ["HF_HUB_DISABLE_XET"] = "1"
-    from huggingface_hub import snapshot_download
-
-    from oms_gate import Gate
-    from oms_gate.config import GateConfig
-
+    options = _parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="oms-gate-bench-") as folder:
-        key = Path(folder, "key.pub")
-        key.write_bytes(public_key)
-        config = GateConfig.model_validate(
-            {
-                "trust": {"keys": {"key": key}, "public_good": False},
-                "publishers": [
-                    {
-                        "name": "all",
-                        "models": ["hf://**", "/**"],
-                        "signers": [{"method": "key", "key": "key"}],
-                    }
-                ],
-            }
+        key = models.new_key()
+        write_key_pair(Path(folder, "key"), Path(folder, "key.pub"), key, None)
+        setting = Setting(
+            megabytes=options.megabytes,
+            rounds=options.rounds,
+            small_files=options.small_files,
+            memory=options.memory,
+            disk=options.disk,
+            key=key,
+            private_key=Path(folder, "key"),
+            public_key=Path(folder, "key.pub"),
         )
-
-        with Gate.from_config(config) as gate:
-
-            def check(reference: str) -> None:
-                verdict = gate.check(reference)
-                assert verdict.admitted, verdict.reasons
-
-            def today() -> None:
-                with tempfile.TemporaryDirectory(dir=folder) as place:
-                    check(snapshot_download("org/model", local_dir=place))
-
-            seconds: dict[str, list[float]] = {"raw": [], "gate": [], "today": []}
-            for _ in range(rounds):
-                seconds["raw"].append(_timed(lambda: _raw(urls)))
-                seconds["gate"].append(_timed(lambda: check("hf://org/model")))
-                seconds["today"].append(_timed(today))
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"{megabytes} MB in {FILES} files, median (least to most) of {rounds} rounds")
-    for name, label in (
-        ("raw", "transfer without hashing"),
-        ("gate", "gate.check: transfer, hash, verify, decide"),
-        ("today", "snapshot_download, then check the folder"),
-    ):
-        low, high = min(seconds[name]), max(seconds[name])
-        print(
-            f"  {label:<44} {medians[name]:6.2f} s ({low:.2f} to {high:.2f}) "
-            f"{megabytes / medians[name]:6.0f} MB/s"
-        )
-    print(f"  of the raw transfer rate: {medians['raw'] / medians['gate']:.2f}")
-    print(f"  faster than downloading first: {medians['today'] / medians['gate']:.1f} times")
-    program = str(Path(sys.executable).with_name("oms-gate"))
-    helps = [
-        _timed(lambda: subprocess.run([program, "--help"], stdout=subprocess.DEVNULL, check=True))
-        for _ in range(2 * rounds + 1)
-    ]
-    print(f"  oms-gate --help: {statistics.median(helps):.2f} s")
+        for name in options.only:
+            if SECTIONS[name] and PROGRAM is None:
+                print(f"{name}: left out, as nginx is missing", file=sys.stderr)
+                continue
+            start = time.monotonic()
+            text = _section(name, setting)
+            print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+            if options.write:
+                DOCUMENT.write_text(report.replaced(DOCUMENT.read_text(), name, text))
+            else:
+                print(f"## {name}\n\n{text}")
 
 
-def _raw(urls: list[str]) -> None:
-    import urllib3
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only",
+        type=_sections,
+        default=list(SECTIONS),
+        metavar="SECTION,...",
+        help=f"some of {', '.join(SECTIONS)}",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="trials of each candidate")
+    parser.add_argument("--megabytes", type=int, default=2000, help="size of the model")
+    parser.add_argument(
+        "--small-files", type=int, default=10_000, help="files of the model of small files"
+    )
+    parser.add_argument(
+        "--memory", type=Path, default=Path("/dev/shm"), help="a folder in main memory"
+    )
+    parser.add_argument(
+        "--disk", type=Path, default=Path(tempfile.gettempdir()), help="a folder on disk"
+    )
+    parser.add_argument("--write", action="store_true", help=f"write the tables to {DOCUMENT.name}")
+    return parser
 
-    pool = urllib3.PoolManager(maxsize=len(urls))
 
-    def read(url: str) -> None:
-        response = pool.request("GET", url, preload_content=False)
-        while response.read1(1 << 20):
-            pass
-        response.release_conn()
-
-    with ThreadPoolExecutor(len(urls)) as threads:
-        list(threads.map(read, urls))
+def _sections(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - set(SECTIONS):
+        raise argparse.ArgumentTypeError(f"there is no section {', '.join(sorted(unknown))}")
+    return names
 
 
-def _timed(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+def _section(name: str, setting: Setting) -> str:
+    """The text of a section: how it was made, and what it found."""
+    pieces = import_module(f"benchmarks.sections.{name}").measure(setting)
+    command = f"python -m benchmarks --only {name}"
+    for option in ("rounds", "megabytes", "small_files"):
+        value = getattr(setting, option)
+        if value != _parser().get_default(option):
+            command += f" --{option.replace('_', '-')} {value}"
+    made = (
+        f"`{command}` on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({_processor()}), "
+        f"Python {platform.python_version()}.\n"
+    )
+    return "\n".join(["", made, *pieces])
+
+
+def _processor() -> str:
+    found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    return found[1] if found else platform.machine()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import Spread, Table, over
 from oms_gate.limits import Limits
 from oms_gate.oms.trust import Trust
 from oms_gate.oms.verify import verify
@@ -33,26 +33,35 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1000, help="entries of the manifest")
     parser.add_argument("--rounds", type=int, default=50, help="measurements of each")
     options = parser.parse_args()
-    files = {f"part-{n % 10}/model-{n:05}.safetensors": b"%d" % n for n in range(options.files)}
-    payload = forge.encode(forge.statement(files))
-    print(f"a bundle with {options.files} files, median of {options.rounds}, in milliseconds:\n")
-    print("| method | oms-gate | reference | ratio |\n|---|---|---|---|")
+    print(f"a bundle with {options.files} files, {options.rounds} times, in milliseconds:\n")
+    print(compare(options.files, options.rounds).markdown(), end="")
+
+
+def compare(files: int, rounds: int) -> Table:
+    """Both, by signing method."""
+    content = {f"part-{n % 10}/model-{n:05}.safetensors": b"%d" % n for n in range(files)}
+    payload = forge.encode(forge.statement(content))
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         for method, (ours, theirs) in _cases(payload, Path(folder)).items():
-            own, other = _measure(ours, theirs, options.rounds)
-            print(f"| {method} | {own:.1f} | {other:.1f} | {own / other:.2f} |")
+            own, other = _measure(ours, theirs, rounds)
+            ratio = Spread.of(over(own, other)).text(2)
+            rows.append([method, *(Spread.of(each).text(1) for each in (own, other)), ratio])
+    return Table(("method", "oms-gate ms", "reference ms", "ratio"), rows)
 
 
-def _measure(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> list[float]:
-    """The median times of both in milliseconds, taken in turns; imports do not count."""
-    times: dict[int, list[float]] = {0: [], 1: []}
+def _measure(
+    ours: Callable[[], object], theirs: Callable[[], object], rounds: int
+) -> tuple[list[float], list[float]]:
+    """The times of both in milliseconds, taken in turns; imports do not count."""
+    times: tuple[list[float], list[float]] = ([], [])
     for turn in range(rounds + 1):
-        for which, run in enumerate((ours, theirs)):
+        for took, run in zip(times, (ours, theirs), strict=True):
             start = time.perf_counter()
             run()
             if turn:
-                times[which].append(1000 * (time.perf_counter() - start))
-    return [statistics.median(each) for each in times.values()]
+                took.append(1000 * (time.perf_counter() - start))
+    return times
 
 
 def _cases(

@@ -45,7 +45,8 @@ _CDN_ROUTES = [
 class HubStandIn:
     """The stand-in; a context manager that starts and stops both origins.
 
-    `state` holds what a test may turn: `token`, `outsider_token`, `page_size`, `url_seconds`.
+    `state` holds what a test may turn: `token`, `outsider_token`, `page_size`, `url_seconds`,
+    `cdn_url`.
     `api` and `cdn` are the two origins, each with `url`, `stop()` and `start()`. `cdn_host` may
     be ``localhost``: huggingface_hub 1.x tells origins apart by their host alone.
     """

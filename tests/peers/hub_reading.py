@@ -110,8 +110,11 @@ def _resolve(hub: Hub, request: Request, match: re.Match[str]) -> Response:
         name = quote(path.rpartition("/")[2], errors="replace")
         headers["Content-Disposition"] = f"inline; filename*=UTF-8''{name};"
         return serve(request, file.content, headers | {"ETag": f'"{file.blob_id}"'})
-    at = hub.state.object_path(repository, commit, path)
-    location = hub.cdn.url + hub.state.signed("GET", at, path.rpartition("/")[2])
+    if hub.state.cdn_url is None:
+        at = hub.state.object_path(repository, commit, path)
+        location = hub.cdn.url + hub.state.signed("GET", at, path.rpartition("/")[2])
+    else:
+        location = f"{hub.state.cdn_url}/{repository.id}/{quote(path)}"
     headers |= {
         "Location": location,
         "ETag": f'"{file.sha256}"',

@@ -45,7 +45,8 @@ class HubState:
 
     token belongs to a member of every organisation; outsider_token to a user who may see neither
     private nor gated repositories. page_size: entries of one page of a tree listing.
-    url_seconds: how long a signed URL is good for.
+    url_seconds: how long a signed URL is good for. cdn_url: another server that has the LFS files
+    at /{id}/{path}, to which they are redirected in place of the CDN origin.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class HubState:
     outsider_token: str = field(default_factory=lambda: f"hf_{secrets.token_hex(17)}")
     page_size: int = 1000
     url_seconds: float = 3600
+    cdn_url: str | None = None
     repositories: dict[tuple[Kind, str], Repository] = field(default_factory=dict)
     renamed: dict[tuple[Kind, str], str] = field(default_factory=dict)
     uploads: dict[str, Content] = field(default_factory=dict)

@@ -18,7 +18,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import files
 from itertools import count
@@ -53,10 +53,12 @@ class User:
 class SeaweedFS:
     """The server; a context manager that starts it, and kills it in the end.
 
-    owner may do everything, reader may list and read, stranger may do nothing.
+    owner may do everything, reader may list and read, stranger may do nothing. place: where its
+    folder is made; None for where temporary ones are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Path | None = None) -> None:
+        self._place = place
         self.owner = User("owner", ("Admin", "Read", "Write", "List", "Tagging"))
         self.reader = User("reader", ("Read", "List"))
         self.stranger = User("stranger", ())
@@ -101,6 +103,12 @@ class SeaweedFS:
         return self.proxy.origin.url
 
     @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def requests(self) -> list[RequestRecord]:
         """What came through the proxy since the last `clear`, in order of arrival."""
         return self.proxy.requests
@@ -142,7 +150,7 @@ class SeaweedFS:
         Raises:
             RuntimeError: the server ended, or does not answer; with the end of its log.
         """
-        self._folder = tempfile.TemporaryDirectory(prefix="seaweedfs-")
+        self._folder = tempfile.TemporaryDirectory(prefix="seaweedfs-", dir=self._place)
         try:
             self._launch(Path(self._folder.name))
         except BaseException:
@@ -283,7 +291,7 @@ class SeaweedFS:
         return version
 
     def put_multipart(
-        self, bucket: str, key: str, parts: Sequence[bytes], *, checksum: bool = True
+        self, bucket: str, key: str, parts: Iterable[bytes], *, checksum: bool = True
     ) -> str | None:
         """Store an object in parts (each but the last of 5 MiB at least); a composite checksum."""
         kind = {"ChecksumAlgorithm": "SHA256"} if checksum else {}

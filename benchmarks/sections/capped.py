@@ -1,0 +1,83 @@
+"""The Hub's files over connections that are capped, as a CDN's often are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import model, report
+from benchmarks.model import MB
+from benchmarks.report import Ratio, over, seconds
+from benchmarks.servers.hub import ServedHub
+from benchmarks.setting import Setting
+from benchmarks.trial import Candidate, Source, Trials
+
+_BYTES_PER_SECOND = 60 << 20
+_CONNECTIONS = 8
+
+
+def measure(setting: Setting) -> Iterator[str]:
+    """A model of half the size in 8 files, and in one."""
+    megabytes = setting.megabytes // 2
+    for count in (8, 1):
+        with (
+            setting.scratch() as folder,
+            ServedHub(Path(folder), bytes_per_second=_BYTES_PER_SECOND) as hub,
+        ):
+            tiny, whole, eighth = (
+                hub.publish(
+                    model.make(Path(folder, "org", name), setting.key, count=files, size=size)
+                )
+                for name, files, size in (
+                    ("tiny", 1, MB),
+                    ("model", count, megabytes * MB // count),
+                    ("eighth", 1, megabytes * MB // _CONNECTIONS),
+                )
+            )
+            candidates = _candidates(setting, hub.endpoint, tiny, whole, eighth)
+            trials = setting.in_turns(candidates, hub.cpu_seconds)
+        yield f"{megabytes} MB in {count} file{'s' * (count > 1)}, 60 MiB/s a connection:\n"
+        yield report.transfers(candidates, trials).markdown()
+        yield report.ratios(_ratios(trials)).markdown()
+
+
+def _candidates(
+    setting: Setting, endpoint: str, tiny: Source, whole: Source, eighth: Source
+) -> dict[str, Candidate]:
+    key = str(setting.public_key)
+
+    def candidate(label: str, call: str, source: Source = whole, **options: object) -> Candidate:
+        return Candidate(
+            label, call, source, tiny, options, {"HF_ENDPOINT": endpoint}, setting.memory
+        )
+
+    return {
+        "eighth": candidate(
+            "an eighth of the model, raw, over one connection", "raw.transfer", eighth
+        ),
+        "raw": candidate(
+            f"raw transfer, ranges over {_CONNECTIONS} connections",
+            "raw.transfer",
+            connections=_CONNECTIONS,
+        ),
+        "check": candidate("`Gate.check`", "ours.check", key=key),
+        "today": candidate(
+            "`snapshot_download` to tmpfs, then `model_signing verify key`",
+            "peers.hub_download_then_verify",
+            key=key,
+        ),
+    }
+
+
+def _ratios(trials: Trials) -> Iterator[Ratio]:
+    check = seconds(trials, "check")
+    yield Ratio(
+        f"`check`: rate, of {_CONNECTIONS} times that of one connection",
+        over(seconds(trials, "eighth"), check),
+        at_least=0.85,
+    )
+    yield Ratio("`check`: rate, of the raw transfer's", over(seconds(trials, "raw"), check))
+    yield Ratio(
+        "`check`: times faster than `snapshot_download`, then verify",
+        over(seconds(trials, "today"), check),
+    )
