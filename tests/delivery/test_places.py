@@ -7,6 +7,8 @@ import fcntl
 import json
 import os
 import shutil
+import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -172,6 +174,37 @@ def test_a_folder_that_cannot_be_replaced_is_filled_in_place(
     assert "let this user write there" in refused.reasons[0].message
 
 
+def test_what_arrives_belongs_to_the_group_of_a_shared_volume(
+    hub: HubStandIn,
+    settings: dict[str, Any],
+    key: Key,
+    unprivileged: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where who runs this is not root, as with fsGroup in a pod."""
+    if os.getuid() != 0:
+        pytest.skip("only root can join a group")
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    hub.create("acme/m", files=signed(key, {**models.FILES, "a/b/x.json": b"{}"}))
+    gate = gate_of(settings)
+    groups = os.getgroups()
+    os.seteuid(0)
+    os.setgroups([2345])
+    os.chown(unprivileged, 65534, 2345)
+    unprivileged.chmod(0o2775)
+    os.seteuid(65534)
+    try:
+        verdict = gate.deliver("hf://acme/m", unprivileged / "m")
+    finally:
+        os.seteuid(0)
+        os.setgroups(groups)
+    assert verdict.delivery is not None, verdict.reasons
+    for path in (unprivileged / "m", *(unprivileged / "m").rglob("*")):
+        expected = 0o2775 if path.is_dir() else 0o664
+        assert stat.S_IMODE(path.stat().st_mode) == expected, path
+        assert (path.stat().st_uid, path.stat().st_gid) == (65534, 2345), path
+
+
 @pytest.mark.parametrize("mode", ["exchange", "aside", "in-place"])
 def test_killed_at_each_step_it_leaves_nothing_wrong(mode: str) -> None:
     """In memory, where there is one, since each pull waits for the disk."""
@@ -181,6 +214,41 @@ def test_killed_at_each_step_it_leaves_nothing_wrong(mode: str) -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 30
+
+
+KILLED_IN_PLACE = """
+import json, os, signal, sys
+from oms_gate import Gate
+from oms_gate.config import GateConfig
+from oms_gate.delivery import publishing
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+publishing._move = killed
+with Gate.from_config(GateConfig.model_validate(json.loads(sys.argv[1]))) as gate:
+    gate.deliver(sys.argv[2], sys.argv[3])
+"""
+
+
+def test_what_a_killed_pull_put_in_place_is_still_known_after_a_denial(
+    settings: dict[str, Any], source: Path, to: Path
+) -> None:
+    """It has no verdict any more, and is none of the user's all the same."""
+    assert deliver(settings, source, to).admitted
+    (to / STAGE).mkdir()
+    (to / "config.json").write_bytes(b"to be mended")
+    command = [sys.executable, "-c", KILLED_IN_PLACE, json.dumps(settings), str(source), str(to)]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert not (to / VERDICT_FILE).exists()
+    good = (source / "config.json").read_bytes()
+    (source / "config.json").write_bytes(b"tampered")
+    shutil.rmtree(to / STAGE / "model")
+    assert codes(deliver(settings, source, to)) == [ReasonCode.FILE_CHANGED]
+    (source / "config.json").write_bytes(good)
+    assert deliver(settings, source, to).admitted
+    assert tree(to) == tree(source)
+    assert not (to / STAGE).exists()
 
 
 def test_a_system_without_the_calls_of_linux(
