@@ -12,11 +12,12 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -346,11 +347,12 @@ def test_two_pulls_at_once_do_the_work_once(
 
 
 @contextmanager
-def locked(stage: Path) -> Iterator[None]:
+def locked(stage: Path) -> Iterator[IO[str]]:
+    """A stage that another pull has."""
     stage.mkdir(parents=True)
     with (stage / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock
 
 
 def test_it_waits_for_another_pull_until_the_deadline(
@@ -367,6 +369,27 @@ def test_it_waits_for_another_pull_until_the_deadline(
     assert not to.exists()
     # The lock has ended, although its file is still there.
     assert deliver(settings, source, to).admitted
+
+
+def test_a_lock_on_a_stage_that_is_gone_is_none(
+    settings: dict[str, Any], source: Path, to: Path
+) -> None:
+    """Who waited has the lock of a stage that was removed; somebody else may have the next one."""
+    stage = to.with_name(f".{to.name}{STAGE}")
+    verdicts = []
+    with locked(stage) as lock:
+        waiting = threading.Thread(target=lambda: verdicts.append(deliver(settings, source, to)))
+        waiting.start()
+        time.sleep(0.5)
+        stage.rename(stage.with_name("gone"))
+        with locked(stage):
+            # The first lock is free from here on.
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            waiting.join(1)
+            assert waiting.is_alive()
+            assert not to.exists()
+    waiting.join()
+    assert verdicts[0].admitted
 
 
 def test_a_file_system_that_cannot_lock(
