@@ -396,7 +396,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_help_has_examples() -> None:
-    for command in (["verify"], ["inspect"], ["config", "check"], ["config", "data"]):
+    for command in (["verify"], ["pull"], ["inspect"], ["config", "check"], ["config", "data"]):
         assert "Example" in oms_gate(*command, "--help").stdout, command
 
 

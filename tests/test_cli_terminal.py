@@ -16,6 +16,7 @@ from tests.test_cli_sign import at_a_terminal
 COMMANDS: tuple[list[str], ...] = (
     [],
     ["verify"],
+    ["pull"],
     ["sign"],
     ["keygen"],
     ["inspect"],

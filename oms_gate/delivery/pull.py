@@ -284,7 +284,7 @@ class Transfer:
             readable = all(f.code is ReasonCode.FILE_CHANGED for f in measured.findings)
             if not self._source.lets_through or not readable:
                 if changed:
-                    self._remove_stage()
+                    self.staging.forget()
                 return
             for path in missing:
                 if printable(path) in changed:

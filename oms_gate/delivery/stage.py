@@ -113,15 +113,17 @@ def _opened_stage(place: Place) -> int:
         except FileNotFoundError:
             raise _Gone from None
         try:
-            owner = os.fstat(stage).st_uid
+            now = os.fstat(stage)
+            owner = now.st_uid
             if not made and owner not in (0, os.geteuid(), os.fstat(parent).st_uid):
                 raise DeliveryError(
                     ReasonCode.SYSTEM_IO,
                     f"{place.stage} belongs to another user (uid {owner}), who could change what "
                     "is gathered there; remove it, or choose another folder",
                 )
-            with suppress(PermissionError):
-                os.fchmod(stage, 0o700)
+            if others := stat.S_IMODE(now.st_mode) & 0o077:
+                with suppress(PermissionError):
+                    os.fchmod(stage, stat.S_IMODE(now.st_mode) & ~others)
         except BaseException:
             os.close(stage)
             raise

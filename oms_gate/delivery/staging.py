@@ -137,6 +137,13 @@ class Staging:
                     if name not in ours:
                         remove(partial, name)
 
+    def forget(self) -> None:
+        """Remove all that was gathered: it is of a model that will not be published."""
+        self.close()
+        with disk_errors(self._folder):
+            remove(self._stage, PARTIAL)
+            remove(self._stage, MODEL)
+
     def check_room(self, paths: Collection[str]) -> None:
         """See whether there is room for files that are to be transferred.
 

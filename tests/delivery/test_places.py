@@ -7,14 +7,17 @@ import fcntl
 import json
 import os
 import shutil
+import signal
+import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -172,6 +175,37 @@ def test_a_folder_that_cannot_be_replaced_is_filled_in_place(
     assert "let this user write there" in refused.reasons[0].message
 
 
+def test_what_arrives_belongs_to_the_group_of_a_shared_volume(
+    hub: HubStandIn,
+    settings: dict[str, Any],
+    key: Key,
+    unprivileged: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where who runs this is not root, as with fsGroup in a pod."""
+    if os.getuid() != 0:
+        pytest.skip("only root can join a group")
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    hub.create("acme/m", files=signed(key, {**models.FILES, "a/b/x.json": b"{}"}))
+    gate = gate_of(settings)
+    groups = os.getgroups()
+    os.seteuid(0)
+    os.setgroups([2345])
+    os.chown(unprivileged, 65534, 2345)
+    unprivileged.chmod(0o2775)
+    os.seteuid(65534)
+    try:
+        verdict = gate.deliver("hf://acme/m", unprivileged / "m")
+    finally:
+        os.seteuid(0)
+        os.setgroups(groups)
+    assert verdict.delivery is not None, verdict.reasons
+    for path in (unprivileged / "m", *(unprivileged / "m").rglob("*")):
+        expected = 0o2775 if path.is_dir() else 0o664
+        assert stat.S_IMODE(path.stat().st_mode) == expected, path
+        assert (path.stat().st_uid, path.stat().st_gid) == (65534, 2345), path
+
+
 @pytest.mark.parametrize("mode", ["exchange", "aside", "in-place"])
 def test_killed_at_each_step_it_leaves_nothing_wrong(mode: str) -> None:
     """In memory, where there is one, since each pull waits for the disk."""
@@ -181,6 +215,41 @@ def test_killed_at_each_step_it_leaves_nothing_wrong(mode: str) -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 30
+
+
+KILLED_IN_PLACE = """
+import json, os, signal, sys
+from oms_gate import Gate
+from oms_gate.config import GateConfig
+from oms_gate.delivery import publishing
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+publishing._move = killed
+with Gate.from_config(GateConfig.model_validate(json.loads(sys.argv[1]))) as gate:
+    gate.deliver(sys.argv[2], sys.argv[3])
+"""
+
+
+def test_what_a_killed_pull_put_in_place_is_still_known_after_a_denial(
+    settings: dict[str, Any], source: Path, to: Path
+) -> None:
+    """It has no verdict any more, and is none of the user's all the same."""
+    assert deliver(settings, source, to).admitted
+    (to / STAGE).mkdir()
+    (to / "config.json").write_bytes(b"to be mended")
+    command = [sys.executable, "-c", KILLED_IN_PLACE, json.dumps(settings), str(source), str(to)]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert not (to / VERDICT_FILE).exists()
+    good = (source / "config.json").read_bytes()
+    (source / "config.json").write_bytes(b"tampered")
+    shutil.rmtree(to / STAGE / "model")
+    assert codes(deliver(settings, source, to)) == [ReasonCode.FILE_CHANGED]
+    (source / "config.json").write_bytes(good)
+    assert deliver(settings, source, to).admitted
+    assert tree(to) == tree(source)
+    assert not (to / STAGE).exists()
 
 
 def test_a_system_without_the_calls_of_linux(
@@ -278,11 +347,12 @@ def test_two_pulls_at_once_do_the_work_once(
 
 
 @contextmanager
-def locked(stage: Path) -> Iterator[None]:
+def locked(stage: Path) -> Iterator[IO[str]]:
+    """A stage that another pull has."""
     stage.mkdir(parents=True)
     with (stage / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock
 
 
 def test_it_waits_for_another_pull_until_the_deadline(
@@ -299,6 +369,27 @@ def test_it_waits_for_another_pull_until_the_deadline(
     assert not to.exists()
     # The lock has ended, although its file is still there.
     assert deliver(settings, source, to).admitted
+
+
+def test_a_lock_on_a_stage_that_is_gone_is_none(
+    settings: dict[str, Any], source: Path, to: Path
+) -> None:
+    """Who waited has the lock of a stage that was removed; somebody else may have the next one."""
+    stage = to.with_name(f".{to.name}{STAGE}")
+    verdicts = []
+    with locked(stage) as lock:
+        waiting = threading.Thread(target=lambda: verdicts.append(deliver(settings, source, to)))
+        waiting.start()
+        time.sleep(0.5)
+        stage.rename(stage.with_name("gone"))
+        with locked(stage):
+            # The first lock is free from here on.
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            waiting.join(1)
+            assert waiting.is_alive()
+            assert not to.exists()
+    waiting.join()
+    assert verdicts[0].admitted
 
 
 def test_a_file_system_that_cannot_lock(

@@ -174,6 +174,20 @@ def test_a_good_copy_that_was_changed_is_mended(
     assert other.read_bytes() == damaged
 
 
+def test_the_signature_is_the_one_that_was_checked(
+    hub: HubStandIn, settings: dict[str, Any], key: Key, to: Path
+) -> None:
+    """Signed anew, the same files get another one beside them."""
+    hub.create("acme/m", files=signed(key))
+    assert deliver(settings, "hf://acme/m", to).admitted
+    again = models.signature(models.FILES, key, ignore_paths=["notes"])
+    hub.commit("acme/m", {"model.sig": again})
+    verdict = deliver(settings, "hf://acme/m", to)
+    assert verdict.delivery is not None
+    assert verdict.delivery.transferred_bytes == 0
+    assert (to / "model.sig").read_bytes() == again
+
+
 @pytest.mark.parametrize("spoil", ["bytes", "signature"])
 def test_a_good_copy_stays_when_the_new_one_is_denied(
     hub: HubStandIn, settings: dict[str, Any], key: Key, to: Path, spoil: str

@@ -83,6 +83,18 @@ _received = _in("stores/received.py", "stores/test_connections.py")
 _connections = _in("stores/connections.py", "stores/test_transport.py")
 _http = _in("stores/http.py", "stores/test_hub_store.py")
 _redirects = _in("stores/redirects.py", "stores/test_hub_store.py")
+_pull = _in("delivery/pull.py", "delivery/test_pull.py")
+_selection = _in("delivery/selection.py", "delivery/test_pull.py")
+_staging = _in("delivery/staging.py", "delivery/test_staging.py")
+_stage = _in("delivery/stage.py", "delivery/test_staging.py", "delivery/test_places.py")
+_place = _in("delivery/place.py", "delivery/test_places.py")
+_receipt = _in("delivery/receipt.py", "delivery/test_pull.py")
+_present = _in("delivery/present.py", "delivery/test_staging.py")
+_publishing = _in(
+    "delivery/publishing.py",
+    "delivery/test_places.py::test_killed_at_each_step_it_leaves_nothing_wrong",
+)
+_access = _in("delivery/access.py", "delivery/test_pull.py")
 _gate = _in("gate.py", "test_gate.py::test_a_spoilt_folder_is_denied")
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -666,6 +678,136 @@ MUTANTS: tuple[Mutant, ...] = (
         "max(self.asked, Assurance.SIGNATURE,",
         "test_gate.py::test_the_policy_may_require_more_than_was_asked",
     ),
+    # -- Delivery
+    _gate(
+        "pulls of denied models",
+        "if self.reasons and not (self.report_all or self._delivers_denied):",
+        "if self.reasons and not (self.report_all or self.pull is not None):",
+        "delivery/test_pull.py::test_a_denial_before_the_bytes_costs_nothing",
+    ),
+    _pull(
+        "files that were changed after signing",
+        "if not self._source.lets_through or not readable:",
+        "if not readable:",
+    ),
+    _pull(
+        "files that could not be read, let through",
+        "if not self._source.lets_through or not readable:",
+        "if not self._source.lets_through:",
+    ),
+    _pull(
+        "files of the folder that are not as signed",
+        "there = right(folder, missing)",
+        "there = {path: os.stat(path, dir_fd=folder) for path in missing}",
+    ),
+    _pull(
+        "files of the stage that are not as signed",
+        "present = right(model, self._wanted.signed)",
+        "present = {path: os.stat(path, dir_fd=model) for path in _files(model)}",
+        "delivery/test_staging.py::test_files_that_were_complete_are_hashed_again",
+    ),
+    _pull(
+        "what is left of other files",
+        "remove_files(model, _files(model) - present.keys())",
+        "pass",
+        "delivery/test_places.py::test_killed_at_each_step_it_leaves_nothing_wrong",
+    ),
+    _pull(
+        "another signature beside the same files",
+        "content_of(folder, bundle.name) == bundle.content",
+        "True",
+        "delivery/test_pull.py::test_the_signature_is_the_one_that_was_checked",
+    ),
+    _pull(
+        "what comes into the folder meanwhile",
+        "before = delivered_files(self._place)\n        with",
+        "before = self._before\n        with",
+    ),
+    _selection("patterns over the check", "signed = dict(comparison.signed)", "signed = {}"),
+    _selection("names that are in the way", "if pair is not None:", "if False:"),
+    _receipt(
+        "files of the user's",
+        "if printable(path) not in ours or not stat.S_ISREG(status.st_mode):",
+        "if not stat.S_ISREG(status.st_mode):",
+    ),
+    _receipt("links in the folder", " or not stat.S_ISREG(status.st_mode):", ":"),
+    _receipt(
+        "what was put in place and has no verdict",
+        "if place.in_place and (content",
+        "if False and (content",
+        "delivery/test_places.py::test_killed_at_each_step_it_leaves_nothing_wrong",
+    ),
+    _staging(
+        "names for files that others have changed",
+        "self.sizes[path] not in (None, status.st_size) or not _is_own(status)",
+        "False",
+    ),
+    _staging("partial files with other names", "if _is_own(os.fstat(descriptor)):", "if True:"),
+    _staging("partial files of other contents", "if name not in ours:", "if False:"),
+    _staging(
+        "one partial file for all contents",
+        "{path}\\0{self._hash_type}\\0{signed}",
+        "{path}",
+        "delivery/test_staging.py",
+    ),
+    _staging("what follows the last shard", "os.ftruncate(descriptor, size)", "pass"),
+    _staging("gaps taken for what was written", "- WINDOW_BYTES)", ")"),
+    _staging(
+        "writing after the end",
+        'raise RuntimeError("the file is closed")',
+        "return",
+    ),
+    _staging(
+        "transfers that do not fit",
+        "if room.f_blocks and needed > free:",
+        "if False:",
+        "delivery/test_places.py::test_a_disk_that_is_too_small_is_noticed_first",
+    ),
+    _stage(
+        "stages of other users",
+        "if not made and owner not in (0, os.geteuid(), os.fstat(parent).st_uid):",
+        "if False:",
+        "delivery/test_staging.py::test_a_stage_of_somebody_else_is_refused",
+    ),
+    _stage(
+        "two pulls at once",
+        "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        "delivery/test_places.py",
+    ),
+    _stage(
+        "locks of a stage that is gone",
+        "if not os.path.samestat(current, os.fstat(lock)) or not os.path.samestat(",
+        "if not os.path.samestat(current, current) and os.path.samestat(",
+        "delivery/test_places.py::test_a_lock_on_a_stage_that_is_gone_is_none",
+    ),
+    _stage(
+        "groups of shared volumes",
+        "os.fchmod(stage, stat.S_IMODE(now.st_mode) & ~others)",
+        "pass\n            os.fchmod(stage, 0o700)",
+        "delivery/test_places.py::test_what_arrives_belongs_to_the_group_of_a_shared_volume",
+    ),
+    _place(
+        "mounts on the same file system", "return os.fsencode(folder) in points", "return False"
+    ),
+    _place(
+        "folders that cannot be replaced",
+        "or not _can_be_written(folder.parent)",
+        "",
+        "delivery/test_places.py::test_a_folder_that_cannot_be_replaced_is_filled_in_place",
+    ),
+    _present(
+        "hashes that differ",
+        "if printable(path) not in wrong}",
+        "}",
+        "delivery/test_pull.py::test_a_good_copy_that_was_changed_is_mended",
+    ),
+    _publishing(
+        "moved aside and forgotten", "os.rename(_OLD, place", "(lambda *_, **__: 0)(_OLD, place"
+    ),
+    _publishing("a verdict on half a folder", "os.unlink(VERDICT_FILE, dir_fd=folder)", "pass"),
+    _publishing("files that nobody would remember", "remember(stage, place, files)", "pass"),
+    _access("the umask's modes", "os.fchmod(descriptor, mode)", "pass"),
 )
 
 

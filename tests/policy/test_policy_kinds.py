@@ -22,6 +22,7 @@ EXAMPLES = {
     "requirements.requirements.txt requirementsrequirements-x.requirements.txt "
     ".md/x.py docs.md/x.py x.md.py X.PY .cache/huggingface/x.py Dockerfile __init__.py",
     "config": "config.json a.yaml a.yml a.toml a.ini a.cfg a.conf chat_template.jinja SKILL.md "
+    "a/oms-gate.verdict.json OMS-gate.verdict.json oms-gateXverdict.json "
     "model.safetensors.index.json Modelfile LICENSE.json d.jsonl "
     # Instructions to agents.
     "AGENTS.md CLAUDE.md GEMINI.md sub/CLAUDE.local.md AGENTS.override.md a/skill.md .cursorrules "
@@ -39,7 +40,8 @@ EXAMPLES = {
     "signature": "model.sig a.gguf.sig a.sigstore a.asc a.sig.json a.sigstore.json",
     "vcs": ".gitattributes .gitignore a/.gitkeep .claude/.gitignore",
     "cache": ".cache/huggingface/.gitignore .cache/huggingface/CACHEDIR.TAG "
-    ".cache/huggingface/download/a/b.safetensors.metadata .cache/huggingface/download/x.lock",
+    ".cache/huggingface/download/a/b.safetensors.metadata .cache/huggingface/download/x.lock "
+    "oms-gate.verdict.json",
     # What a loader may read, or what nobody knows: never inert.
     "other": "notes.txt requirement.txt myrequirements.txt requirementsx.txt requirements.txt.x "
     "labels.txt model_params1.txt x.log "
