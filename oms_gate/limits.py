@@ -39,7 +39,7 @@ class Limits(BaseModel):
         description="Largest page of a listing that is read, in bytes.",
     )
     connections: int = Field(
-        default=8, ge=1, le=64, description="Most files hashed at the same time, as a count."
+        default=8, ge=1, le=64, description="Most connections of one check, as a count."
     )
     connect_seconds: float = Field(
         default=10, gt=0, description="Longest wait for a connection, in seconds."

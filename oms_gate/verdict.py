@@ -246,7 +246,13 @@ class Delivery(_Record):
 
 
 class Assurance(StrEnum):
-    """How far a verdict reaches, from the least to the most."""
+    """How far a verdict reaches, from the least to the most.
+
+    signature: the signature is valid and its signer allowed; nothing is said of the content.
+    declared: the store declares of each signed file the digest that was signed; nobody read them,
+        and it may deliver something else.
+    bytes: every signed byte was hashed here; of a pull, every byte that arrived.
+    """
 
     SIGNATURE = "signature"
     DECLARED = "declared"

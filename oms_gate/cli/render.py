@@ -203,5 +203,6 @@ def _assurance_line(assurance: Assurance, coverage: Coverage, delivery: Delivery
         return f"{assurance}: every signed byte was hashed here"
     return (
         f"declared: {coverage.signed - coverage.measured} files have the signed digest, as their "
-        f"store declares it, and were not read; {coverage.measured} were hashed here"
+        f"store declares it; they were not read, so what it delivers may differ. "
+        f"{coverage.measured} were hashed here"
     )

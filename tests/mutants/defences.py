@@ -629,7 +629,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _hashing("readers that fail", "raise error", "pass"),
     _hashing(
-        "writing after the end",
+        "bytes written after the end",
         "self._check_stop()\n            writer.write(",
         "writer.write(",
     ),
