@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 
 from oms_gate.cli import main
 from tests import models
+from tests.peers import faults
+from tests.peers.hub import HubStandIn
 from tests.test_cli import oms_gate
 from tests.test_cli_sign import at_a_terminal
 
@@ -79,6 +82,34 @@ def test_an_interruption_leaves_nothing_behind(
     made.mkdir()
     assert interrupted(number, "keygen", made / "k", "--no-passphrase") == (status, said)
     assert list(made.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["verify", "pull"])
+def test_an_interruption_ends_the_waiting_for_a_store(
+    hub: HubStandIn, tmp_path: Path, command: str
+) -> None:
+    """Long before the store would be given up."""
+    key = models.new_key()
+    (tmp_path / "key.pub").write_bytes(models.public_pem(key))
+    hub.create("org/m", files={**models.FILES, "model.sig": models.signature(models.FILES, key)})
+    hub.inject(faults.Hang(20), "*.safetensors", origin="cdn")
+    into = [tmp_path / "m"] if command == "pull" else []
+    arguments = [command, "hf://org/m", *into, "--public-key", tmp_path / "key.pub"]
+    program = [sys.executable, "-c", "from oms_gate.cli import main; main()"]
+    hub.clear()
+    with subprocess.Popen([*program, *map(str, arguments)], stderr=subprocess.PIPE) as process:
+        while not any(
+            record.origin == "api" and "safetensors" in record.path for record in hub.requests
+        ):
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.3)
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, b"oms-gate: interrupted\n")
+    assert time.monotonic() - start < 10
+    assert not (tmp_path / "m").exists()
 
 
 def test_who_wants_to_be_left_alone_is(model: Path, key: Path) -> None:
