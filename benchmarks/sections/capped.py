@@ -17,8 +17,8 @@ _CONNECTIONS = 8
 
 
 def measure(setting: Setting) -> Iterator[str]:
-    """A model of a quarter of the size in 8 files, and in one."""
-    megabytes = setting.megabytes // 4
+    """A model of half the size in 8 files, and in one."""
+    megabytes = setting.megabytes // 2
     for count in (8, 1):
         with (
             setting.scratch() as folder,
