@@ -20,7 +20,7 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/mypy
 
 # The real servers and tools that tests run against.
-peers: $(OPA) softhsm
+peers: $(OPA) softhsm nginx
 
 # A token in software, for keys that are in one.
 softhsm:
@@ -38,7 +38,7 @@ nginx:
 		echo "Installing nginx-light ..."; \
 		$$([ "$$(id -u)" = 0 ] || echo sudo -n) sh -c 'apt-get update -qq && apt-get install -qq -y nginx-light' >/dev/null && exit; \
 	fi; \
-	echo "nginx is missing, so what it would serve is not measured: install nginx"
+	echo "nginx is missing, so what it would serve is not measured, and a test is skipped: install nginx"
 
 # Measure, and write the tables of docs/performance.md.
 bench: $(VENV)/.installed-bench nginx

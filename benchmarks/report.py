@@ -45,16 +45,17 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """Two measurements of the same round against each other, round by round.
+class Figure:
+    """What the project has an aim for, or what compares two measurements; one value a round.
 
-    at_least, at_most: what the project aims at, where it does.
+    at_least, at_most: the aim, where there is one.
     """
 
     label: str
     values: Sequence[float]
     at_least: float | None = None
     at_most: float | None = None
+    digits: int = 2
 
     def row(self) -> list[str]:
         """Label, values, aim, and whether the median reaches it."""
@@ -67,12 +68,12 @@ class Ratio:
             aim = [f"at most {self.at_most:g}", "yes" if reached else "no"]
         else:
             aim = ["", ""]
-        return [self.label, spread.text(2), *aim]
+        return [self.label, spread.text(self.digits), *aim]
 
 
-def ratios(rows: Iterable[Ratio]) -> Table:
-    """The table of these ratios."""
-    return Table(("ratio", "measured", "aim", "reached"), [ratio.row() for ratio in rows])
+def figures(rows: Iterable[Figure]) -> Table:
+    """The table of these."""
+    return Table(("", "measured", "aim", "reached"), [figure.row() for figure in rows])
 
 
 def transfers(candidates: Mapping[str, Candidate], trials: Trials, *, served: bool = True) -> Table:
@@ -107,6 +108,11 @@ def seconds(trials: Trials, *names: str) -> list[float]:
     """Seconds of each round; of several candidates that have it, those of the fastest."""
     known = [[trial.seconds for trial in trials[name]] for name in names if name in trials]
     return [min(each) for each in zip(*known, strict=True)]
+
+
+def peaks(trials: Trials, name: str) -> list[float]:
+    """Most memory of each round, in MB."""
+    return [trial.peak_bytes / 1e6 for trial in trials[name]]
 
 
 def over(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:

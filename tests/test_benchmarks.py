@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import model
 from benchmarks.__main__ import DOCUMENT, SECTIONS
-from benchmarks.report import Ratio, Spread, Table, replaced
+from benchmarks.report import Figure, Spread, Table, replaced
 from benchmarks.servers.nginx import PROGRAM
 from benchmarks.trial import Candidate, run
 from oms_gate.signing.keys import generate_key, write_key_pair
@@ -66,13 +66,13 @@ def test_a_table() -> None:
 def test_spread_and_aims() -> None:
     assert Spread.of([3, 1, 2]).text(1) == "2.0 (1.0 to 3.0)"
     assert Spread.of([2, 2, 2.001]).text(1) == "2.0"
-    assert Ratio("a", [0.4, 0.6, 0.5], at_least=0.5).row()[1:] == [
+    assert Figure("a", [0.4, 0.6, 0.5], at_least=0.5).row()[1:] == [
         "0.50 (0.40 to 0.60)",
         "at least 0.5",
         "yes",
     ]
-    assert Ratio("a", [1.2], at_most=1.15).row() == ["a", "1.20", "at most 1.15", "no"]
-    assert Ratio("a", [1.2]).row() == ["a", "1.20", "", ""]
+    assert Figure("a", [1.2], at_most=1.15).row() == ["a", "1.20", "at most 1.15", "no"]
+    assert Figure("a", [1.2]).row() == ["a", "1.20", "", ""]
 
 
 def test_every_section_has_its_place_in_the_document() -> None:

@@ -298,6 +298,14 @@ def test_signed_urls_expire_and_cannot_be_forged(hub: HubStandIn) -> None:
     assert requests.get(late).status_code == 403
 
 
+def test_another_server_may_be_the_cdn(hub: HubStandIn) -> None:
+    hub.create("org/model", files={"a b.safetensors": WEIGHTS})
+    hub.state.cdn_url = "http://127.0.0.1:9"
+    resolve = f"{hub.endpoint}/org/model/resolve/main/a%20b.safetensors"
+    answer = requests.get(resolve, allow_redirects=False)
+    assert answer.headers["Location"] == "http://127.0.0.1:9/org/model/a%20b.safetensors"
+
+
 def test_ranges_and_conditions(hub: HubStandIn) -> None:
     hub.create("org/model", files=FILES)
     for name in ("config.json", "model.safetensors"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from benchmarks.trial import Source, Work
 from oms_gate import Gate
@@ -23,7 +22,7 @@ def check(key: str, assurance: str = "bytes") -> Work:
 
 def pull(key: str) -> Work:
     """`Gate.pull` into a folder that does not exist yet."""
-    gate: Any = _gate(key, "bytes")
+    gate = _gate(key, "bytes")
 
     def work(source: Source, place: Path) -> None:
         gate.pull(source.reference, place)

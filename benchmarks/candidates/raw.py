@@ -40,7 +40,8 @@ def transfer(connections: int | None = None) -> Work:
 
 
 def download(connections: int | None = None) -> Work:
-    """As `transfer`, and write every file, and sync it at the end."""
+    """As `transfer`, and write every file, and in the end wait for the disk as a pull does."""
+    from oms_gate.delivery.system_calls import make_durable
 
     def work(source: Source, place: Path) -> None:
         with ExitStack() as opened:
@@ -56,8 +57,9 @@ def download(connections: int | None = None) -> Work:
                     view, offset = view[count:], offset + count
 
             _transfer(source, connections, write)
-            with ThreadPoolExecutor(THREADS) as threads:
-                list(threads.map(os.fsync, files.values()))
+            folder = os.open(place, os.O_RDONLY)
+            opened.callback(os.close, folder)
+            make_durable(folder)
 
     return work
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import model, report
 from benchmarks.model import MB
-from benchmarks.report import Ratio, over, seconds
+from benchmarks.report import Figure, over, seconds
 from benchmarks.servers.hub import ServedHub
 from benchmarks.setting import Setting
 from benchmarks.trial import Candidate, Source, Trials
@@ -38,7 +38,7 @@ def measure(setting: Setting) -> Iterator[str]:
             trials = setting.in_turns(candidates, hub.cpu_seconds)
         yield f"{megabytes} MB in {count} file{'s' * (count > 1)}, 60 MiB/s a connection:\n"
         yield report.transfers(candidates, trials).markdown()
-        yield report.ratios(_ratios(trials)).markdown()
+        yield report.figures(_figures(trials)).markdown()
 
 
 def _candidates(
@@ -69,15 +69,15 @@ def _candidates(
     }
 
 
-def _ratios(trials: Trials) -> Iterator[Ratio]:
+def _figures(trials: Trials) -> Iterator[Figure]:
     check = seconds(trials, "check")
-    yield Ratio(
+    yield Figure(
         f"`check`: rate, of {_CONNECTIONS} times that of one connection",
         over(seconds(trials, "eighth"), check),
         at_least=0.85,
     )
-    yield Ratio("`check`: rate, of the raw transfer's", over(seconds(trials, "raw"), check))
-    yield Ratio(
+    yield Figure("`check`: rate, of the raw transfer's", over(seconds(trials, "raw"), check))
+    yield Figure(
         "`check`: times faster than `snapshot_download`, then verify",
         over(seconds(trials, "today"), check),
     )

@@ -34,6 +34,6 @@ def measure(setting: Setting) -> Iterator[str]:
             trials = setting.in_turns(candidates, hub.cpu_seconds)
         yield f"{setting.megabytes} MB in {count} file{'s' * (count > 1)}:\n"
         yield report.transfers(candidates, trials).markdown()
-        yield report.ratios(
-            remote.ratios(setting, served, trials, raw_aim=aim, faster=4)
+        yield report.figures(
+            remote.figures(setting, served, trials, raw_aim=aim, faster=4)
         ).markdown()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import model, reference, report
 from benchmarks.model import MB
-from benchmarks.report import Ratio, over, seconds
+from benchmarks.report import Figure, over, seconds
 from benchmarks.setting import Setting
 from benchmarks.trial import Candidate, Trials
 from oms_gate.oms.digests import HashType
@@ -23,7 +23,7 @@ def measure(setting: Setting) -> Iterator[str]:
             trials = setting.in_turns(candidates)
         yield f"{setting.megabytes} MB in {count} file{'s' * (count > 1)}:\n"
         yield report.transfers(candidates, trials, served=False).markdown()
-        yield report.ratios(_ratios(trials)).markdown()
+        yield report.figures(_figures(trials)).markdown()
 
 
 def _candidates(setting: Setting, folder: Path, count: int) -> dict[str, Candidate]:
@@ -51,16 +51,16 @@ def _candidates(setting: Setting, folder: Path, count: int) -> dict[str, Candida
     return found
 
 
-def _ratios(trials: Trials) -> Iterator[Ratio]:
+def _figures(trials: Trials) -> Iterator[Figure]:
     ours, theirs = seconds(trials, "sha256"), seconds(trials, "reference sha256")
-    yield Ratio("sha256: times faster than the reference", over(theirs, ours), at_least=1)
+    yield Figure("sha256: times faster than the reference", over(theirs, ours), at_least=1)
     blake3 = seconds(trials, "blake3")
-    yield Ratio(
+    yield Figure(
         "blake3: times faster than the reference at blake3",
         over(seconds(trials, "reference blake3"), blake3),
         at_least=1,
     )
-    yield Ratio(
+    yield Figure(
         "blake3: times faster than the reference at sha256", over(theirs, blake3), at_least=3
     )
-    yield Ratio("sha256: rate, of reading alone", over(seconds(trials, "read"), ours))
+    yield Figure("sha256: rate, of reading alone", over(seconds(trials, "read"), ours))

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report import Ratio, over, seconds
+from benchmarks.report import Figure, over, peaks, seconds
 from benchmarks.setting import Setting
 from benchmarks.trial import Candidate, Source, Trials
-from oms_gate import Gate
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Remote:
 
 
 def candidates(setting: Setting, remote: Remote) -> dict[str, Candidate]:
-    """All of them, by what `ratios` calls them."""
+    """All of them, by what `figures` calls them."""
     key = str(setting.public_key)
     file_system, reader = remote.file_system
     found = {
@@ -65,44 +64,47 @@ def candidates(setting: Setting, remote: Remote) -> dict[str, Candidate]:
                 place,
                 connections=connections,
             )
-        if hasattr(Gate, "pull"):
-            found[f"pull {name}"] = remote.candidate(
-                f"`Gate.pull` to {name}", "ours.pull", place, key=key
-            )
+        found[f"pull {name}"] = remote.candidate(
+            f"`Gate.pull` to {name}", "ours.pull", place, key=key
+        )
     return found
 
 
-def ratios(
+def figures(
     setting: Setting, remote: Remote, trials: Trials, *, raw_aim: float | None, faster: float
-) -> Iterator[Ratio]:
+) -> Iterator[Figure]:
     """The gate against the others; the aims are those at the raw transfer's rate and at today."""
     check = seconds(trials, "check")
     raw = seconds(trials, *(f"raw {connections}" for connections in remote.connections))
-    yield Ratio("`check`: rate, of the raw transfer's", over(raw, check), at_least=raw_aim)
-    yield Ratio(
+    yield Figure("`check`: rate, of the raw transfer's", over(raw, check), at_least=raw_aim)
+    yield Figure(
         f"`check`: times faster than {remote.file_system[0]}",
         over(seconds(trials, "file system"), check),
     )
     for name in setting.places:
-        yield Ratio(
+        yield Figure(
             f"`check`: times faster than {remote.downloader} to {name}, then verify",
             over(seconds(trials, f"today {name}"), check),
             at_least=faster,
         )
+    yield _memory("`check`", peaks(trials, "check"))
     for name in setting.places:
-        if f"pull {name}" not in trials:
-            continue
         pull = seconds(trials, f"pull {name}")
         plain = (f"download {connections} {name}" for connections in remote.connections)
         alone = [trial.laps["download"] for trial in trials[f"today {name}"]]
-        yield Ratio(
+        yield Figure(
             f"`pull` to {name}: time, of the raw download's",
             over(pull, seconds(trials, *plain)),
             at_most=1.15,
         )
-        yield Ratio(
+        yield Figure(
             f"`pull` to {name}: time, of {remote.downloader} alone", over(pull, alone), at_most=1
         )
+        yield _memory(f"`pull` to {name}", peaks(trials, f"pull {name}"))
+
+
+def _memory(label: str, megabytes: list[float]) -> Figure:
+    return Figure(f"{label}: peak MB", megabytes, at_most=150, digits=0)
 
 
 def _streams(connections: int | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import model, report
 from benchmarks.model import MB
-from benchmarks.report import Ratio, over, seconds
+from benchmarks.report import Figure, over, seconds
 from benchmarks.sections import remote
 from benchmarks.servers.s3 import ServedS3
 from benchmarks.setting import Setting
@@ -36,13 +36,13 @@ def measure(setting: Setting) -> Iterator[str]:
             trials = setting.in_turns(candidates, s3.cpu_seconds)
         yield f"{setting.megabytes} MB in {count} file{'s' * (count > 1)}:\n"
         yield report.transfers(candidates, trials).markdown()
-        ideal = Ratio(
+        ideal = Figure(
             "`check`: rate, of the CPU ideal",
             over(_ideal(served, trials), seconds(trials, "check")),
             at_least=0.85,
         )
-        others = remote.ratios(setting, served, trials, raw_aim=None, faster=3)
-        yield report.ratios([ideal, *others]).markdown()
+        others = remote.figures(setting, served, trials, raw_aim=None, faster=3)
+        yield report.figures([ideal, *others]).markdown()
 
 
 def _ideal(served: remote.Remote, trials: Trials) -> list[float]:

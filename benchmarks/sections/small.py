@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks import model, report
-from benchmarks.report import Ratio, Spread, Table, over
+from benchmarks.report import Figure, Spread, Table, over
 from benchmarks.servers import latency
 from benchmarks.servers.hub import ServedHub
 from benchmarks.setting import Setting
@@ -48,7 +48,7 @@ def measure(setting: Setting) -> Iterator[str]:
             trials = setting.in_turns(candidates, hub.cpu_seconds)
             yield f"Files of 10 KiB, {title}:\n"
             yield _rates(candidates, trials).markdown()
-            yield report.ratios(_ratios(candidates, trials)).markdown()
+            yield report.figures(_figures(candidates, trials)).markdown()
 
 
 def _candidates(
@@ -108,21 +108,21 @@ def _rates(candidates: dict[str, Candidate], trials: Trials) -> Table:
     return Table(("", "files", "seconds", "files/s", "CPU s", "server CPU s", "peak MB"), rows)
 
 
-def _ratios(candidates: dict[str, Candidate], trials: Trials) -> Iterator[Ratio]:
+def _figures(candidates: dict[str, Candidate], trials: Trials) -> Iterator[Figure]:
     a_file = {
         name: [trial.seconds / len(candidate.source.files) for trial in trials[name]]
         for name, candidate in candidates.items()
     }
-    yield Ratio(
+    yield Figure(
         "`check`: rate, of one request after another",
         over(a_file["one"], a_file["check"]),
         at_least=5,
     )
-    yield Ratio("`check`: rate, of the raw transfer's", over(a_file["raw"], a_file["check"]))
-    yield Ratio(
+    yield Figure("`check`: rate, of the raw transfer's", over(a_file["raw"], a_file["check"]))
+    yield Figure(
         "`check`: times faster than `HfFileSystem`", over(a_file["file system"], a_file["check"])
     )
-    yield Ratio(
+    yield Figure(
         "`check`: times faster than `snapshot_download`, then verify",
         over(a_file["today"], a_file["check"]),
     )

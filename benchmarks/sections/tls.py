@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import model, report
 from benchmarks.model import MB
-from benchmarks.report import Ratio, over, seconds
+from benchmarks.report import Figure, over, seconds
 from benchmarks.servers import authority
 from benchmarks.servers.hub import ServedHub
 from benchmarks.setting import Setting
@@ -44,6 +44,6 @@ def measure(setting: Setting) -> Iterator[str]:
         yield report.transfers(candidates, trials).markdown()
         raw = seconds(trials, "raw", "raw 4")
         rate = over(raw, seconds(trials, "check"))
-        yield report.ratios(
-            [Ratio("`check`: rate, of the raw transfer's", rate, at_least=0.73)]
+        yield report.figures(
+            [Figure("`check`: rate, of the raw transfer's", rate, at_least=0.73)]
         ).markdown()
