@@ -142,8 +142,7 @@ class Hashing:
         self._waiting = deque(self._ranges)
         self._active: set[FileRange] = set()
         self._windows: list[Window] = []
-        # One more piece for each than is fetched, and one that is being hashed.
-        self._buffers = Buffers(limits.connections + 2)
+        self._buffers = Buffers()
         self._threads: set[threading.Thread] = set()
 
     def run(self) -> Generator[FileRange]:
@@ -243,6 +242,8 @@ class Hashing:
                     part = self._waiting.popleft()
                     self._active.add(part)
                     return part
+                # Those that are being fetched and hashed, and one in between.
+                self._buffers.most = self._pace.count + len(self._windows) + 1
                 for window in sorted(self._windows, key=lambda window: window.ahead):
                     if (piece := window.begin()) is not None:
                         return piece

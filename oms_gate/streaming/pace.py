@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _FIRST = (2, 4)
-_STEP_SECONDS = 0.4
+_STEP_SECONDS = 0.25
 # What twice as many connections must bring to be kept, as a ratio of rates.
 _GAIN = 1.2
 # Below this the work is of another kind, such as small files after the large ones.

@@ -35,26 +35,27 @@ class Piece:
 
 
 class Buffers:
-    """Memory for pieces, made when it is first needed and used again. Not for several threads."""
+    """Memory for pieces, made when it is first needed and used again. Not for several threads.
 
-    def __init__(self, most: int) -> None:
-        """
-        most: pieces that are held at the same time.
-        """
-        self._left = min(most, WINDOW_BYTES // PIECE_BYTES)
+    most: pieces that may be held at the same time. No more than needed: what is fetched far ahead
+        has left the processor's cache when it is hashed.
+    """
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._held = 0
         self._free: list[memoryview] = []
 
     def get(self) -> memoryview | None:
         """Memory for one piece, if there is any left."""
-        if self._free:
-            return self._free.pop()
-        if not self._left:
+        if self._held >= min(self.most, WINDOW_BYTES // PIECE_BYTES):
             return None
-        self._left -= 1
-        return memoryview(bytearray(PIECE_BYTES))
+        self._held += 1
+        return self._free.pop() if self._free else memoryview(bytearray(PIECE_BYTES))
 
     def put(self, memory: memoryview) -> None:
         """Give it back."""
+        self._held -= 1
         self._free.append(memory)
 
 

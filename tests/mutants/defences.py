@@ -634,10 +634,16 @@ MUTANTS: tuple[Mutant, ...] = (
         "writer.write(",
     ),
     _hashing("readers that go on after the end", "if piece.window.closed:", "if False:"),
-    _hashing("more connections than allowed", "self._pace.count + len(self._windows)", "99"),
+    _hashing(
+        "more connections than allowed", "return self._pace.count + len(self._windows)", "return 99"
+    ),
     _window("pieces that fail", "if piece.error is not None:", "if False:"),
     _window("fetching on for what nobody takes", "while self._fetching:", "while False:"),
-    _window("as much memory as comes", "self._left = min(most,", "self._left = max(99,"),
+    _window(
+        "as much memory as comes",
+        "self._held >= min(self.most, WINDOW_BYTES // PIECE_BYTES)",
+        "self._held >= 99",
+    ),
     # -- What servers send
     _received("servers that dribble", "if self._bytes <", "if False and self._bytes <"),
     _received("waiting for the reader", "self._waited += time", "self._waited = 99 + time"),
