@@ -321,11 +321,8 @@ class Transfer:
 
     def _beside(self) -> set[str]:
         """What is in the folder besides the model's files."""
-        return (
-            {VERDICT_FILE}
-            if self._source.bundle is None
-            else {VERDICT_FILE, self._source.bundle.name}
-        )
+        bundle = self._source.bundle
+        return {VERDICT_FILE} if bundle is None else {VERDICT_FILE, bundle.name}
 
     def _remove_stage(self) -> None:
         self.staging.close()

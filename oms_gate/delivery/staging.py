@@ -104,9 +104,9 @@ class Staging:
         Raises:
             DeliveryError: it is not what was written, or the file system failed.
         """
-        partial, name = PARTIAL, self._name(path)
-        with disk_errors(self._folder), opened(partial, self._stage) as files:
-            descriptor = open_file(files, name)
+        name = self._name(path)
+        with disk_errors(self._folder), opened(PARTIAL, self._stage) as partial:
+            descriptor = open_file(partial, name)
             try:
                 status = os.fstat(descriptor)
                 if self.sizes[path] not in (None, status.st_size) or not _is_own(status):
@@ -123,7 +123,7 @@ class Staging:
                 opened(MODEL, self._stage) as model,
                 around(model, path, self._access) as (place, base),
             ):
-                os.rename(name, base, src_dir_fd=files, dst_dir_fd=place)
+                os.rename(name, base, src_dir_fd=partial, dst_dir_fd=place)
         self.arrived[path] = status.st_size
 
     def prepare(self) -> None:
@@ -166,21 +166,18 @@ class Staging:
     def _kept(self, part: FileRange, descriptor: int) -> int:
         """How many bytes of a range an earlier run left; what cannot be of it is cut off."""
         size = self.sizes[part.path]
-        found = os.fstat(descriptor).st_size
-        # What this run has written since is not kept, but new.
-        found = self._left.setdefault(part.path, found)
+        # What this run has written since is not left, but new.
+        left = self._left.setdefault(part.path, os.fstat(descriptor).st_size)
+        is_usable = part.signed is not None and (part.path, part.start) not in self._discarded
         if part.end is not None:
-            if size is not None and found > size:
+            if size is not None and left > size:
                 os.ftruncate(descriptor, size)
-            whole = found >= part.end and (part.path, part.start) not in self._discarded
-            return part.end - part.start if whole else 0
+            return part.end - part.start if is_usable and left >= part.end else 0
         kept = 0
         # Further than this ahead of the first byte that is missing nothing was written.
-        if part.signed is not None and size is not None:
-            kept = max(0, min(found, size) - WINDOW_BYTES)
-        if (part.path, part.start) in self._discarded:
-            kept = 0
-        os.ftruncate(descriptor, min(found, size or 0) if kept else 0)
+        if is_usable and size is not None:
+            kept = max(0, min(left, size) - WINDOW_BYTES)
+        os.ftruncate(descriptor, kept)
         return kept
 
     def _name(self, path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests import models
+from tests.delivery.pulling import close_gates
 
 
 @pytest.fixture(scope="session")
 def key() -> ec.EllipticCurvePrivateKey:
     return models.new_key()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gates() -> Iterator[None]:
+    """The gates of a module are closed with it: each has a thread."""
+    yield
+    close_gates()
 
 
 @pytest.fixture(scope="session")

@@ -36,8 +36,9 @@ def main(mode: str, place: Path) -> None:
     """
     key = models.new_key()
     (place / "key.pub").write_bytes(models.public_pem(key))
-    for name, files in (("old", OLD), ("new", NEW)):
+    for name, files in (("old", OLD), ("new", NEW), ("bad", {**NEW, "both": b"third"})):
         models.write(place / name, {**files, "model.sig": models.signature(files, key)})
+    (place / "bad" / "both").write_bytes(b"wrong")
     gate = Gate.from_config(
         GateConfig.model_validate(
             {
@@ -76,6 +77,10 @@ def main(mode: str, place: Path) -> None:
             assert content in (contents("old").get(path), contents("new").get(path)), path
         if (folder / VERDICT_FILE).exists() or mode == "exchange":
             assert found in (contents("old"), contents("new")), step
+        if not folder.exists():
+            # It is brought back before the next one can be denied.
+            assert gate.deliver(place / "bad", folder).delivery is None
+            assert tree(folder) == contents("old")
         # Whichever is next, and whatever was in the way of the other one.
         pull("new" if step % 2 else "old")
         assert not list(place.glob(".*"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from tests.peers.content import Content
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "verdict.schema.json").read_text())
 
+_gates: dict[str, Gate] = {}
+
 
 def deliver(
     settings: Mapping[str, Any], reference: object, folder: Path, **options: Any
@@ -32,13 +33,17 @@ def deliver(
 
 
 def gate_of(settings: Mapping[str, Any]) -> Gate:
-    """The gate that is configured so: one for all tests, since to compile its policy takes long."""
-    return _gate(json.dumps(settings, default=str))
+    """The gate that is configured so: one for a module, since to compile its policy takes long."""
+    text = json.dumps(settings)
+    if text not in _gates:
+        _gates[text] = Gate.from_config(GateConfig.model_validate_json(text))
+    return _gates[text]
 
 
-@cache
-def _gate(settings: str) -> Gate:
-    return Gate.from_config(GateConfig.model_validate_json(settings))
+def close_gates() -> None:
+    """Close those that `gate_of` has made."""
+    while _gates:
+        _gates.popitem()[1].close()
 
 
 def codes(verdict: Verdict) -> list[ReasonCode]:

@@ -22,7 +22,7 @@ from typing import IO, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from oms_gate import ReasonCode, UsageError
+from oms_gate import Gate, ReasonCode, UsageError
 from oms_gate.delivery import system_calls
 from oms_gate.delivery.place import Place
 from oms_gate.verdict import VERDICT_FILE
@@ -131,76 +131,74 @@ def test_while_a_volume_is_filled_nothing_is_promised(
 
 
 @pytest.fixture
-def unprivileged() -> Iterator[Path]:
-    """A folder with a folder, of which only the inner one can be written to by who runs this."""
+def inner() -> Iterator[Path]:
+    """A folder that everybody can reach, in one that cannot be written to."""
     outer = Path(tempfile.mkdtemp(prefix="oms-gate-"))
-    (outer / "model").mkdir()
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.chown(outer / "model", 65534, 65534)
+    (outer / "inner").mkdir()
     outer.chmod(0o555)
+    yield outer / "inner"
+    outer.chmod(0o755)
+    shutil.rmtree(outer)
+
+
+@contextmanager
+def nobody(*groups: int) -> Iterator[None]:
+    """Root is nobody meanwhile, in these groups too; any other user stays who they are."""
+    if os.geteuid() != 0:
+        yield
+        return
+    before = os.getgroups()
+    os.setgroups(groups)
+    os.setegid(65534)
+    os.seteuid(65534)
     try:
-        if is_root:
-            os.setegid(65534)
-            os.seteuid(65534)
-        yield outer / "model"
+        yield
     finally:
-        if is_root:
-            os.seteuid(0)
-            os.setegid(0)
-        outer.chmod(0o755)
-        shutil.rmtree(outer)
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(before)
 
 
-def test_a_folder_that_cannot_be_replaced_is_filled_in_place(
+@pytest.fixture
+def pulled(
     hub: HubStandIn,
     settings: dict[str, Any],
     key: Key,
-    unprivileged: Path,
+    to: Path,
     monkeypatch: pytest.MonkeyPatch,
+) -> Gate:
+    """A gate that has pulled before: nobody can read this code or a home folder."""
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    hub.create("acme/m", files=signed(key, {**models.FILES, "a/b/x.json": b"{}"}))
+    assert deliver(settings, "hf://acme/m", to).admitted
+    return gate_of(settings)
+
+
+def test_a_folder_that_cannot_be_replaced_is_filled_in_place(
+    pulled: Gate, to: Path, inner: Path
 ) -> None:
     """Its parent cannot be written to."""
-    monkeypatch.setenv("HF_TOKEN", hub.token)  # The home folder cannot be read.
-    hub.create("acme/m", files=signed(key))
-    public = unprivileged / "acme.pub"
-    public.write_bytes(models.public_pem(key))
-    settings["trust"]["keys"]["acme"] = str(public)
-    gate = gate_of(settings)
-    public.unlink()
-    verdict = gate.deliver("hf://acme/m", unprivileged)
+    if os.geteuid() == 0:
+        os.chown(inner, 65534, 65534)
+    with nobody():
+        verdict = pulled.deliver("hf://acme/m", inner)
+        refused = pulled.deliver("hf://acme/m", inner.with_name("new"))
     assert verdict.delivery is not None, verdict.reasons
-    assert tree(unprivileged) == signed(key)
-    refused = gate.deliver("hf://acme/m", unprivileged.with_name("new"))
+    assert tree(inner) == tree(to)
     assert codes(refused) == [ReasonCode.SYSTEM_IO]
     assert "let this user write there" in refused.reasons[0].message
 
 
-def test_what_arrives_belongs_to_the_group_of_a_shared_volume(
-    hub: HubStandIn,
-    settings: dict[str, Any],
-    key: Key,
-    unprivileged: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_arrives_belongs_to_the_group_of_a_shared_volume(pulled: Gate, inner: Path) -> None:
     """Also where who runs this is not root, as with fsGroup in a pod."""
-    if os.getuid() != 0:
+    if os.geteuid() != 0:
         pytest.skip("only root can join a group")
-    monkeypatch.setenv("HF_TOKEN", hub.token)
-    hub.create("acme/m", files=signed(key, {**models.FILES, "a/b/x.json": b"{}"}))
-    gate = gate_of(settings)
-    groups = os.getgroups()
-    os.seteuid(0)
-    os.setgroups([2345])
-    os.chown(unprivileged, 65534, 2345)
-    unprivileged.chmod(0o2775)
-    os.seteuid(65534)
-    try:
-        verdict = gate.deliver("hf://acme/m", unprivileged / "m")
-    finally:
-        os.seteuid(0)
-        os.setgroups(groups)
+    os.chown(inner, 65534, 2345)
+    inner.chmod(0o2775)
+    with nobody(2345):
+        verdict = pulled.deliver("hf://acme/m", inner / "m")
     assert verdict.delivery is not None, verdict.reasons
-    for path in (unprivileged / "m", *(unprivileged / "m").rglob("*")):
+    for path in (inner / "m", *(inner / "m").rglob("*")):
         expected = 0o2775 if path.is_dir() else 0o664
         assert stat.S_IMODE(path.stat().st_mode) == expected, path
         assert (path.stat().st_uid, path.stat().st_gid) == (65534, 2345), path
@@ -372,7 +370,7 @@ def test_it_waits_for_another_pull_until_the_deadline(
 
 
 def test_a_lock_on_a_stage_that_is_gone_is_none(
-    settings: dict[str, Any], source: Path, to: Path
+    settings: dict[str, Any], source: Path, to: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who waited has the lock of a stage that was removed; somebody else may have the next one."""
     stage = to.with_name(f".{to.name}{STAGE}")
@@ -380,7 +378,8 @@ def test_a_lock_on_a_stage_that_is_gone_is_none(
     with locked(stage) as lock:
         waiting = threading.Thread(target=lambda: verdicts.append(deliver(settings, source, to)))
         waiting.start()
-        time.sleep(0.5)
+        while not caplog.records:
+            time.sleep(0.02)
         stage.rename(stage.with_name("gone"))
         with locked(stage):
             # The first lock is free from here on.

@@ -760,8 +760,8 @@ MUTANTS: tuple[Mutant, ...] = (
     _staging("gaps taken for what was written", "- WINDOW_BYTES)", ")"),
     _staging(
         "writing after the end",
-        'raise RuntimeError("the file is closed")',
-        "return",
+        "writers = list(self._writers)",
+        "writers = []",
     ),
     _staging(
         "transfers that do not fit",
@@ -808,9 +808,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "}",
         "delivery/test_pull.py::test_a_good_copy_that_was_changed_is_mended",
     ),
-    _publishing(
-        "moved aside and forgotten", "os.rename(_OLD, place", "(lambda *_, **__: 0)(_OLD, place"
-    ),
+    _publishing("a folder that was moved aside", "if status_of(stage, _OLD) is None:", "if True:"),
     _publishing("a verdict on half a folder", "os.unlink(VERDICT_FILE, dir_fd=folder)", "pass"),
     _publishing("files that nobody would remember", "remember(stage, place, files)", "pass"),
     _access("the umask's modes", "os.fchmod(descriptor, mode)", "pass"),
