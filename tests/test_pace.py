@@ -10,15 +10,18 @@ from hypothesis import strategies as st
 from oms_gate.streaming.pace import Pace
 
 
-def after(pace: Pace, rate: Callable[[int], float], seconds: float = 10) -> int:
+def after(
+    pace: Pace, rate: Callable[[int], float], seconds: float = 10, *, hungry: float = 1
+) -> int:
     """The number of connections after some time, where so many do that much a second."""
-    now, work = getattr(pace, "stood", (0.0, 0.0))
+    now, work, starved = getattr(pace, "stood", (0.0, 0.0, 0.0))
     until = now + seconds
     while now < until:
-        pace.observe(now, work)
+        pace.observe(now, work, starved)
         now += 0.1
+        starved += 0.1 * hungry
         work += 0.1 * rate(pace.count)
-    pace.stood = now, work  # type: ignore[attr-defined]  # for the next call of this function
+    pace.stood = now, work, starved  # type: ignore[attr-defined]  # for the next call of this function
     return pace.count
 
 
@@ -30,8 +33,15 @@ def test_it_grows_while_that_makes_it_faster() -> None:
 
 def test_it_goes_back_where_more_did_not_help() -> None:
     assert after(Pace(64, 1000), lambda _: 500) == 4
-    assert after(Pace(64, 1), lambda _: 500) == 2
-    assert after(Pace(64, 1), lambda count: 500 / count) == 2
+    assert after(Pace(64, 1), lambda _: 500) == 1
+    assert after(Pace(64, 1), lambda count: 500 / count) == 1
+
+
+def test_it_does_not_grow_where_what_comes_in_is_enough() -> None:
+    pace = Pace(64, 1)
+    assert after(pace, lambda count: 60 * count, hungry=0.1) == 1
+    # Then the other end gets slower.
+    assert after(pace, lambda count: 10 * count) == 64
 
 
 def test_it_tries_again_where_the_work_has_changed() -> None:
@@ -42,17 +52,20 @@ def test_it_tries_again_where_the_work_has_changed() -> None:
 
 
 def test_a_few_transfers_begin_with_few() -> None:
-    assert [Pace(8, transfers).count for transfers in (1, 2, 3, 4, 1000)] == [2, 2, 3, 4, 4]
+    assert [Pace(8, transfers).count for transfers in (1, 2, 3, 4, 1000)] == [1, 2, 3, 4, 4]
     assert Pace(1, 1000).count == 1
 
 
 @given(
     most=st.integers(1, 64),
     transfers=st.integers(1, 1000),
-    steps=st.lists(st.tuples(st.floats(0, 2), st.integers(0, 10**9)), max_size=50),
+    steps=st.lists(st.tuples(st.floats(0, 2), st.integers(0, 10**9), st.booleans()), max_size=50),
 )
-def test_it_stays_within_bounds(most: int, transfers: int, steps: list[tuple[float, int]]) -> None:
-    pace, now, work = Pace(most, transfers), 0.0, 0
-    for seconds, done in steps:
-        pace.observe(now := now + seconds, work := work + done)
+def test_it_stays_within_bounds(
+    most: int, transfers: int, steps: list[tuple[float, int, bool]]
+) -> None:
+    pace, now, work, starved = Pace(most, transfers), 0.0, 0, 0.0
+    for seconds, done, hungry in steps:
+        starved += seconds * hungry
+        pace.observe(now := now + seconds, work := work + done, starved)
         assert 1 <= pace.count <= most

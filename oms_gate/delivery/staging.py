@@ -21,7 +21,7 @@ from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Resource
 from oms_gate.stores.snapshot import CHUNK_BYTES
 from oms_gate.streaming.hashing import FileRange
-from oms_gate.streaming.window import WINDOW_BYTES
+from oms_gate.streaming.window import AHEAD_BYTES
 from oms_gate.verdict import ReasonCode
 
 PARTIAL = "partial"
@@ -176,7 +176,7 @@ class Staging:
         kept = 0
         # Further than this ahead of the first byte that is missing nothing was written.
         if is_usable and size is not None:
-            kept = max(0, min(left, size) - WINDOW_BYTES)
+            kept = max(0, min(left, size) - AHEAD_BYTES)
         os.ftruncate(descriptor, kept)
         return kept
 

@@ -16,7 +16,7 @@ from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType, new_hasher
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.pace import Pace
-from oms_gate.streaming.window import PIECE_BYTES, Buffers, Piece, Window
+from oms_gate.streaming.window import LONG_PIECE_BYTES, PIECE_BYTES, Buffers, Piece, Window
 from oms_gate.verdict import ReasonCode
 
 THREAD_NAME = "oms-gate-hash"
@@ -137,6 +137,8 @@ class Hashing:
         self._ended: queue.SimpleQueue[tuple[FileRange, BaseException | None]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._pace = Pace(limits.connections, len(self._ranges))
+        self._starved = 0.0
+        self._adapted = time.monotonic()
         # What follows is under its lock.
         self._changed = threading.Condition()
         self._waiting = deque(self._ranges)
@@ -193,7 +195,13 @@ class Hashing:
         """Have as many threads as are of use now."""
         with self._changed:
             done = self._bytes() + _REQUEST_BYTES * self._ended_ranges
-            self._pace.observe(time.monotonic(), done)
+            done += sum(window.unread for window in self._windows)
+            now = time.monotonic()
+            # Who reads and hashes in turns always waits for one of them.
+            starved = [window.starved() for window in self._windows]
+            self._starved += max(starved, default=now - self._adapted)
+            self._adapted = now
+            self._pace.observe(now, done, self._starved)
             self._start_threads()
 
     def _start_threads(self) -> None:
@@ -244,8 +252,9 @@ class Hashing:
                     return part
                 # Those that are being fetched and hashed, and one in between.
                 self._buffers.most = self._pace.count + len(self._windows) + 1
+                size = PIECE_BYTES if self._pace.count > 1 else LONG_PIECE_BYTES
                 for window in sorted(self._windows, key=lambda window: window.ahead):
-                    if (piece := window.begin()) is not None:
+                    if (piece := window.begin(size)) is not None:
                         return piece
                 if not self._windows:
                     break
@@ -298,11 +307,10 @@ class Hashing:
 
         def fetch(piece: Piece) -> None:
             place = piece.start
-            for chunk in self._snapshot.chunks(part.path, place, piece.end, piece.content):
-                if piece.window.closed:
-                    raise InterruptedError("the hashing was ended")
+            for chunk in self._snapshot.chunks(part.path, place, piece.end, piece.memory):
                 self._write(writer, place, chunk)
                 place += len(chunk)
+                window.filled(piece, len(chunk))
 
         end = part.start + self._expected_bytes(part)
         window = Window(position, end, fetch, self._changed, self._buffers)
@@ -323,17 +331,17 @@ class Hashing:
                 self._changed.notify_all()
 
     def _should_divide(self, part: FileRange, position: int) -> bool:
-        """Whether connections are left over that could help with the rest of a range.
+        """Whether the rest of a range is to be fetched in pieces.
 
-        Asked for each chunk, so without the lock: a wrong answer costs a request.
+        That is where connections are left over, or for a single range, as one thread can read then
+        and another one hash. Asked for each chunk, so without the lock: a wrong answer costs a
+        request.
         """
         left = part.start + self._expected_bytes(part) - position
-        return (
-            left >= _DIVIDED_BYTES
-            and self._snapshot.divisible
-            and not self._waiting
-            and len(self._windows) < self._pace.count - len(self._active)
-        )
+        if left < _DIVIDED_BYTES or not self._snapshot.divisible or self._waiting:
+            return False
+        active = len(self._active)
+        return active == 1 or len(self._windows) < self._pace.count - active
 
     def _write(self, writer: RangeWriter | None, position: int, chunk: bytes | memoryview) -> None:
         if writer is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-_FIRST = (2, 4)
-_STEP_SECONDS = 0.25
-# What twice as many connections must bring to be kept, as a ratio of rates.
+_FIRST = 4
+_STEP_SECONDS = 0.2
+_GROWTH = 4
+# Whoever waits for less than this share of the time has enough.
+_HUNGER = 0.25
+# What so many times as many connections must bring to be kept, as a ratio of rates.
 _GAIN = 1.2
 # Below this the work is of another kind, such as small files after the large ones.
 _FALL = 0.5
@@ -18,34 +21,39 @@ class Pace:
 
     def __init__(self, most: int, transfers: int) -> None:
         """
-        transfers: how many there are to share them, as a count. A single one is slowed down by
-            more connections than are of use; several are not.
+        transfers: how many there are to share them, as a count.
         """
-        least, usual = _FIRST
-        self.count = min(most, max(least, min(usual, transfers)))
+        self.count = min(most, _FIRST, max(transfers, 1))
         self._most = most
-        self._fewer = self.count
-        self._trying = True
-        # Of work a second, before the trial that is under way or was the last.
-        self._rate = 0.0
-        self._since: tuple[float, float] | None = None
+        # Before the trial that is under way: the count, and the work a second.
+        self._trial: tuple[int, float] | None = None
+        # At which rate more connections did not help.
+        self._useless: float | None = None
+        self._since: tuple[float, float, float] | None = None
 
-    def observe(self, now: float, work: float) -> None:
+    def observe(self, now: float, work: float, starved: float) -> None:
         """Adapt `count`.
 
         now: on any clock, in seconds.
         work: what was done since the beginning, in any unit.
+        starved: for how long that had to wait for bytes, in seconds since the beginning.
         """
         if self._since is None:
-            self._since = now, work
+            self._since = now, work, starved
         seconds = now - self._since[0]
         if seconds < _STEP_SECONDS:
             return
         rate = (work - self._since[1]) / seconds
-        self._since = now, work
-        if rate < self._rate * _FALL or (self._trying and rate >= self._rate * _GAIN):
-            self._rate, self._fewer = rate, self.count
-            self.count = min(2 * self.count, self._most)
-            self._trying = self.count > self._fewer
-        elif self._trying:
-            self.count, self._trying = self._fewer, False
+        hungry = starved - self._since[2] > _HUNGER * seconds
+        self._since = now, work, starved
+        if self._trial is not None:
+            (fewer, before), self._trial = self._trial, None
+            if rate < before * _GAIN:
+                self.count, self._useless = fewer, before
+                return
+            self._useless = None
+        if hungry and (self._useless is None or rate < self._useless * _FALL):
+            more = min(_GROWTH * self.count, self._most)
+            if more > self.count:
+                self._trial = self.count, rate
+                self.count = more

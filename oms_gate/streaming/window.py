@@ -1,37 +1,59 @@
-"""One range, fetched in pieces by several threads at once and taken in order by one."""
+"""One range, fetched ahead in pieces by several threads and taken in order by one."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Condition
 from typing import Final
 
-PIECE_BYTES: Final = 4 * 1024 * 1024
-WINDOW_BYTES: Final = 64 * 1024 * 1024
-"""How far ahead of what was taken a piece may be fetched, and what all windows of a model hold
-together at most, in bytes."""
+from oms_gate.limits import MIB
+from oms_gate.stores.snapshot import CHUNK_BYTES
+
+PIECE_BYTES: Final = 4 * MIB
+"""What one thread fetches at a time where there are several."""
+LONG_PIECE_BYTES: Final = 16 * MIB
+"""The same where there is one thread, which is spared requests."""
+AHEAD_BYTES: Final = 64 * MIB
+"""How far ahead of the first byte that was not taken a piece may end, in bytes."""
+
+_MOST_PIECES = 12
 
 
 @dataclass(slots=True, eq=False)
 class Piece:
-    """A part of a window's range, and the memory for it.
+    """A part of a window's range, and the memory through which it goes.
 
     start, end: bytes from the file's start, `end` exclusive.
+    memory: from its start again where it is full.
+    filled, taken: bytes that were put there so far, and that were taken from there.
     """
 
     window: Window
     start: int
     end: int
     memory: memoryview
+    filled: int = 0
+    taken: int = 0
     ended: bool = False
     error: BaseException | None = None
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is to come."""
+        return self.ended and self.taken == self.filled
+
     def content(self) -> memoryview:
-        """The bytes of the piece."""
-        return self.memory[: self.end - self.start]
+        """What is to be taken next, empty where nothing is there: no more than makes room soon."""
+        place = self.taken % len(self.memory)
+        return self.memory[place : place + min(self.filled - self.taken, CHUNK_BYTES)]
+
+    def has_room(self) -> bool:
+        """Whether the next chunk, if there is one, would overwrite nothing that was not taken."""
+        is_full = self.filled - self.taken > len(self.memory) - CHUNK_BYTES
+        return not is_full or self.start + self.filled == self.end
 
 
 class Buffers:
@@ -48,7 +70,7 @@ class Buffers:
 
     def get(self) -> memoryview | None:
         """Memory for one piece, if there is any left."""
-        if self._held >= min(self.most, WINDOW_BYTES // PIECE_BYTES):
+        if self._held >= min(self.most, _MOST_PIECES):
             return None
         self._held += 1
         return self._free.pop() if self._free else memoryview(bytearray(PIECE_BYTES))
@@ -60,7 +82,10 @@ class Buffers:
 
 
 class Window:
-    """The pieces of one range that are being fetched, or wait to be taken."""
+    """The pieces of one range that are being fetched, or wait to be taken.
+
+    closed: nothing more is wanted.
+    """
 
     def __init__(
         self,
@@ -72,10 +97,10 @@ class Window:
     ) -> None:
         """
         start, end: bytes from the file's start, `end` exclusive.
-        fetch: fills the memory of a piece.
+        fetch: puts a piece into its memory, and calls `filled` for each chunk of it.
         changed: the lock of all windows and buffers, which is told when anything changed.
         """
-        self._next = start
+        self._next = self._taken = start
         self._end = end
         self._fetch = fetch
         self._changed = changed
@@ -83,17 +108,35 @@ class Window:
         self._pieces: deque[Piece] = deque()
         self._fetching = 0
         self.closed = False
+        self._starved = 0.0
+        self._starving_since: float | None = None
 
     @property
     def ahead(self) -> int:
         """How many pieces were begun and not taken yet. Needs the lock."""
         return len(self._pieces)
 
-    def begin(self) -> Piece | None:
-        """The next piece, to be fetched by the caller, if there is one. Needs the lock."""
-        if self.closed or self._next == self._end or (memory := self._buffers.get()) is None:
+    def starved(self) -> float:
+        """For how many seconds who takes has waited since this was last asked. Needs the lock."""
+        self._count_hunger()
+        seconds, self._starved = self._starved, 0.0
+        return seconds
+
+    @property
+    def unread(self) -> int:
+        """How many bytes are there and were not taken yet. Needs the lock."""
+        return sum(piece.filled - piece.taken for piece in self._pieces)
+
+    def begin(self, size: int) -> Piece | None:
+        """The next piece, to be fetched by the caller, if there is one. Needs the lock.
+
+        size: bytes; the last piece of a range may have less.
+        """
+        end = min(self._next + size, self._end)
+        if self.closed or self._next == end or end - self._taken > AHEAD_BYTES:
             return None
-        end = min(self._next + PIECE_BYTES, self._end)
+        if (memory := self._buffers.get()) is None:
+            return None
         piece = Piece(self, self._next, end, memory)
         self._next = end
         self._pieces.append(piece)
@@ -111,36 +154,64 @@ class Window:
             self._fetching -= 1
             self._changed.notify_all()
 
+    def filled(self, piece: Piece, count: int) -> None:
+        """Tell of so many bytes more, and wait until there is room for the next.
+
+        Raises:
+            InterruptedError: nothing more is wanted.
+        """
+        with self._changed:
+            piece.filled += count
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self.closed or piece.has_room())
+            if self.closed:
+                raise InterruptedError("nobody takes it any more")
+
     def take(self) -> Iterator[memoryview]:
-        """The content of each piece in order; valid until the next one is asked for.
+        """The bytes of the range in order; each part is valid until the next one is asked for.
 
         Raises:
             Exception: what fetching a piece raised.
         """
         while (piece := self._first()) is not None:
-            if piece.error is not None:
+            if piece.is_over and piece.error is not None:
                 raise piece.error
-            yield piece.content
+            content = piece.content()
+            yield content
             with self._changed:
-                self._drop()
+                piece.taken += len(content)
+                self._taken += len(content)
+                if piece.taken == piece.end - piece.start:
+                    self._drop()
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Wait until nobody fetches any more, and give back what is left."""
         with self._changed:
             self.closed = True
+            self._changed.notify_all()
             while self._fetching:
                 self._changed.wait()
             while self._pieces:
                 self._drop()
 
     def _first(self) -> Piece | None:
+        """The piece whose turn it is, when something of it is there; None after the last."""
         with self._changed:
-            while not self._pieces or not self._pieces[0].ended:
-                if self.closed or (not self._pieces and self._next == self._end):
+            while not self._pieces or not (self._pieces[0].content() or self._pieces[0].is_over):
+                if self.closed or self._taken == self._end:
                     return None
+                self._starving_since = self._starving_since or time.monotonic()
                 self._changed.wait()
+            self._count_hunger()
+            self._starving_since = None
             return self._pieces[0]
+
+    def _count_hunger(self) -> None:
+        if self._starving_since is not None:
+            now = time.monotonic()
+            self._starved += now - self._starving_since
+            self._starving_since = now
 
     def _drop(self) -> None:
         self._buffers.put(self._pieces.popleft().memory)
-        self._changed.notify_all()

@@ -18,16 +18,16 @@ from oms_gate.delivery.staging import Staging
 from oms_gate.errors import DeliveryError
 from oms_gate.oms.manifest import Resource
 from oms_gate.streaming.hashing import FileRange
-from oms_gate.streaming.window import WINDOW_BYTES
+from oms_gate.streaming.window import AHEAD_BYTES, LONG_PIECE_BYTES
 from tests import models
 from tests.delivery.pulling import codes, deliver, signed, tree, untouched
 from tests.peers.content import Repeated, bytes_of
-from tests.peers.faults import Drop, Slow, Truncate
+from tests.peers.faults import Drop, Slow
 from tests.peers.hub import HubStandIn
 
 Key = ec.EllipticCurvePrivateKey
 MIB = 1024 * 1024
-LARGE = Repeated(bytes(range(256)), WINDOW_BYTES + 24 * MIB)
+LARGE = Repeated(bytes(range(256)), AHEAD_BYTES + 24 * MIB)
 WEIGHTS = "model.safetensors"
 SHARD = 100_000
 
@@ -65,8 +65,8 @@ def half_of_a_large_file(
     hub: HubStandIn, settings: dict[str, Any], key: Key, to: Path
 ) -> HubStandIn:
     hub.create("acme/m", files=signed(key, {WEIGHTS: LARGE}))
-    hub.inject(Truncate(WINDOW_BYTES + 16 * MIB), f"*{WEIGHTS}", origin="cdn", times=1)
-    hub.inject(Drop(), f"*{WEIGHTS}", origin="cdn", skip=1)
+    pieces = (AHEAD_BYTES + 16 * MIB) // LONG_PIECE_BYTES
+    hub.inject(Drop(), f"*{WEIGHTS}", origin="cdn", skip=pieces)
     interrupted(hub, settings, to)
     return hub
 
@@ -95,7 +95,7 @@ def test_only_the_rest_is_transferred(
     verdict = deliver(settings, "hf://acme/m", to)
     assert verdict.admitted
     kept, count = sent(half_of_a_large_file)
-    assert kept == left - WINDOW_BYTES
+    assert kept == left - AHEAD_BYTES
     assert count == LARGE.size - kept
     assert (to / WEIGHTS).read_bytes() == bytes_of(LARGE)
     assert verdict.delivery is not None

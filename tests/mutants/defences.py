@@ -633,15 +633,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "self._check_stop()\n            writer.write(",
         "writer.write(",
     ),
-    _hashing("readers that go on after the end", "if piece.window.closed:", "if False:"),
+    _window(
+        "readers that go on after the end",
+        "            if self.closed:\n",
+        "            if False:\n",
+    ),
     _hashing(
         "more connections than allowed", "return self._pace.count + len(self._windows)", "return 99"
     ),
-    _window("pieces that fail", "if piece.error is not None:", "if False:"),
+    _window("pieces that fail", "raise piece.error", "return"),
+    _window("bytes that are overwritten", "is_full = self.filled", "is_full = 0 and self.filled"),
     _window("fetching on for what nobody takes", "while self._fetching:", "while False:"),
     _window(
         "as much memory as comes",
-        "self._held >= min(self.most, WINDOW_BYTES // PIECE_BYTES)",
+        "self._held >= min(self.most, _MOST_PIECES)",
         "self._held >= 99",
     ),
     # -- What servers send
@@ -757,7 +762,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "delivery/test_staging.py",
     ),
     _staging("what follows the last shard", "os.ftruncate(descriptor, size)", "pass"),
-    _staging("gaps taken for what was written", "- WINDOW_BYTES)", ")"),
+    _staging("gaps taken for what was written", "- AHEAD_BYTES)", ")"),
     _staging(
         "writing after the end",
         "writers = list(self._writers)",
