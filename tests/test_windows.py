@@ -17,7 +17,7 @@ from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.streaming.hashing import FileRange, RangeWriter
 from oms_gate.streaming.measure import Measurement, measure
-from oms_gate.streaming.window import LONG_PIECE_BYTES, PIECE_BYTES
+from oms_gate.streaming.window import LONG_PIECE_BYTES, PIECE_BYTES, Buffers
 from oms_gate.verdict import ReasonCode
 from tests.test_measure import ended
 
@@ -32,9 +32,15 @@ class Store:
         self,
         *paths: str,
         wait: Callable[[str, int], None] = lambda *_: None,
+        after: Callable[[int], None] = lambda _: None,
         divisible: bool = True,
     ) -> None:
+        """
+        wait: called before each chunk, with its path and where it starts.
+        after: called when all was read that was asked for, with where that ended.
+        """
         self.wait = wait
+        self.after = after
         self.asked: list[tuple[str, int, int]] = []
         self.now: dict[int, tuple[str, int]] = {}
         self.most = 0
@@ -68,6 +74,7 @@ class Store:
                 # Whoever still looks at it sees that it was valid for a moment only.
                 start += len(chunk)
                 place = (place + len(chunk)) % len(buffer)
+            self.after(end)
         finally:
             with self.lock:
                 del self.now[reader]
@@ -102,10 +109,13 @@ class Kept:
     """A destination in memory: what was written where, and what was when nobody might any more.
 
     write_seconds: how long each write takes.
+    kept: how many bytes of each file are there from before.
     """
 
-    def __init__(self, write_seconds: float = 0) -> None:
+    def __init__(self, write_seconds: float = 0, kept: int = 0) -> None:
         self.write_seconds = write_seconds
+        self.kept = kept
+        self.discarded: list[str] = []
         self.late: list[int] = []
         self.content: dict[str, bytearray] = {}
         self.count = 0
@@ -121,7 +131,7 @@ class Kept:
             writer.open = False
 
     def discard(self, part: FileRange) -> None:
-        raise AssertionError(part)
+        self.discarded.append(part.path)
 
     def complete(self, path: str) -> None:
         self.completed.append(path)
@@ -136,7 +146,7 @@ class Writer:
         self.open = True
 
     def kept(self) -> Iterator[memoryview]:
-        return iter(())
+        return iter([memoryview(CONTENT)[: self.destination.kept]])
 
     def write(self, position: int, chunk: bytes | memoryview) -> None:
         time.sleep(self.destination.write_seconds)
@@ -333,3 +343,52 @@ def test_a_piece_that_failed_ends_the_others_at_once(writes: bool) -> None:
     assert ended()
     assert time.monotonic() - start < 5
     assert after == []
+
+
+@pytest.mark.parametrize("divisible", [True, False])
+def test_what_is_found_after_the_last_byte_is_an_error_too(divisible: bool) -> None:
+    """That a file was changed while it was read, for instance."""
+
+    def after(end: int) -> None:
+        if end == SIZE:
+            raise StoreError(ReasonCode.STORE_CHANGED, "it was changed")
+
+    (finding,) = Store("a", after=after, divisible=divisible).measure().findings
+    assert finding.code is ReasonCode.STORE_CHANGED
+
+
+@pytest.mark.parametrize("divisible", [True, False])
+def test_an_end_is_no_reason_to_discard_what_was_kept(divisible: bool) -> None:
+    """Something else is wrong while the rest of it is waited for."""
+    waiting = threading.Event()
+
+    def wait(path: str, _: int) -> None:
+        if path == "bad":
+            waiting.wait(20)
+        else:
+            waiting.set()
+            store.aborted.wait(20)
+
+    store, kept = Store("bad", "long", wait=wait, divisible=divisible), Kept(kept=MIB)
+    measured = measure(
+        store.snapshot,
+        signed(bad=b"other", long=CONTENT),
+        "sha256",
+        Limits(connections=8),
+        deadline=time.monotonic() + 60,
+        destination=kept,
+        report_all=False,
+    )
+    assert [finding.path for finding in measured.findings] == ["bad"]
+    assert ended()
+    assert "long" not in kept.discarded
+
+
+def test_a_machine_without_memory_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(_: Buffers) -> memoryview:
+        raise MemoryError
+
+    monkeypatch.setattr(Buffers, "get", get)
+    with pytest.raises(MemoryError):
+        Store("a").measure()
+    assert ended()

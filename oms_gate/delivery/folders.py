@@ -154,7 +154,28 @@ def remove(at: int, name: str) -> None:
     except FileNotFoundError:
         pass
     except (IsADirectoryError, PermissionError):  # POSIX has EPERM for a folder.
+        with suppress(OSError), opened(name, at) as folder:
+            unprotect(folder)
         shutil.rmtree(name, dir_fd=at)
+
+
+def unprotect(at: int) -> None:
+    """Let this user change what is in a folder and in all below it, whatever was forbidden."""
+    with suppress(PermissionError):
+        os.fchmod(at, stat.S_IMODE(os.fstat(at).st_mode) | stat.S_IRWXU)
+    with os.scandir(at) as scan:
+        folders = [entry.name for entry in scan if entry.is_dir(follow_symlinks=False)]
+    for name in folders:
+        try:
+            folder = open_folder(name, at)
+        except PermissionError:
+            with suppress(PermissionError):
+                os.chmod(name, stat.S_IRWXU, dir_fd=at)
+            folder = open_folder(name, at)
+        try:
+            unprotect(folder)
+        finally:
+            os.close(folder)
 
 
 def remove_files(at: int, paths: Collection[str], skip: tuple[str, ...] = ()) -> None:

@@ -8,11 +8,13 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from oms_gate.errors import UsageError
+from oms_gate.errors import DeliveryError, UsageError
+from oms_gate.verdict import ReasonCode
 
 STAGE = ".oms-gate-pull"
 """The stage's name inside a folder; beside one, this follows the folder's own."""
 
+_NAME_BYTES = 255
 _MOUNTS = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
@@ -52,12 +54,32 @@ class Place:
             if not is_there:
                 raise UsageError(f"{text} is not a folder; name one, or a name that is free")
         inside = folder / STAGE
-        # What was begun inside is finished there: both stages have locks of their own.
+        # What was begun inside is finished there: both stages have locks of their own. And who is
+        # in a folder that is replaced is nowhere.
         if is_there and (
-            _is_mount(folder) or inside.is_dir() or not _can_be_written(folder.parent)
+            _is_mount(folder)
+            or os.path.isdir(inside)  # noqa: PTH112 - no error where that cannot be seen
+            or not _can_be_written(folder.parent)
+            or folder == Path(os.path.realpath(os.curdir))
         ):
             return cls(folder, inside, in_place=True)
-        return cls(folder, folder.with_name(f".{folder.name}{STAGE}"), in_place=False)
+        stage = folder.with_name(f".{folder.name}{STAGE}")
+        if len(os.fsencode(stage.name)) > _NAME_BYTES:
+            raise UsageError(f"the name of {text} is too long; choose a shorter one")
+        return cls(folder, stage, in_place=False)
+
+    def check_writable(self) -> None:
+        """See that a folder that is there can be replaced or filled.
+
+        Raises:
+            DeliveryError: it is write-protected.
+        """
+        if self.folder.is_dir() and not _can_be_written(self.folder):
+            raise DeliveryError(
+                ReasonCode.SYSTEM_IO,
+                f"{self.folder} may not be written to by this user, so the model in it cannot be "
+                "replaced; let this user write there, or choose another folder",
+            )
 
 
 def _can_be_written(folder: Path) -> bool:

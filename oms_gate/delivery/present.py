@@ -82,6 +82,11 @@ def is_same(status: os.stat_result, other: os.stat_result) -> bool:
     )
 
 
+def is_unchanged(status: os.stat_result, other: os.stat_result) -> bool:
+    """The same, and nothing was done to it at all: who writes can set all times back but one."""
+    return is_same(status, other) and status.st_ctime_ns == other.st_ctime_ns
+
+
 def _read(
     folder: int,
     path: str,
@@ -98,7 +103,7 @@ def _read(
             left = (status.st_size if end is None else end) - start
             yield from chunked(stream.readinto, left, buffer)
             now = os.fstat(descriptor)
-        if not is_same(now, status) or now.st_ctime_ns != status.st_ctime_ns:
+        if not is_unchanged(now, status):
             raise StoreError(
                 ReasonCode.STORE_CHANGED, f"{path} was changed while it was read", path=path
             )

@@ -19,12 +19,13 @@ from oms_gate.delivery.folders import (
     walk,
 )
 from oms_gate.delivery.place import Place
-from oms_gate.delivery.receipt import NOT_OURS, remember
+from oms_gate.delivery.receipt import NOT_OURS, not_from_a_pull, remember
 from oms_gate.delivery.staging import MODEL
 from oms_gate.delivery.system_calls import exchange, make_durable
 from oms_gate.verdict import VERDICT_FILE
 
 _OLD = "old"
+_NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 def write_file(folder: int, path: str, content: bytes, access: Access) -> None:
@@ -43,34 +44,61 @@ def heal(stage: int, place: Place) -> None:
     """Put back the folder that a pull had moved aside when it was killed."""
     if status_of(stage, _OLD) is None:
         return
-    if place.folder.exists():
-        remove(stage, _OLD)
-        return
     with opened(str(place.folder.parent)) as parent:
-        os.rename(_OLD, place.folder.name, src_dir_fd=stage, dst_dir_fd=parent)
+        try:
+            # Over an empty folder too, which somebody may have made since.
+            os.rename(_OLD, place.folder.name, src_dir_fd=stage, dst_dir_fd=parent)
+        except OSError as error:
+            if error.errno not in _NOT_EMPTY:
+                raise
+            remove(stage, _OLD)
 
 
-def replace(stage: int, place: Place) -> None:
-    """Let the gathered model take the place of its folder, or be it.
+def replace(stage: int, place: Place, before: Collection[str]) -> bool:
+    """Let the gathered model take the place of its folder, or be it; whether that is possible.
 
     What was in the folder is in the stage afterwards.
 
+    before: paths of the files that were in the folder a moment ago.
+
     Raises:
+        UsageError: somebody has put something into it since; it is what it was.
         OSError: the file system failed. The folder is what it was, or is what it should be; or
             it is missing, and `heal` brings it back.
     """
     name = place.folder.name
-    make_durable(stage)
     with opened(str(place.folder.parent)) as parent:
         try:
             os.rename(MODEL, name, src_dir_fd=stage, dst_dir_fd=parent)
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno not in _NOT_EMPTY:
                 raise
-            if not exchange(MODEL, stage, name, parent):
-                os.rename(name, _OLD, src_dir_fd=parent, dst_dir_fd=stage)
-                os.rename(MODEL, name, src_dir_fd=stage, dst_dir_fd=parent)
+            try:
+                _change_places(stage, name, parent, before)
+            except OSError as failure:
+                # In an overlay, folders of a lower layer cannot be moved; files can.
+                if failure.errno != errno.EXDEV:
+                    raise
+                return False
         os.fsync(parent)
+    return True
+
+
+def _change_places(stage: int, name: str, parent: int, before: Collection[str]) -> None:
+    old = MODEL
+    if not exchange(MODEL, stage, name, parent):
+        os.rename(name, _OLD, src_dir_fd=parent, dst_dir_fd=stage)
+        os.rename(MODEL, name, src_dir_fd=stage, dst_dir_fd=parent)
+        old = _OLD
+    with opened(old, stage) as folder:
+        found = {path for path, status in walk(folder) if not stat.S_ISDIR(status.st_mode)}
+    if strange := sorted(found - set(before)):
+        if old == MODEL:
+            exchange(MODEL, stage, name, parent)
+        else:
+            os.rename(name, MODEL, src_dir_fd=parent, dst_dir_fd=stage)
+            os.rename(_OLD, name, src_dir_fd=stage, dst_dir_fd=parent)
+        raise not_from_a_pull(name, strange[0])
 
 
 def put_in_place(stage: int, place: Place, stale: Collection[str], access: Access) -> None:
@@ -85,7 +113,6 @@ def put_in_place(stage: int, place: Place, stale: Collection[str], access: Acces
     """
     with opened(MODEL, stage) as model, opened(str(place.folder)) as folder:
         files = [path for path, status in walk(model) if stat.S_ISREG(status.st_mode)]
-        make_durable(stage)
         remember(stage, place, files)
         with suppress(FileNotFoundError):
             os.unlink(VERDICT_FILE, dir_fd=folder)

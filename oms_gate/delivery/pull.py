@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from oms_gate.coverage import Comparison
@@ -17,15 +17,18 @@ from oms_gate.delivery.folders import (
     disk_errors,
     opened,
     remove_files,
+    status_of,
     walk,
 )
 from oms_gate.delivery.place import Place
-from oms_gate.delivery.present import is_same, right_files
+from oms_gate.delivery.present import is_same, is_unchanged, right_files
 from oms_gate.delivery.publishing import heal, put_in_place, replace, replace_verdict, write_file
 from oms_gate.delivery.receipt import delivered_files
 from oms_gate.delivery.selection import Selection, Wanted, wanted
-from oms_gate.delivery.stage import is_empty, locked_stage, remove_stage
+from oms_gate.delivery.stage import locked_stage, remove_stage
 from oms_gate.delivery.staging import MODEL, Staging
+from oms_gate.delivery.system_calls import make_durable
+from oms_gate.errors import DeliveryError
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Resource
@@ -90,6 +93,7 @@ class Pull:
             DeliveryError: see `wanted` and `locked_stage`; or the file system failed.
         """
         chosen = source.wanted(self.selection, as_it_is=source.denied)
+        self.place.check_writable()
         with locked_stage(self.place, deadline) as stage:
             with disk_errors(self.place.folder):
                 heal(stage, self.place)
@@ -121,9 +125,10 @@ class Transfer:
         self._stage = stage
         self._limits = limits
         self._deadline = deadline
-        self._present: dict[str, int] = {}
+        # What was there and right, by path: in the stage, and in the folder.
+        self._staged: dict[str, os.stat_result] = {}
+        self._there: dict[str, os.stat_result] = {}
         self._unchanged = False
-        self._removed = False
         self._before = delivered_files(self._place)
         self._is_new = not self._place.folder.exists()
         around_it = (self._place.folder.parent if self._is_new else self._place.folder).stat()
@@ -189,26 +194,23 @@ class Transfer:
             UsageError: somebody has put something into the folder meanwhile.
             DeliveryError: the file system failed.
         """
-        before = delivered_files(self._place)
         with disk_errors(self._place.folder):
+            if not self._unchanged:
+                self._gather(verdict)
+                # It may take long, so all that is checked is checked after it.
+                make_durable(self._stage)
+            self._check_present()
+            before = set(delivered_files(self._place))
             if self._unchanged:
                 replace_verdict(self._stage, self._place, verdict.encode(), self._access)
-            else:
-                self._gather(verdict)
-                if self._place.in_place:
-                    new = {*self._present, *self.staging.arrived, *self._beside()}
-                    stale = set(before) - new
-                    put_in_place(self._stage, self._place, stale, self._access)
-                else:
-                    replace(self._stage, self._place)
+            elif self._place.in_place or not replace(self._stage, self._place, before):
+                new = {*self._present, *self.staging.arrived, *self._beside()}
+                put_in_place(self._stage, self._place, before - new, self._access)
         self._remove_stage()
 
     def close(self) -> None:
-        """End all writing, and remove the stage if there is nothing in it to go on with."""
+        """End all writing."""
         self.staging.close()
-        with disk_errors(self._place.folder):
-            if not self._removed and is_empty(self._stage):
-                self._remove_stage()
 
     def _missing(
         self, hash_type: HashType, on_progress: ProgressCallback | None
@@ -228,18 +230,49 @@ class Transfer:
 
         with opened(MODEL, self._stage) as model:
             # What an earlier run had completed, or what was replaced and not removed any more.
-            present = right(model, self._wanted.signed)
-            remove_files(model, _files(model) - present.keys())
-            missing = self._wanted.signed.keys() - present.keys()
+            self._staged = right(model, self._wanted.signed)
+            remove_files(model, _files(model) - self._staged.keys())
+            missing = self._wanted.signed.keys() - self._staged.keys()
             if not self._is_new:
                 with opened(str(self._place.folder)) as folder:
-                    there = right(folder, missing)
-                    self._unchanged = self._is_as_wanted(folder, there)
+                    self._there = right(folder, missing)
+                    self._unchanged = self._is_as_wanted(folder, self._there)
                     if not self._unchanged and not self._place.in_place:
-                        there = self._linked(folder, model, there)
-                    present |= there
-        self._present = {path: status.st_size for path, status in present.items()}
-        return {path: self._wanted.signed[path] for path in missing - present.keys()}
+                        self._staged |= self._linked(folder, model, self._there)
+                        self._there = {}
+        return {path: self._wanted.signed[path] for path in missing - self._present.keys()}
+
+    @property
+    def _present(self) -> dict[str, int]:
+        """The size of each file that was there and right, in bytes."""
+        return {path: status.st_size for path, status in (self._staged | self._there).items()}
+
+    def _check_present(self) -> None:
+        """See that nobody has written since to what was there and right.
+
+        Raises:
+            DeliveryError: somebody has.
+        """
+        self._check_in(self._staged, lambda: opened(MODEL, self._stage))
+        self._check_in(self._there, lambda: opened(str(self._place.folder)))
+
+    def _check_in(
+        self,
+        hashed: Mapping[str, os.stat_result],
+        folder: Callable[[], AbstractContextManager[int]],
+    ) -> None:
+        if not hashed:
+            return
+        with folder() as here:
+            for path, before in hashed.items():
+                now = status_of(here, path)
+                if now is None or not is_unchanged(now, before):
+                    raise DeliveryError(
+                        ReasonCode.SYSTEM_IO,
+                        f"{path} was changed by another program after it was hashed; see what else "
+                        f"writes to {self._place.folder}, and pull again",
+                        path=path,
+                    )
 
     def _is_as_wanted(self, folder: int, there: Collection[str]) -> bool:
         """Whether the folder has all that is wanted, and nothing else."""
@@ -263,8 +296,9 @@ class Transfer:
                 around(model, path, self._access) as (place, _),
             ):
                 os.link(name, name, src_dir_fd=here, dst_dir_fd=place, follow_symlinks=False)
-                if is_same(os.stat(name, dir_fd=place, follow_symlinks=False), status):
-                    linked[path] = status
+                now = os.stat(name, dir_fd=place, follow_symlinks=False)
+                if is_same(now, status):
+                    linked[path] = now
                 else:
                     os.unlink(name, dir_fd=place)
         return linked
@@ -326,7 +360,6 @@ class Transfer:
 
     def _remove_stage(self) -> None:
         self.staging.close()
-        self._removed = True
         try:
             remove_stage(self._stage, self._place)
         except OSError as error:

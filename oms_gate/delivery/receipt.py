@@ -46,16 +46,21 @@ def delivered_files(place: Place) -> list[str]:
                 if stat.S_ISDIR(status.st_mode):
                     continue
                 if printable(path) not in ours or not stat.S_ISREG(status.st_mode):
-                    raise UsageError(
-                        f"{place.folder} holds {printable(path)}, which no pull has put there, so "
-                        "nothing was written; choose another folder, or remove what is in this one"
-                    )
+                    raise not_from_a_pull(str(place.folder), path)
                 paths.append(path)
             return paths
     except FileNotFoundError:
         return []
     except OSError as error:
         raise UsageError(f"{place.folder} cannot be read: {error.strerror}") from error
+
+
+def not_from_a_pull(folder: str, path: str) -> UsageError:
+    """The error for a folder with something else in it."""
+    return UsageError(
+        f"{folder} holds {printable(path)}, which no pull has put there, so nothing was written; "
+        "choose another folder, or remove what is in this one"
+    )
 
 
 def remember(stage: int, place: Place, paths: Iterable[str]) -> None:
@@ -83,7 +88,8 @@ def _ours(folder: int, place: Place) -> set[str]:
             ours.update((VERDICT_FILE, *delivered.files))
             if delivered.signature is not None:
                 ours.add(delivered.signature)
-    if place.in_place and (content := content_of(folder, f"{STAGE}/{_OURS}")) is not None:
-        with suppress(ValidationError):
-            ours.update(TypeAdapter(list[str]).validate_json(content))
+    with suppress(FileNotFoundError), opened(str(place.stage)) as stage:
+        if (content := content_of(stage, _OURS)) is not None:
+            with suppress(ValidationError):
+                ours.update(TypeAdapter(list[str]).validate_json(content))
     return ours

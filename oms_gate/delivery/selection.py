@@ -85,6 +85,12 @@ def wanted(
             if path not in chosen and path in selection and path not in kept_free
         )
     if not chosen and not others:
+        if not selection.include and not selection.exclude:
+            raise DeliveryError(
+                ReasonCode.COVERAGE_MISSING,
+                f"{snapshot.reference.url} has no file but what belongs to its signature, so there "
+                "is nothing to pull; its publisher must add the model",
+            )
         raise UsageError(
             f"the patterns leave no file of {snapshot.reference.url}; change --include or --exclude"
         )

@@ -48,13 +48,12 @@ def locked_stage(place: Place, deadline: float) -> Iterator[int]:
     try:
         yield stage
     finally:
+        # Nothing in it that the next pull could use, or somebody has removed it already.
+        with suppress(OSError):
+            if all(stat.S_ISDIR(status.st_mode) for _, status in walk(stage, (_LOCK,))):
+                remove_stage(stage, place)
         os.close(lock)
         os.close(stage)
-
-
-def is_empty(stage: int) -> bool:
-    """Whether there is nothing in a stage that the next pull could use."""
-    return all(stat.S_ISDIR(status.st_mode) for _, status in walk(stage, (_LOCK,)))
 
 
 def remove_stage(stage: int, place: Place) -> None:

@@ -14,7 +14,15 @@ from types import TracebackType
 from typing import Self
 
 from oms_gate.delivery.access import Access
-from oms_gate.delivery.folders import around, disk_errors, make_own, open_file, opened, remove
+from oms_gate.delivery.folders import (
+    around,
+    disk_errors,
+    make_own,
+    open_file,
+    opened,
+    remove,
+    unprotect,
+)
 from oms_gate.errors import DeliveryError
 from oms_gate.limits import MIB
 from oms_gate.oms.digests import HashType
@@ -131,6 +139,9 @@ class Staging:
         with disk_errors(self._folder):
             make_own(self._stage, PARTIAL)
             make_own(self._stage, MODEL)
+            # What was replaced by an earlier pull may be write-protected.
+            with opened(MODEL, self._stage) as model:
+                unprotect(model)
             with opened(PARTIAL, self._stage) as partial:
                 ours = set(map(self._name, self._resources))
                 for name in os.listdir(partial):  # noqa: PTH208 - of a descriptor

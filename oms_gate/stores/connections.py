@@ -182,16 +182,24 @@ class _Guard:
 
     def watch(self, sock: socket.socket) -> None:
         """End this one with all others."""
+        # TLS to a proxy that TLS goes through is in a wrapper.
+        inner = getattr(sock, "socket", sock)
         with self._lock:
-            self._open.add(sock)
+            self._open.add(inner)
+        if self.ended.is_set():
+            _shut_down(inner)
 
     def end(self) -> None:
         self.ended.set()
         with self._lock:
             sockets = list(self._open)
         for sock in sockets:
-            with suppress(OSError):  # It may have ended by itself.
-                sock.shutdown(socket.SHUT_RDWR)
+            _shut_down(sock)
+
+
+def _shut_down(sock: socket.socket) -> None:
+    with suppress(OSError):  # It may have ended by itself.
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Guarded(HTTPConnection):

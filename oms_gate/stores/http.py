@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import http.client
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import urllib3
 
@@ -26,6 +27,7 @@ from oms_gate.verdict import ReasonCode
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
 _COUNT = re.compile(r"\d{1,19}", re.ASCII)
 _ANSWER_BYTES = 64 * 1024
+_MOST_SOURCES = 256
 # A transfer that got this far may fail `limits.retries` times more.
 _PROGRESS_BYTES = 64 * 1024 * 1024
 
@@ -48,6 +50,7 @@ class HttpReader:
         self._connections = Connections(limits, trusted_hosts)
         # Of files that are read in several ranges, where the last one came from.
         self._sources: dict[str, Source] = {}
+        self._lock = threading.Lock()
 
     def abort(self) -> None:
         """End every transfer under way; its reader gets an error at once. Begin no other."""
@@ -87,7 +90,8 @@ class HttpReader:
                 if position - checkpoint >= _PROGRESS_BYTES:
                     failures, checkpoint = 0, position
                 failures += 1
-                self._sources.pop(file.path, None)
+                with self._lock:
+                    self._sources.pop(file.path, None)
                 self._wait(file, failures, error)
 
     def answer(self, file: RemoteFile, body: Body | None = None) -> Answer:
@@ -167,11 +171,10 @@ class HttpReader:
         if file.etag is not None and not file.etag.startswith("W/"):
             headers["If-Match"] = file.etag
         known = self._sources.get(file.path) if partial else None
-        response, source = self._get(file, known, headers)
-        if known is not None and response.status >= 400:
-            # A signed URL expires, and other servers than the store's may forget a file.
-            response.close()
-            response, source = self._get(file, None, headers)
+        answer = self._again(file, known, headers) if known is not None else None
+        if answer is not None and known is not None:
+            etag = etag or known.etag
+        response, source = answer or self._follow(file, Source(file.url(), file.headers), headers)
         try:
             self._check_status(file, response)
             self._check_answer(file, response, position, end, etag, partial)
@@ -179,13 +182,34 @@ class HttpReader:
             response.close()
             raise
         if partial:
-            self._sources[file.path] = source
+            self._remember(file, replace(source, etag=response.headers.get("ETag")))
         return response
 
-    def _get(
-        self, file: RemoteFile, source: Source | None, headers: Mapping[str, str]
+    def _again(
+        self, file: RemoteFile, known: Source, headers: Mapping[str, str]
+    ) -> tuple[urllib3.BaseHTTPResponse, Source] | None:
+        """The answer of where a range came from before, if it has others still.
+
+        A signed URL expires, and other servers than the store's may forget a file.
+        """
+        try:
+            response, source = self._follow(file, known, headers)
+        except StoreError:
+            return None
+        if response.status == 206:
+            return response, source
+        response.close()
+        return None
+
+    def _remember(self, file: RemoteFile, source: Source) -> None:
+        with self._lock:
+            self._sources[file.path] = source
+            while len(self._sources) > _MOST_SOURCES:
+                del self._sources[next(iter(self._sources))]
+
+    def _follow(
+        self, file: RemoteFile, source: Source, headers: Mapping[str, str]
     ) -> tuple[urllib3.BaseHTTPResponse, Source]:
-        source = source or Source(file.url(), file.headers)
         return follow(self._connections, "GET", file, source, self._limits, headers=headers)
 
     def _check_transient(self, response: urllib3.BaseHTTPResponse) -> None:

@@ -41,10 +41,12 @@ class Source:
     """Where a file was found in the end; a signed URL is good for a while only.
 
     headers: what may be sent there.
+    etag: the entity tag that the file had there, or None.
     """
 
     url: str
     headers: Mapping[str, str]
+    etag: str | None = None
 
 
 def follow(

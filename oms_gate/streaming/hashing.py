@@ -211,24 +211,27 @@ class Hashing:
         for _ in range(useful):
             # Daemons: a reader that hangs in a system call must not keep the process alive.
             thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
-            self._threads.add(thread)
             thread.start()
+            self._threads.add(thread)
 
     def _most_threads(self) -> int:
         # Who takes from a window has no connection.
         return self._pace.count + len(self._windows)
 
     def _work(self) -> None:
-        while (job := self._job()) is not None:
-            if isinstance(job, Piece):
-                job.window.fetch(job)
-                continue
-            try:
-                self._hash(job)
-            except BaseException as error:  # noqa: BLE001 - it is raised again by `run`
-                self._tell(job, error)
-            else:
-                self._tell(job)
+        try:
+            while (job := self._job()) is not None:
+                if isinstance(job, Piece):
+                    job.window.fetch(job)
+                    continue
+                try:
+                    self._hash(job)
+                except BaseException as error:  # noqa: BLE001 - see `_tell`
+                    self._tell(job, error)
+                else:
+                    self._tell(job)
+        except BaseException as error:  # noqa: BLE001 - of the machine, such as no memory
+            self._ended.put((self._ranges[0], error))
 
     def _tell(self, part: FileRange, error: BaseException | None = None) -> None:
         """Tell `run` what came of a range, and only the first time."""
@@ -269,6 +272,7 @@ class Hashing:
         with self._destination.open(part) as writer:
             kept = self._hash_into(part, writer)
         if kept and part.digest != part.signed:
+            self._check_stop()
             self._destination.discard(part)
             part.bytes_done, part.digest = 0, None
             with self._destination.open(part) as writer:
@@ -314,11 +318,11 @@ class Hashing:
 
         end = part.start + self._expected_bytes(part)
         window = Window(position, end, fetch, self._changed, self._buffers)
-        with self._changed:
-            self._windows.append(window)
-            self._start_threads()
-            self._changed.notify_all()
         try:
+            with self._changed:
+                self._windows.append(window)
+                self._start_threads()
+                self._changed.notify_all()
             yield from window.take()
         except Exception as error:
             # Before the other pieces have ended, which may wait for their store.

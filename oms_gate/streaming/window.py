@@ -72,8 +72,9 @@ class Buffers:
         """Memory for one piece, if there is any left."""
         if self._held >= min(self.most, _MOST_PIECES):
             return None
+        memory = self._free.pop() if self._free else memoryview(bytearray(PIECE_BYTES))
         self._held += 1
-        return self._free.pop() if self._free else memoryview(bytearray(PIECE_BYTES))
+        return memory
 
     def put(self, memory: memoryview) -> None:
         """Give it back."""
@@ -171,18 +172,21 @@ class Window:
         """The bytes of the range in order; each part is valid until the next one is asked for.
 
         Raises:
-            Exception: what fetching a piece raised.
+            InterruptedError: it was closed before.
+            Exception: what fetching a piece raised, be it after its last byte.
         """
         while (piece := self._first()) is not None:
-            if piece.is_over and piece.error is not None:
-                raise piece.error
+            if piece.is_over:
+                if piece.error is not None:
+                    raise piece.error
+                with self._changed:
+                    self._drop()
+                continue
             content = piece.content()
             yield content
             with self._changed:
                 piece.taken += len(content)
                 self._taken += len(content)
-                if piece.taken == piece.end - piece.start:
-                    self._drop()
                 self._changed.notify_all()
 
     def close(self) -> None:
@@ -196,10 +200,13 @@ class Window:
                 self._drop()
 
     def _first(self) -> Piece | None:
-        """The piece whose turn it is, when something of it is there; None after the last."""
+        """The piece whose turn it is, when there is something of it, or it is over; None after the
+        last."""
         with self._changed:
             while not self._pieces or not (self._pieces[0].content() or self._pieces[0].is_over):
-                if self.closed or self._taken == self._end:
+                if self.closed:
+                    raise InterruptedError("the hashing was ended")
+                if not self._pieces and self._next == self._end:
                     return None
                 self._starving_since = self._starving_since or time.monotonic()
                 self._changed.wait()

@@ -635,8 +635,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _window(
         "readers that go on after the end",
-        "            if self.closed:\n",
-        "            if False:\n",
+        '            if self.closed:\n                raise InterruptedError("nobody',
+        '            if False:\n                raise InterruptedError("nobody',
     ),
     _hashing(
         "more connections than allowed", "return self._pace.count + len(self._windows)", "return 99"
@@ -649,11 +649,41 @@ MUTANTS: tuple[Mutant, ...] = (
         "self._held >= min(self.most, _MOST_PIECES)",
         "self._held >= 99",
     ),
+    _hashing(
+        "what was kept discarded at an end",
+        "self._check_stop()\n            self._destination.discard(part)",
+        "self._destination.discard(part)",
+    ),
+    _window("errors after the last byte", "if piece.error is not None:", "if False:"),
+    _pull(
+        "changes after the hashing",
+        "            self._check_present()\n",
+        "",
+        "delivery/test_meanwhile.py",
+    ),
+    _publishing(
+        "files that come at the last moment",
+        "if strange := sorted(found - set(before)):",
+        "if strange := []:",
+        "delivery/test_meanwhile.py",
+    ),
+    _publishing(
+        "folders that cannot be moved",
+        "if failure.errno != errno.EXDEV:",
+        "if True:",
+        "delivery/test_meanwhile.py",
+    ),
+    _place(
+        "who is in the folder",
+        "or folder == Path(os.path.realpath(os.curdir))",
+        "",
+        "delivery/test_meanwhile.py",
+    ),
     # -- What servers send
     _received("servers that dribble", "if self._bytes <", "if False and self._bytes <"),
     _received("waiting for the reader", "self._waited += time", "self._waited = 99 + time"),
     _connections("sockets that a connection let go of", "self._guard.watch(sock)", "pass"),
-    _http("addresses that have expired", "response.status >= 400:", "response.status >= 600:"),
+    _http("addresses that have expired", "if response.status == 206:", "if True:"),
     _http("bodies that end early", "count < left:\n            raise", "False:\n            raise"),
     _http("bodies that do not end", "elif count == left and", "elif False and"),
     _http("other ranges than asked for", "if (first, last + 1) !=", "if False and () !="),
@@ -713,13 +743,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _pull(
         "files of the stage that are not as signed",
-        "present = right(model, self._wanted.signed)",
-        "present = {path: os.stat(path, dir_fd=model) for path in _files(model)}",
+        "self._staged = right(model, self._wanted.signed)",
+        "self._staged = {path: os.stat(path, dir_fd=model) for path in _files(model)}",
         "delivery/test_staging.py::test_files_that_were_complete_are_hashed_again",
     ),
     _pull(
         "what is left of other files",
-        "remove_files(model, _files(model) - present.keys())",
+        "remove_files(model, _files(model) - self._staged.keys())",
         "pass",
         "delivery/test_places.py::test_killed_at_each_step_it_leaves_nothing_wrong",
     ),
@@ -731,8 +761,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _pull(
         "what comes into the folder meanwhile",
-        "before = delivered_files(self._place)\n        with",
-        "before = self._before\n        with",
+        "before = set(delivered_files(self._place))",
+        "before = set(self._before)",
     ),
     _selection("patterns over the check", "signed = dict(comparison.signed)", "signed = {}"),
     _selection("names that are in the way", "if pair is not None:", "if False:"),
@@ -744,8 +774,8 @@ MUTANTS: tuple[Mutant, ...] = (
     _receipt("links in the folder", " or not stat.S_ISREG(status.st_mode):", ":"),
     _receipt(
         "what was put in place and has no verdict",
-        "if place.in_place and (content",
-        "if False and (content",
+        "if (content := content_of(stage, _OURS)) is not None:",
+        'if (content := b"[]"):',
         "delivery/test_places.py::test_killed_at_each_step_it_leaves_nothing_wrong",
     ),
     _staging(

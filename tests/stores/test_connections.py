@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from oms_gate.errors import ConfigError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import StoreSettings, open_store
-from oms_gate.stores.connections import Connections, _is_internal, _is_public
+from oms_gate.stores.connections import Connections, _Guard, _is_internal, _is_public
 from oms_gate.stores.http import HttpReader, count_of
 from oms_gate.stores.redirects import RemoteFile
 from oms_gate.verdict import ReasonCode
@@ -150,6 +152,20 @@ def test_nothing_is_begun_after_the_end() -> None:
         with pytest.raises(StoreError) as caught:
             list(reader.chunks(file, 0, None, memoryview(bytearray(64))))
     assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+
+
+def test_tls_to_a_proxy_that_tls_goes_through_is_ended_too() -> None:
+    """urllib3 has a wrapper for it, which cannot be shut down."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        guard = _Guard(frozenset(), LIMITS)
+        guard.watch(SimpleNamespace(socket=ours))  # type: ignore[arg-type]
+        guard.end()
+        assert theirs.recv(1) == b""
+        late, other = socket.socketpair()
+        with late, other:
+            guard.watch(late)
+            assert other.recv(1) == b""
 
 
 @pytest.mark.timeout(20)
