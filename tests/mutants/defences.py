@@ -649,10 +649,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "self._held >= min(self.most, _MOST_PIECES)",
         "self._held >= 99",
     ),
-    _hashing(
-        "what was kept discarded at an end",
-        "self._check_stop()\n            self._destination.discard(part)",
-        "self._destination.discard(part)",
+    _window(
+        "a window that was closed taken for whole",
+        'if self.closed:\n                    raise InterruptedError("the hashing',
+        'if self.closed:\n                    return None\n                    raise InterruptedError("the',
     ),
     _window("errors after the last byte", "if piece.error is not None:", "if False:"),
     _pull(
@@ -763,6 +763,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "what comes into the folder meanwhile",
         "before = set(delivered_files(self._place))",
         "before = set(self._before)",
+        "delivery/test_meanwhile.py",
     ),
     _selection("patterns over the check", "signed = dict(comparison.signed)", "signed = {}"),
     _selection("names that are in the way", "if pair is not None:", "if False:"),
