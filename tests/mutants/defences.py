@@ -651,8 +651,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _window(
         "a window that was closed taken for whole",
-        'if self.closed:\n                    raise InterruptedError("the hashing',
-        'if self.closed:\n                    return None\n                    raise InterruptedError("the',
+        'raise InterruptedError("the hashing was ended")',
+        "return None",
     ),
     _window("errors after the last byte", "if piece.error is not None:", "if False:"),
     _pull(
