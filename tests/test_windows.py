@@ -359,8 +359,13 @@ def test_what_is_found_after_the_last_byte_is_an_error_too(divisible: bool) -> N
 
 @pytest.mark.parametrize("divisible", [True, False])
 def test_an_end_is_no_reason_to_discard_what_was_kept(divisible: bool) -> None:
-    """The rest of it is waited for too long."""
-    store = Store("a", wait=lambda *_: store.aborted.wait(20), divisible=divisible)  # type: ignore[arg-type]
+    """The rest of it is waited for too long, and the store takes a moment to end."""
+
+    def wait(*_: object) -> None:
+        store.aborted.wait(20)
+        time.sleep(0.5)
+
+    store = Store("a", wait=wait, divisible=divisible)
     kept = Kept(kept=MIB)
     with pytest.raises(MeasureError):
         measure(
