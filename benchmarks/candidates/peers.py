@@ -30,7 +30,7 @@ def hub_download_then_verify(key: str) -> Work:
 
 def s3_download_then_verify(key: str) -> Work:
     """``download_file`` of boto3 for each file, then ``model_signing verify key``."""
-    import boto3  # type: ignore[import-untyped]
+    import boto3
 
     client = boto3.client("s3")
 
