@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from oms_gate.coverage import Comparison
@@ -253,17 +253,15 @@ class Transfer:
         Raises:
             DeliveryError: somebody has.
         """
-        self._check_in(self._staged, lambda: opened(MODEL, self._stage))
-        self._check_in(self._there, lambda: opened(str(self._place.folder)))
+        self._check_in(self._staged, MODEL, self._stage)
+        self._check_in(self._there, str(self._place.folder))
 
     def _check_in(
-        self,
-        hashed: Mapping[str, os.stat_result],
-        folder: Callable[[], AbstractContextManager[int]],
+        self, hashed: Mapping[str, os.stat_result], folder: str, at: int | None = None
     ) -> None:
         if not hashed:
             return
-        with folder() as here:
+        with opened(folder, at) as here:
             for path, before in hashed.items():
                 now = status_of(here, path)
                 if now is None or not is_unchanged(now, before):

@@ -106,7 +106,7 @@ class HttpReader:
         while True:
             try:
                 with _named(file):
-                    response = self._request(body.method if body else "GET", file, body)
+                    response, _ = self._follow(body.method if body else "GET", file, body=body)
                     self._check_transient(response)
                     if response.status != 200:
                         response.close()
@@ -124,7 +124,7 @@ class HttpReader:
         """
         try:
             with _named(file):
-                response = self._request("HEAD", file)
+                response, _ = self._follow("HEAD", file)
                 self._check_status(file, response)
                 response.release_conn()
                 return response.headers
@@ -137,12 +137,6 @@ class HttpReader:
             raise _unavailable(file, error, self._limits) from error
         retry_after = error.retry_after if isinstance(error, _Transient) else 0
         self._connections.wait(min(max(0.1 * 2**failures, retry_after), self._limits.read_seconds))
-
-    def _request(
-        self, method: str, file: RemoteFile, body: Body | None = None
-    ) -> urllib3.BaseHTTPResponse:
-        source = Source(file.url(), file.headers)
-        return follow(self._connections, method, file, source, self._limits, body=body)[0]
 
     def _whole(self, file: RemoteFile, response: urllib3.BaseHTTPResponse) -> bytes:
         content = bytearray()
@@ -171,10 +165,11 @@ class HttpReader:
         if file.etag is not None and not file.etag.startswith("W/"):
             headers["If-Match"] = file.etag
         known = self._sources.get(file.path) if partial else None
-        answer = self._again(file, known, headers) if known is not None else None
-        if answer is not None and known is not None:
+        if known is not None and (again := self._again(file, known, headers)) is not None:
+            response, source = again
             etag = etag or known.etag
-        response, source = answer or self._follow(file, Source(file.url(), file.headers), headers)
+        else:
+            response, source = self._follow("GET", file, headers=headers)
         try:
             self._check_status(file, response)
             self._check_answer(file, response, position, end, etag, partial)
@@ -193,7 +188,7 @@ class HttpReader:
         A signed URL expires, and other servers than the store's may forget a file.
         """
         try:
-            response, source = self._follow(file, known, headers)
+            response, source = self._follow("GET", file, known, headers=headers)
         except StoreError:
             return None
         if response.status == 206:
@@ -208,9 +203,19 @@ class HttpReader:
                 del self._sources[next(iter(self._sources))]
 
     def _follow(
-        self, file: RemoteFile, source: Source, headers: Mapping[str, str]
+        self,
+        method: str,
+        file: RemoteFile,
+        source: Source | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
     ) -> tuple[urllib3.BaseHTTPResponse, Source]:
-        return follow(self._connections, "GET", file, source, self._limits, headers=headers)
+        """See `follow`. Without a source the file is looked up where it was listed."""
+        source = source or Source(file.url(), file.headers)
+        return follow(
+            self._connections, method, file, source, self._limits, headers=headers, body=body
+        )
 
     def _check_transient(self, response: urllib3.BaseHTTPResponse) -> None:
         if response.status == 429 or response.status >= 500:

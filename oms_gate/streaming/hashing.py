@@ -315,8 +315,7 @@ class Hashing:
                 place += len(chunk)
                 window.filled(piece, len(chunk))
 
-        end = part.start + self._expected_bytes(part)
-        window = Window(position, end, fetch, self._changed, self._buffers)
+        window = Window(position, self._end_of(part), fetch, self._changed, self._buffers)
         try:
             with self._changed:
                 self._windows.append(window)
@@ -340,7 +339,7 @@ class Hashing:
         and another one hash. Asked for each chunk, so without the lock: a wrong answer costs a
         request.
         """
-        left = part.start + self._expected_bytes(part) - position
+        left = self._end_of(part) - position
         if left < _DIVIDED_BYTES or not self._snapshot.divisible or self._waiting:
             return False
         active = len(self._active)
@@ -390,5 +389,9 @@ class Hashing:
         )
 
     def _expected_bytes(self, part: FileRange) -> int:
+        return self._end_of(part) - part.start
+
+    def _end_of(self, part: FileRange) -> int:
+        """Where a range ends; its start where that is not known."""
         end = self._snapshot.files[part.path].size if part.end is None else part.end
-        return (end or part.start) - part.start
+        return end or part.start
