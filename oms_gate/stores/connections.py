@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 import socket
+import ssl
 import threading
 import urllib.request
 import weakref
@@ -28,6 +29,7 @@ from oms_gate import __version__
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.stores.received import Received
+from oms_gate.stores.tls import client_context
 from oms_gate.verdict import ReasonCode
 
 PORTS = {"http": 80, "https": 443}
@@ -159,6 +161,7 @@ class _Guard:
         # Of the sockets themselves: a connection lets go of the one that its last answer is on.
         self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._tls: ssl.SSLContext | None = None
 
     def check(self) -> None:
         """Raises ConnectionAbortedError if everything was ended."""
@@ -188,6 +191,13 @@ class _Guard:
             self._open.add(inner)
         if self.ended.is_set():
             _shut_down(inner)
+
+    def tls(self, authorities: str | None) -> ssl.SSLContext:
+        """For all connections one: to read the authorities takes longer than to connect."""
+        with self._lock:
+            if self._tls is None:
+                self._tls = client_context(authorities)
+            return self._tls
 
     def end(self) -> None:
         self.ended.set()
@@ -223,7 +233,12 @@ class _Guarded(HTTPConnection):
 
 
 class _GuardedTls(_Guarded, HTTPSConnection):
-    pass
+    def connect(self) -> None:
+        """See `HTTPSConnection.connect`."""
+        # TLS through a proxy stays urllib3's own, which may be inside of another.
+        if self.proxy is None:
+            self.ssl_context, self.ca_certs = self._guard.tls(self.ca_certs), None
+        super().connect()
 
 
 class _HttpPool(HTTPConnectionPool):

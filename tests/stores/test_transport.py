@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import socket
 import ssl
 import threading
@@ -150,6 +151,66 @@ def test_tls_with_an_authority_of_the_operators(
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.setenv(variable, str(certificate))
     assert read(snapshot(f"https://localhost:{tls}/x.gguf"), "x.gguf") == b"weights"
+
+
+def test_a_file_of_many_records_over_tls(
+    tls: int, folder: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    content = os.urandom(3_000_000)
+    (folder / "x.gguf").write_bytes(content)
+    assert read(snapshot(f"https://localhost:{tls}/x.gguf"), "x.gguf") == content
+
+
+class Breaking(BaseHTTPRequestHandler):
+    """Closes the connection in the middle of a body, without a word of TLS."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        self.wfile.write(bytes(500_000))
+        socket.close(self.request.detach())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_body_that_ends_early_over_tls_is_no_body(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with serving(Breaking, context) as port:
+        reader = HttpReader(LIMITS, frozenset({"localhost"}))
+        with pytest.raises(StoreError) as caught:
+            fetched(reader, RemoteFile("x", lambda: f"https://localhost:{port}/"))
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+    assert "500000 bytes early" in caught.value.reason.message
+
+
+def test_authorities_that_cannot_be_read_are_none(
+    tls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+    with pytest.raises(StoreError) as caught:
+        snapshot(f"https://localhost:{tls}/x.gguf")
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+    assert "TLS" in caught.value.reason.message
+
+
+def test_authorities_are_read_once(
+    tls: int, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's take longer than to connect."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    reader = HttpReader(LIMITS, frozenset({"localhost"}))
+    file = RemoteFile("x", lambda: f"https://localhost:{tls}/x.gguf")
+    assert fetched(reader, file) == b"weights"
+    certificate.unlink()
+    # Each of these is a connection of its own, as the server keeps none.
+    assert fetched(reader, file) == b"weights"
 
 
 @pytest.mark.parametrize("trusted", [False, True])
