@@ -218,6 +218,8 @@ class _PartialFile:
         self._users = 0
         self._written = 0
         self._idle = threading.Condition()
+        # Of one file a system writes one part at a time, and who waits for that in it may spin.
+        self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -245,7 +247,7 @@ class _PartialFile:
     def write(self, position: int, chunk: bytes | memoryview) -> None:
         """See `RangeWriter.write`."""
         rest = memoryview(chunk)
-        with self._in_use() as descriptor:
+        with self._turn, self._in_use() as descriptor:
             while rest:
                 count = os.pwrite(descriptor, rest, position)
                 position, rest = position + count, rest[count:]
