@@ -143,6 +143,7 @@ def test_no_reader_goes_on_after_the_end(how: str) -> None:
 
 @pytest.mark.parametrize("connections", [1, 3])
 def test_as_many_files_at_once_as_allowed(connections: int) -> None:
+    """However few are begun with: while they wait for their store, others are read too."""
     lock, now, most = threading.Lock(), 0, 0
 
     def read(_: str) -> Iterator[bytes]:
@@ -150,13 +151,14 @@ def test_as_many_files_at_once_as_allowed(connections: int) -> None:
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.05)
+        time.sleep(0.1)
         with lock:
             now -= 1
         yield CONTENT
 
-    of = snapshot(read, dict.fromkeys("abcdefg", 10))
-    assert run(of, Limits(connections=connections)).files == 7
+    paths = [str(number) for number in range(20)]
+    of = snapshot(read, dict.fromkeys(paths, 10))
+    assert run(of, Limits(connections=connections)).files == len(paths)
     assert most == connections
 
 

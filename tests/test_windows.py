@@ -17,7 +17,7 @@ from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.streaming.hashing import FileRange, RangeWriter
 from oms_gate.streaming.measure import Measurement, measure
-from oms_gate.streaming.window import LONG_PIECE_BYTES, PIECE_BYTES, Buffers
+from oms_gate.streaming.window import AHEAD_BYTES, PIECE_BYTES, Buffers, Window, piece_bytes
 from oms_gate.verdict import ReasonCode
 from tests.test_measure import ended
 
@@ -225,23 +225,18 @@ def test_a_changed_byte_in_a_piece_is_found() -> None:
     assert finding.code is ReasonCode.FILE_CHANGED
 
 
-def test_memory_is_bounded_where_one_piece_is_late() -> None:
-    """All others are fetched ahead of it, but no further than allowed."""
-    ahead: list[int] = []
-    most: list[int] = []
-
-    def wait(_: str, start: int) -> None:
-        if start:
-            ahead.append(start)
-            return
-        before = -1
-        while before != len(ahead):
-            before = len(ahead)
-            time.sleep(0.5)
-        most.append(max(ahead))
-
-    assert Store("a", wait=wait).measure(connections=2).findings == ()
-    assert LONG_PIECE_BYTES < most[0] < LONG_PIECE_BYTES + 3 * PIECE_BYTES
+@pytest.mark.parametrize("rate", [0, 500e6, 9e9])
+def test_what_is_fetched_ahead_is_bounded(rate: float) -> None:
+    """However long the piece whose turn it is takes."""
+    buffers = Buffers()
+    buffers.most = 100
+    window = Window(0, 1024 * MIB, lambda _: None, threading.Condition(), buffers)
+    pieces = []
+    while piece := window.begin(piece_bytes(rate)):
+        pieces.append(piece)
+    assert len(pieces) > 1
+    assert pieces[-1].end <= AHEAD_BYTES
+    assert sum(len(piece.memory) for piece in pieces) <= 9 * PIECE_BYTES
 
 
 @pytest.mark.parametrize("failing", [2 * PIECE_BYTES, SIZE - 12345])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -16,7 +17,7 @@ from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType, new_hasher
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.pace import Pace
-from oms_gate.streaming.window import LONG_PIECE_BYTES, PIECE_BYTES, Buffers, Piece, Window
+from oms_gate.streaming.window import PIECE_BYTES, Buffers, Piece, Window, piece_bytes
 from oms_gate.verdict import ReasonCode
 
 THREAD_NAME = "oms-gate-hash"
@@ -28,6 +29,9 @@ _END_SECONDS = 0.8
 _DIVIDED_BYTES = 4 * PIECE_BYTES
 # A request takes about as long as to transfer so much.
 _REQUEST_BYTES = 256 * 1024
+_FIRST_CONNECTIONS = 4
+# Bytes a second, before anything is known.
+_FAST = 5e8
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +140,12 @@ class Hashing:
         self._ended_ranges = 0
         self._ended: queue.SimpleQueue[tuple[FileRange, BaseException | None]] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._pace = Pace(limits.connections, len(self._ranges))
+        self._processors = os.cpu_count() or 1
+        # More than there are processors hash no faster.
+        first = min(len(self._ranges), self._processors, _FIRST_CONNECTIONS)
+        self._pace = Pace(max(first, 1), limits.connections, _FAST)
         self._starved = 0.0
-        self._adapted = time.monotonic()
+        self._adapted = time.monotonic(), time.process_time()
         # What follows is under its lock.
         self._changed = threading.Condition()
         self._waiting = deque(self._ranges)
@@ -196,11 +203,12 @@ class Hashing:
         with self._changed:
             done = self._bytes() + _REQUEST_BYTES * self._ended_ranges
             done += sum(window.unread for window in self._windows)
-            now = time.monotonic()
-            # Who reads and hashes in turns always waits for one of them.
+            now, busy = time.monotonic(), time.process_time()
+            # Whether those who read and hash in turns wait for bytes shows in idle processors.
+            idle = now - self._adapted[0] - (busy - self._adapted[1]) / self._processors
             starved = [window.starved() for window in self._windows]
-            self._starved += max(starved, default=now - self._adapted)
-            self._adapted = now
+            self._starved += max(starved, default=idle)
+            self._adapted = now, busy
             self._pace.observe(now, done, self._starved)
             self._start_threads()
 
@@ -255,7 +263,7 @@ class Hashing:
                     return part
                 # Those that are being fetched and hashed, and one in between.
                 self._buffers.most = self._pace.count + len(self._windows) + 1
-                size = PIECE_BYTES if self._pace.count > 1 else LONG_PIECE_BYTES
+                size = piece_bytes(self._pace.rate / self._pace.count)
                 for window in sorted(self._windows, key=lambda window: window.ahead):
                     if (piece := window.begin(size)) is not None:
                         return piece

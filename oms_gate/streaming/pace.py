@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-_FIRST = 4
 _STEP_SECONDS = 0.2
-_GROWTH = 4
+_GROWTH = 2
 # Whoever waits for less than this share of the time has enough.
 _HUNGER = 0.25
 # What so many times as many connections must bring to be kept, as a ratio of rates.
-_GAIN = 1.2
+_GAIN = 1.1
 # Below this the work is of another kind, such as small files after the large ones.
 _FALL = 0.5
 
@@ -17,13 +16,13 @@ class Pace:
     """A number of connections that follows what its last change brought.
 
     count: connections, at the moment; from 1 to `most`.
+    rate: the work a second of all together, of late; at first what is expected.
     """
 
-    def __init__(self, most: int, transfers: int) -> None:
-        """
-        transfers: how many there are to share them, as a count.
-        """
-        self.count = min(most, _FIRST, max(transfers, 1))
+    def __init__(self, first: int, most: int, rate: float = 0.0) -> None:
+        """Begin with `first` connections, or with `most` where that is less."""
+        self.count = min(first, most)
+        self.rate = rate
         self._most = most
         # Before the trial that is under way: the count, and the work a second.
         self._trial: tuple[int, float] | None = None
@@ -43,7 +42,7 @@ class Pace:
         seconds = now - self._since[0]
         if seconds < _STEP_SECONDS:
             return
-        rate = (work - self._since[1]) / seconds
+        rate = self.rate = (work - self._since[1]) / seconds
         hungry = starved - self._since[2] > _HUNGER * seconds
         self._since = now, work, starved
         if self._trial is not None:

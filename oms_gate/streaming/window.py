@@ -13,13 +13,20 @@ from oms_gate.limits import MIB
 from oms_gate.stores.snapshot import CHUNK_BYTES
 
 PIECE_BYTES: Final = 4 * MIB
-"""What one thread fetches at a time where there are several."""
-LONG_PIECE_BYTES: Final = 16 * MIB
-"""The same where there is one thread, which is spared requests."""
+LONG_PIECE_BYTES: Final = 32 * MIB
+"""The least and the most that one thread fetches at a time."""
 AHEAD_BYTES: Final = 64 * MIB
 """How far ahead of the first byte that was not taken a piece may end, in bytes."""
 
-_MOST_PIECES = 12
+_MOST_PIECES = 9
+# A request takes a few milliseconds of a server even where it is near.
+_PIECE_SECONDS = 0.035
+
+
+def piece_bytes(rate: float) -> int:
+    """How much one thread fetches at a time that gets so many bytes a second."""
+    parts = max(1, int(rate * _PIECE_SECONDS / PIECE_BYTES))
+    return min(parts * PIECE_BYTES, LONG_PIECE_BYTES)
 
 
 @dataclass(slots=True, eq=False)
