@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"some of {', '.join(SECTIONS)}",
     )
     parser.add_argument("--rounds", type=int, default=3, help="trials of each candidate")
-    parser.add_argument("--megabytes", type=int, default=1600, help="size of the model")
+    parser.add_argument("--megabytes", type=int, default=4300, help="size of the model")
     parser.add_argument(
         "--small-files", type=int, default=10_000, help="files of the model of small files"
     )

@@ -46,10 +46,14 @@ def _candidates(
 ) -> dict[str, Candidate]:
     key = str(setting.public_key)
 
-    def candidate(label: str, call: str, source: Source = whole, **options: object) -> Candidate:
-        return Candidate(
-            label, call, source, tiny, options, {"HF_ENDPOINT": endpoint}, setting.memory
-        )
+    def candidate(
+        label: str,
+        call: str,
+        source: Source = whole,
+        place: Path = setting.memory,
+        **options: object,
+    ) -> Candidate:
+        return Candidate(label, call, source, tiny, options, {"HF_ENDPOINT": endpoint}, place)
 
     return {
         "eighth": candidate(
@@ -66,6 +70,13 @@ def _candidates(
             "peers.hub_download_then_verify",
             key=key,
         ),
+        "download": candidate(
+            f"raw download to disk, ranges over {_CONNECTIONS} connections",
+            "raw.download",
+            place=setting.disk,
+            connections=_CONNECTIONS,
+        ),
+        "pull": candidate("`Gate.pull` to disk", "ours.pull", place=setting.disk, key=key),
     }
 
 
@@ -80,4 +91,15 @@ def _figures(trials: Trials) -> Iterator[Figure]:
     yield Figure(
         "`check`: times faster than `snapshot_download`, then verify",
         over(seconds(trials, "today"), check),
+    )
+    pull = seconds(trials, "pull")
+    yield Figure(
+        "`pull` to disk: time, of the raw download's",
+        over(pull, seconds(trials, "download")),
+        at_most=1.15,
+    )
+    yield Figure(
+        "`pull` to disk: time, of `snapshot_download` alone",
+        over(pull, [trial.laps["download"] for trial in trials["today"]]),
+        at_most=1,
     )
