@@ -225,14 +225,19 @@ def test_a_changed_byte_in_a_piece_is_found() -> None:
     assert finding.code is ReasonCode.FILE_CHANGED
 
 
-@pytest.mark.parametrize("rate", [0, 500e6, 9e9])
-def test_what_is_fetched_ahead_is_bounded(rate: float) -> None:
+def test_several_fetch_no_more_at_a_time_than_is_kept_of_a_piece() -> None:
+    """Else all would wait for the first one, and be no faster than it."""
+    assert {piece_bytes(threads, 9e9) for threads in (2, 8, 64)} == {PIECE_BYTES}
+
+
+@pytest.mark.parametrize("size", [piece_bytes(8, 9e9), piece_bytes(1, 0), piece_bytes(1, 9e9)])
+def test_what_is_fetched_ahead_is_bounded(size: int) -> None:
     """However long the piece whose turn it is takes."""
     buffers = Buffers()
     buffers.most = 100
     window = Window(0, 1024 * MIB, lambda _: None, threading.Condition(), buffers)
     pieces = []
-    while piece := window.begin(piece_bytes(rate)):
+    while piece := window.begin(size):
         pieces.append(piece)
     assert len(pieces) > 1
     assert pieces[-1].end <= AHEAD_BYTES

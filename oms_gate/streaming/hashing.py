@@ -263,7 +263,7 @@ class Hashing:
                     return part
                 # Those that are being fetched and hashed, and one in between.
                 self._buffers.most = self._pace.count + len(self._windows) + 1
-                size = piece_bytes(self._pace.rate / self._pace.count)
+                size = piece_bytes(self._pace.count, self._pace.rate)
                 for window in sorted(self._windows, key=lambda window: window.ahead):
                     if (piece := window.begin(size)) is not None:
                         return piece

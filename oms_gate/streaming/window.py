@@ -13,20 +13,24 @@ from oms_gate.limits import MIB
 from oms_gate.stores.snapshot import CHUNK_BYTES
 
 PIECE_BYTES: Final = 4 * MIB
+"""What one thread fetches at a time where there are several: what is kept of a piece."""
 LONG_PIECE_BYTES: Final = 32 * MIB
-"""The least and the most that one thread fetches at a time."""
+"""The most that one thread fetches at a time."""
 AHEAD_BYTES: Final = 64 * MIB
 """How far ahead of the first byte that was not taken a piece may end, in bytes."""
 
 _MOST_PIECES = 9
 # A request takes a few milliseconds of a server even where it is near.
-_PIECE_SECONDS = 0.035
+_PIECE_SECONDS = 0.05
 
 
-def piece_bytes(rate: float) -> int:
-    """How much one thread fetches at a time that gets so many bytes a second."""
-    parts = max(1, int(rate * _PIECE_SECONDS / PIECE_BYTES))
-    return min(parts * PIECE_BYTES, LONG_PIECE_BYTES)
+def piece_bytes(threads: int, rate: float) -> int:
+    """How much a thread fetches at a time, of so many that get so many bytes a second together.
+
+    One alone is spared requests. Of several, all but the first fetch no more than can be kept.
+    """
+    parts = int(rate * _PIECE_SECONDS / PIECE_BYTES) if threads == 1 else 1
+    return min(max(parts, 1) * PIECE_BYTES, LONG_PIECE_BYTES)
 
 
 @dataclass(slots=True, eq=False)
