@@ -50,7 +50,7 @@ def _candidates(
         label: str,
         call: str,
         source: Source = whole,
-        place: Path = setting.memory,
+        place: Path | None = None,
         **options: object,
     ) -> Candidate:
         return Candidate(label, call, source, tiny, options, {"HF_ENDPOINT": endpoint}, place)
@@ -68,6 +68,7 @@ def _candidates(
         "today": candidate(
             "`snapshot_download` to tmpfs, then `model_signing verify key`",
             "peers.hub_download_then_verify",
+            place=setting.memory,
             key=key,
         ),
         "download": candidate(

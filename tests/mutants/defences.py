@@ -684,16 +684,10 @@ MUTANTS: tuple[Mutant, ...] = (
     _received("servers that dribble", "if self._bytes <", "if False and self._bytes <"),
     _received("waiting for the reader", "self._waited + now - since", "99 + self._waited"),
     _tls(
-        "servers of another name",
-        "    context.minimum_version = usual",
-        "    context.check_hostname = False\n    context.minimum_version = usual",
-    ),
-    _tls(
         "servers that nobody vouches for",
         "context.load_verify_locations(authorities)",
         "context.check_hostname, context.verify_mode = False, ssl.CERT_NONE",
     ),
-    _tls("connections that end without a word", "self.incoming.write_eof()", "pass"),
     _connections("sockets that a connection let go of", "self._guard.watch(sock)", "pass"),
     _http("addresses that have expired", "if response.status == 206:", "if True:"),
     _http("bodies that end early", "count < left:\n            raise", "False:\n            raise"),
