@@ -19,9 +19,13 @@ def make(folder: Path) -> tuple[Path, Path]:
     """
     now = datetime.now(UTC)
     valid: forge.Json = {"start": now - timedelta(days=1), "end": now + timedelta(days=1)}
-    root = forge.issue("root", **valid)
+    # Since Python 3.13 clients ask for what leads from one to the other.
+    public_key = forge.key("root").public_key()
+    subject = x509.SubjectKeyIdentifier.from_public_key(public_key)
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(public_key)
+    root = forge.issue("root", more=[subject], **valid)
     here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    server = forge.issue_leaf("server", root, more=[forge.TLS_SERVER, here], **valid)
+    server = forge.issue_leaf("server", root, more=[forge.TLS_SERVER, here, issuer], **valid)
     authority, certificate = folder / "authority.pem", folder / "server.pem"
     authority.write_bytes(root.pem)
     key = server.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
