@@ -24,12 +24,15 @@ class Hasher(Protocol):
         """The same in lower-case hex."""
 
 
-def new_hasher(hash_type: HashType) -> Hasher:
-    """A hasher that has seen no bytes yet; its digest has ``DIGEST_BYTES[hash_type]`` bytes."""
+def new_hasher(hash_type: HashType, threads: int = 1) -> Hasher:
+    """A hasher that has seen no bytes yet; its digest has ``DIGEST_BYTES[hash_type]`` bytes.
+
+    threads: how many it may use, if it is one that can.
+    """
     if hash_type == "sha256":
         return hashlib.sha256()
     if hash_type == "blake2b":
         return hashlib.blake2b()
     from blake3 import blake3  # a compiled module that only few manifests need
 
-    return blake3(max_threads=blake3.AUTO)
+    return blake3(max_threads=threads)

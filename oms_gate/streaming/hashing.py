@@ -287,7 +287,9 @@ class Hashing:
 
     def _hash_into(self, part: FileRange, writer: RangeWriter | None) -> int:
         """Hash a range, and write what was not there before; how many bytes were."""
-        hasher = new_hasher(self._hash_type)
+        # Several that each use all processors would be in each other's way.
+        threads = max(1, self._processors // len(self._ranges))
+        hasher = new_hasher(self._hash_type, threads)
         for kept in writer.kept() if writer is not None else ():
             self._check_stop()
             hasher.update(kept)
