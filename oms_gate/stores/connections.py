@@ -24,12 +24,12 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.ssl_ import create_urllib3_context
 
 from oms_gate import __version__
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.stores.received import Received
-from oms_gate.stores.tls import client_context
 from oms_gate.verdict import ReasonCode
 
 PORTS = {"http": 80, "https": 443}
@@ -193,10 +193,25 @@ class _Guard:
             _shut_down(inner)
 
     def tls(self, authorities: str | None) -> ssl.SSLContext:
-        """For all connections one: to read the authorities takes longer than to connect."""
+        """urllib3's own context, but one for all connections: to read the authorities takes longer
+        than to connect.
+
+        authorities: a file of certificates in PEM that are trusted; None for the system's.
+
+        Raises:
+            urllib3.exceptions.SSLError: the file cannot be read.
+        """
         with self._lock:
             if self._tls is None:
-                self._tls = client_context(authorities)
+                context = create_urllib3_context()
+                try:
+                    if authorities is None:
+                        context.load_default_certs()
+                    else:
+                        context.load_verify_locations(authorities)
+                except OSError as error:
+                    raise urllib3.exceptions.SSLError(error) from error
+                self._tls = context
             return self._tls
 
     def end(self) -> None:
@@ -235,7 +250,7 @@ class _Guarded(HTTPConnection):
 class _GuardedTls(_Guarded, HTTPSConnection):
     def connect(self) -> None:
         """See `HTTPSConnection.connect`."""
-        # TLS through a proxy stays urllib3's own, which may be inside of another.
+        # Those that go through a proxy have contexts of their own for it.
         if self.proxy is None:
             self.ssl_context, self.ca_certs = self._guard.tls(self.ca_certs), None
         super().connect()

@@ -30,8 +30,6 @@ _DIVIDED_BYTES = 4 * PIECE_BYTES
 # A request takes about as long as to transfer so much.
 _REQUEST_BYTES = 256 * 1024
 _FIRST_CONNECTIONS = 4
-# Bytes a second, before anything is known.
-_FAST = 5e8
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +141,7 @@ class Hashing:
         self._processors = os.cpu_count() or 1
         # More than there are processors hash no faster.
         first = min(len(self._ranges), self._processors, _FIRST_CONNECTIONS)
-        self._pace = Pace(max(first, 1), limits.connections, _FAST)
+        self._pace = Pace(max(first, 1), limits.connections)
         self._starved = 0.0
         self._adapted = time.monotonic(), time.process_time()
         # What follows is under its lock.
@@ -263,8 +261,8 @@ class Hashing:
                     return part
                 # Those that are being fetched and hashed, and one in between.
                 self._buffers.most = self._pace.count + len(self._windows) + 1
-                size = piece_bytes(self._pace.count, self._pace.rate)
                 for window in sorted(self._windows, key=lambda window: window.ahead):
+                    size = piece_bytes(self._pace.count, window.rate)
                     if (piece := window.begin(size)) is not None:
                         return piece
                 if not self._windows:

@@ -16,13 +16,11 @@ class Pace:
     """A number of connections that follows what its last change brought.
 
     count: connections, at the moment; from 1 to `most`.
-    rate: the work a second of all together, of late; at first what is expected.
     """
 
-    def __init__(self, first: int, most: int, rate: float = 0.0) -> None:
+    def __init__(self, first: int, most: int) -> None:
         """Begin with `first` connections, or with `most` where that is less."""
         self.count = min(first, most)
-        self.rate = rate
         self._most = most
         # Before the trial that is under way: the count, and the work a second.
         self._trial: tuple[int, float] | None = None
@@ -42,7 +40,7 @@ class Pace:
         seconds = now - self._since[0]
         if seconds < _STEP_SECONDS:
             return
-        rate = self.rate = (work - self._since[1]) / seconds
+        rate = (work - self._since[1]) / seconds
         hungry = starved - self._since[2] > _HUNGER * seconds
         self._since = now, work, starved
         if self._trial is not None:

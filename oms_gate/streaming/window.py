@@ -25,7 +25,7 @@ _PIECE_SECONDS = 0.05
 
 
 def piece_bytes(threads: int, rate: float) -> int:
-    """How much a thread fetches at a time, of so many that get so many bytes a second together.
+    """How much a thread fetches at a time, of so many that each get so many bytes a second.
 
     One alone is spared requests. Of several, all but the first fetch no more than can be kept.
     """
@@ -97,6 +97,7 @@ class Window:
     """The pieces of one range that are being fetched, or wait to be taken.
 
     closed: nothing more is wanted.
+    rate: bytes a second of the last piece that was fetched; 0 before.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Window:
         self._pieces: deque[Piece] = deque()
         self._fetching = 0
         self.closed = False
+        self.rate = 0.0
         self._starved = 0.0
         self._starving_since: float | None = None
 
@@ -157,12 +159,14 @@ class Window:
 
     def fetch(self, piece: Piece) -> None:
         """Fetch a piece that was begun. What fails is raised where it is taken."""
+        start = time.monotonic()
         try:
             self._fetch(piece)
         except BaseException as error:  # noqa: BLE001 - see above
             piece.error = error
         with self._changed:
             piece.ended = True
+            self.rate = piece.filled / (time.monotonic() - start + 1e-9)
             self._fetching -= 1
             self._changed.notify_all()
 

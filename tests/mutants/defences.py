@@ -81,7 +81,6 @@ _hashing = _in("streaming/hashing.py", "test_measure.py", "test_windows.py")
 _window = _in("streaming/window.py", "test_windows.py")
 _received = _in("stores/received.py", "stores/test_connections.py")
 _connections = _in("stores/connections.py", "stores/test_transport.py")
-_tls = _in("stores/tls.py", "stores/test_transport.py")
 _http = _in("stores/http.py", "stores/test_hub_store.py")
 _redirects = _in("stores/redirects.py", "stores/test_hub_store.py")
 _pull = _in("delivery/pull.py", "delivery/test_pull.py")
@@ -683,7 +682,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- What servers send
     _received("servers that dribble", "if self._bytes <", "if False and self._bytes <"),
     _received("waiting for the reader", "self._waited + now - since", "99 + self._waited"),
-    _tls(
+    _connections(
         "servers that nobody vouches for",
         "context.load_verify_locations(authorities)",
         "context.check_hostname, context.verify_mode = False, ssl.CERT_NONE",
