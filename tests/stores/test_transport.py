@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from oms_gate.errors import StoreError
@@ -30,6 +31,7 @@ from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.web import WebStore
 from oms_gate.verdict import ReasonCode
 from tests.models import new_key
+from tests.oms import forge
 
 LIMITS = Limits(read_seconds=2, connect_seconds=2, retries=0)
 
@@ -125,15 +127,16 @@ def certificate(tmp_path: Path) -> Path:
         .sign(key, hashes.SHA256())
     )
     path = tmp_path / "localhost.pem"
-    path.write_bytes(
-        signed.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+    path.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + pem_of(key))
     return path
+
+
+def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 @pytest.fixture
@@ -225,6 +228,73 @@ def test_a_certificate_that_is_not_the_hosts_is_refused(
         snapshot(f"https://{host}:{tls}/x.gguf")
     assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
     assert "TLS" in caught.value.reason.message
+
+
+def test_a_common_name_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only alternative names are, since RFC 9525."""
+    now = datetime.datetime.now(datetime.UTC)
+    hour = datetime.timedelta(hours=1)
+    party = forge.issue(
+        "localhost", key_usage=None, more=[forge.TLS_SERVER], start=now - hour, end=now + hour
+    )
+    path = tmp_path / "localhost.pem"
+    path.write_bytes(party.pem + pem_of(party.private_key))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    with serving(Breaking, context) as port:
+        reader = HttpReader(LIMITS, frozenset({"localhost"}))
+        with pytest.raises(StoreError) as caught:
+            fetched(reader, RemoteFile("x", lambda: f"https://localhost:{port}/"))
+    assert "Hostname mismatch" in caught.value.reason.message
+
+
+class Dribbling(BaseHTTPRequestHandler):
+    """Speaks TLS itself, and sends a record of its answer byte by byte."""
+
+    certificate: Path
+    ended: threading.Event
+
+    def handle(self) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        for step in (tls.do_handshake, tls.read):
+            while True:
+                try:
+                    step()
+                    break
+                except ssl.SSLWantReadError:
+                    self.request.sendall(outgoing.read())
+                    incoming.write(self.request.recv(65536))
+        tls.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        self.request.sendall(outgoing.read())
+        tls.write(bytes(16_000))
+        for byte in outgoing.read():
+            if self.ended.wait(0.1):
+                break
+            self.request.sendall(bytes([byte]))
+
+
+def test_a_record_that_dribbles_is_too_slow(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though each of its bytes comes in time, nothing of it can be read before the last."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    ended = threading.Event()
+    handler = type("This", (Dribbling,), {"certificate": certificate, "ended": ended})
+    with serving(handler) as port:
+        reader = HttpReader(Limits(read_seconds=1, retries=0), frozenset({"localhost"}))
+        patience = threading.Timer(20, reader.abort)
+        patience.start()
+        start = time.monotonic()
+        with pytest.raises(StoreError) as caught:
+            fetched(reader, RemoteFile("x", lambda: f"https://localhost:{port}/"))
+        patience.cancel()
+        ended.set()
+    assert "too long" in caught.value.reason.message
+    assert time.monotonic() - start < 10
 
 
 def test_no_redirect_from_https_to_http(
