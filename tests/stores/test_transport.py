@@ -139,11 +139,15 @@ def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-@pytest.fixture
-def tls(folder: Path, certificate: Path) -> Iterator[int]:
+def server_context(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    with serving(partial(Files, directory=str(folder)), context) as port:
+    return context
+
+
+@pytest.fixture
+def tls(folder: Path, certificate: Path) -> Iterator[int]:
+    with serving(partial(Files, directory=str(folder)), server_context(certificate)) as port:
         yield port
 
 
@@ -183,9 +187,7 @@ def test_a_body_that_ends_early_over_tls_is_no_body(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with serving(Breaking, context) as port:
+    with serving(Breaking, server_context(certificate)) as port:
         reader = HttpReader(LIMITS, frozenset({"localhost"}))
         with pytest.raises(StoreError) as caught:
             fetched(reader, RemoteFile("x", lambda: f"https://localhost:{port}/"))
@@ -240,12 +242,8 @@ def test_a_common_name_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = tmp_path / "localhost.pem"
     path.write_bytes(party.pem + pem_of(party.private_key))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    with serving(Breaking, context) as port:
-        reader = HttpReader(LIMITS, frozenset({"localhost"}))
-        with pytest.raises(StoreError) as caught:
-            fetched(reader, RemoteFile("x", lambda: f"https://localhost:{port}/"))
+    with serving(Files, server_context(path)) as port, pytest.raises(StoreError) as caught:
+        snapshot(f"https://localhost:{port}/x.gguf")
     assert "Hostname mismatch" in caught.value.reason.message
 
 
@@ -256,10 +254,8 @@ class Dribbling(BaseHTTPRequestHandler):
     ended: threading.Event
 
     def handle(self) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate)
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        tls = server_context(self.certificate).wrap_bio(incoming, outgoing, server_side=True)
         for step in (tls.do_handshake, tls.read):
             while True:
                 try:
@@ -442,10 +438,7 @@ def test_a_transfer_ends_at_once_on_a_connection_that_the_server_is_to_close(
 ) -> None:
     """The connection has let go of its socket by then, with the headers."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    context = None
-    if scheme == "https":
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
+    context = server_context(certificate) if scheme == "https" else None
     ended = threading.Event()
     with serving(type("This", (Stalling,), {"ended": ended}), context) as port:
         reader = HttpReader(Limits(read_seconds=20, retries=0), frozenset({"localhost"}))
