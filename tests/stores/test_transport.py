@@ -203,6 +203,7 @@ def test_authorities_that_cannot_be_read_are_none(
         snapshot(f"https://localhost:{tls}/x.gguf")
     assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
     assert "TLS" in caught.value.reason.message
+    assert "No such file" in caught.value.reason.message
 
 
 def test_authorities_are_read_once(
