@@ -24,16 +24,15 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util.ssl_ import create_urllib3_context
 
 from oms_gate import __version__
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.stores.received import Received
+from oms_gate.stores.tls import CA_VARIABLES, Transport, client_context
 from oms_gate.verdict import ReasonCode
 
 PORTS = {"http": 80, "https": 443}
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
 # IPv4-compatible addresses, NAT64 of a network's own, and site-local ones.
 _INTERNAL = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b:1::/48", "fec0::/10")))
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -67,7 +66,7 @@ class Connections:
             "maxsize": limits.connections,
             "timeout": urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
             # None leaves it to the system's authorities.
-            "ca_certs": next(filter(None, map(os.environ.get, _CA_VARIABLES)), None),
+            "ca_certs": next(filter(None, map(os.environ.get, CA_VARIABLES)), None),
         }
         self._direct = urllib3.PoolManager(**options)
         self._proxies = {
@@ -185,7 +184,7 @@ class _Guard:
 
     def watch(self, sock: socket.socket) -> None:
         """End this one with all others."""
-        # TLS to a proxy that TLS goes through is in a wrapper.
+        # TLS is in a wrapper.
         inner = getattr(sock, "socket", sock)
         with self._lock:
             self._open.add(inner)
@@ -193,25 +192,10 @@ class _Guard:
             _shut_down(inner)
 
     def tls(self, authorities: str | None) -> ssl.SSLContext:
-        """urllib3's own context, but one for all connections: to read the authorities takes longer
-        than to connect.
-
-        authorities: a file of certificates in PEM that are trusted; None for the system's.
-
-        Raises:
-            urllib3.exceptions.SSLError: the file cannot be read.
-        """
+        """One context for all connections; see `client_context`."""
         with self._lock:
             if self._tls is None:
-                context = create_urllib3_context()
-                try:
-                    if authorities is None:
-                        context.load_default_certs()
-                    else:
-                        context.load_verify_locations(authorities)
-                except OSError as error:
-                    raise urllib3.exceptions.SSLError(error) from error
-                self._tls = context
+                self._tls = client_context(authorities)
             return self._tls
 
     def end(self) -> None:
@@ -241,7 +225,7 @@ class _Guarded(HTTPConnection):
         self, sock: socket.socket, *arguments: Any, **options: Any
     ) -> Received:
         """Make an answer; `http.client` calls it so."""
-        # TLS has put another socket in place of the one that was connected.
+        # TLS through a proxy has put another socket in place of the one that was connected.
         self._guard.watch(sock)
         self.received = Received(sock, *arguments, limits=self._guard.limits, **options)
         return self.received
@@ -253,7 +237,17 @@ class _GuardedTls(_Guarded, HTTPSConnection):
         # Those that go through a proxy have contexts of their own for it.
         if self.proxy is None:
             self.ssl_context, self.ca_certs = self._guard.tls(self.ca_certs), None
-        super().connect()
+        try:
+            super().connect()
+        except TimeoutError as error:
+            # Of TLS: for urllib3 itself it is one of reading.
+            raise urllib3.exceptions.ConnectTimeoutError(self, str(error)) from error
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether nothing came that nobody asked for: such a connection is not used again."""
+        unread = isinstance(self.sock, Transport) and self.sock.has_unread
+        return super().is_connected and not unread
 
 
 class _HttpPool(HTTPConnectionPool):

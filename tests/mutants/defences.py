@@ -80,7 +80,8 @@ _measure = _in(
 _hashing = _in("streaming/hashing.py", "test_measure.py", "test_windows.py")
 _window = _in("streaming/window.py", "test_windows.py")
 _received = _in("stores/received.py", "stores/test_connections.py")
-_connections = _in("stores/connections.py", "stores/test_transport.py")
+_connections = _in("stores/connections.py", "stores/test_tls.py")
+_tls = _in("stores/tls.py", "stores/test_tls.py")
 _http = _in("stores/http.py", "stores/test_hub_store.py")
 _redirects = _in("stores/redirects.py", "stores/test_hub_store.py")
 _pull = _in("delivery/pull.py", "delivery/test_pull.py")
@@ -682,11 +683,16 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- What servers send
     _received("servers that dribble", "if self._bytes <", "if False and self._bytes <"),
     _received("waiting for the reader", "self._waited + now - since", "99 + self._waited"),
-    _connections(
+    _tls(
         "servers that nobody vouches for",
         "context.load_verify_locations(authorities)",
         "context.check_hostname, context.verify_mode = False, ssl.CERT_NONE",
     ),
+    _tls("names that are no alternative names", '    "hostname_checks_common_name",\n', ""),
+    _tls("a time-out for all parts", "elif timeout is not None:", "elif False:"),
+    _tls("the time-out of the next call", "if self.gettimeout() != timeout:", "if False:"),
+    _tls("what nobody asked for", "self.incoming.pending or self.sslobj.pending()", "False"),
+    _connections("connections with more than was asked for", "and not unread", ""),
     _connections("sockets that a connection let go of", "self._guard.watch(sock)", "pass"),
     _http("addresses that have expired", "if response.status == 206:", "if True:"),
     _http("bodies that end early", "count < left:\n            raise", "False:\n            raise"),

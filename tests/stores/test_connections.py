@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -314,3 +314,25 @@ def test_the_operators_mistakes_are_no_ones_model(
         open_store(reference, settings, LIMITS).snapshot(reference)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.timeout(20)
+def test_a_host_that_does_not_take_the_connection_is_given_up() -> None:
+    """Its queue is full, and what comes after that waits for an answer."""
+    limits = Limits(connect_seconds=0.3, retries=0)
+    with ExitStack() as held:
+        listener = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = listener.getsockname()
+        for _ in range(4):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        file = RemoteFile("w", lambda: f"http://127.0.0.1:{address[1]}/w")
+        with pytest.raises(StoreError) as caught:
+            list(
+                HttpReader(limits, frozenset({"127.0.0.1"})).chunks(
+                    file, 0, None, memoryview(bytearray(64))
+                )
+            )
+    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
+    assert "too long" in caught.value.reason.message
