@@ -160,6 +160,7 @@ class _Guard:
         # Of the sockets themselves: a connection lets go of the one that its last answer is on.
         self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._tls_lock = threading.Lock()
         self._tls: ssl.SSLContext | None = None
 
     def check(self) -> None:
@@ -193,7 +194,8 @@ class _Guard:
 
     def tls(self, authorities: str | None) -> ssl.SSLContext:
         """One context for all connections; see `client_context`."""
-        with self._lock:
+        # Not the lock of `end`, which must not wait for a slow file system.
+        with self._tls_lock:
             if self._tls is None:
                 self._tls = client_context(authorities)
             return self._tls
@@ -234,8 +236,8 @@ class _Guarded(HTTPConnection):
 class _GuardedTls(_Guarded, HTTPSConnection):
     def connect(self) -> None:
         """See `HTTPSConnection.connect`."""
-        # Those that go through a proxy have contexts of their own for it.
-        if self.proxy is None:
+        # For TLS to a proxy urllib3 makes a context of its own, of `ca_certs`.
+        if self.proxy is None or self.proxy.scheme == "http":
             self.ssl_context, self.ca_certs = self._guard.tls(self.ca_certs), None
         try:
             super().connect()

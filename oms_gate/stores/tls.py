@@ -6,7 +6,9 @@ receiving.
 
 from __future__ import annotations
 
+import math
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,8 +24,6 @@ trusted."""
 
 # With a quarter of it, what comes fast takes a tenth longer.
 _RECEIVED_BYTES = 1024 * 1024
-# As none at all means not to wait.
-_SHORTEST_SECONDS = 1e-6
 # What of a context urllib3 sets, or this module; see ssl.SSLContext.
 _SETTINGS = (
     "minimum_version",
@@ -73,63 +73,59 @@ class _Context(ssl.SSLContext):
         return Transport(sock, self, server_hostname)
 
 
-class Transport(SSLTransport):
-    """A connection. As with a socket's, the time-out is that of a whole call, however many records
-    or parts of them come meanwhile."""
+class _Memory(threading.local):
+    """Where a thread receives, whatever the connection."""
 
-    def __init__(self, sock: Any, context: ssl.SSLContext, server_hostname: str | None) -> None:
-        self._received = memoryview(bytearray(_RECEIVED_BYTES))
-        super().__init__(sock, context, server_hostname)
+    def __init__(self) -> None:
+        self.received = memoryview(bytearray(_RECEIVED_BYTES))
+
+
+_memory = _Memory()
+
+
+class Transport(SSLTransport):
+    """A connection. As a socket's, a call ends after its time-out, whatever came meanwhile; if that
+    was something, after twice that at most."""
 
     @property
     def has_unread(self) -> bool:
         """Whether the server sent what nobody asked for, its goodbye included."""
         return bool(self.incoming.pending or self.sslobj.pending())
 
-    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
-        """As of a socket, with all records that have come."""
-        view, read = memoryview(buffer)[:nbytes], self.sslobj.read
-        count = got = cast("int", super().recv_into(view, None, flags))
-        # What is wrong then is so again at the next call.
-        with suppress(ssl.SSLWantReadError, ssl.SSLEOFError):
-            while got and count < len(view):
-                got = cast("int", read(len(view) - count, view[count:]))
-                count += got
-        return count
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:  # noqa: ARG002
+        """As of a socket: no more than one record, so that the next can be seen to be there."""
+        try:
+            return cast("int", self._ssl_io_loop(self.sslobj.read, nbytes or len(buffer), buffer))
+        except ssl.SSLEOFError:
+            return 0
 
     def _ssl_io_loop(self, func: Callable[..., Any], *arguments: Any) -> Any:
-        timeout = self.gettimeout()
-        since = None
-        try:
-            while True:
-                try:
-                    result = func(*arguments)
-                except ssl.SSLWantReadError:
+        until = None
+        while True:
+            try:
+                result = func(*arguments)
+            except ssl.SSLWantReadError:
+                self._send()
+                if until is None:
+                    until = time.monotonic() + (self.gettimeout() or math.inf)
+                elif time.monotonic() > until:
+                    raise TimeoutError("timed out") from None
+                self._receive()
+            except ssl.SSLError:
+                # The server is told why.
+                with suppress(OSError):
                     self._send()
-                    if since is None:
-                        since = time.monotonic()
-                    elif timeout is not None:
-                        left = since + timeout - time.monotonic()
-                        self.settimeout(max(left, _SHORTEST_SECONDS))
-                    self._receive()
-                except ssl.SSLError:
-                    # The server is told why.
-                    with suppress(OSError):
-                        self._send()
-                    raise
-                else:
-                    self._send()
-                    return result
-        finally:
-            if self.gettimeout() != timeout:
-                self.settimeout(timeout)
+                raise
+            else:
+                self._send()
+                return result
 
     def _send(self) -> None:
         if self.outgoing.pending:
             self.socket.sendall(self.outgoing.read())
 
     def _receive(self) -> None:
-        if count := self.socket.recv_into(self._received):
-            self.incoming.write(self._received[:count])
+        if count := self.socket.recv_into(_memory.received):
+            self.incoming.write(_memory.received[:count])
         else:
             self.incoming.write_eof()
