@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,10 @@ from oms_gate.limits import MIB, Limits
 from oms_gate.oms.manifest import Resource
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
+from oms_gate.stores.snapshot import CHUNK_BYTES
 from oms_gate.streaming.hashing import FileRange, RangeWriter
 from oms_gate.streaming.measure import Measurement, measure
-from oms_gate.streaming.window import AHEAD_BYTES, PIECE_BYTES, Buffers, Window, piece_bytes
+from oms_gate.streaming.window import AHEAD_BYTES, PIECE_BYTES, Buffers, Piece, Window, piece_bytes
 from oms_gate.verdict import ReasonCode
 from tests.test_measure import ended
 
@@ -223,6 +225,31 @@ def test_a_changed_byte_in_a_piece_is_found() -> None:
     spoilt = CONTENT[:-1] + b"?"
     (finding,) = Store("a").measure(signed=spoilt).findings
     assert finding.code is ReasonCode.FILE_CHANGED
+
+
+def test_a_piece_that_is_longer_than_its_memory_waits_for_who_takes_it() -> None:
+    content = os.urandom(3 * PIECE_BYTES)
+    changed, buffers = threading.Condition(), Buffers()
+    buffers.most = 1
+
+    def fetch(piece: Piece) -> None:
+        for place in range(0, len(content), CHUNK_BYTES):
+            chunk = content[place : place + CHUNK_BYTES]
+            at = place % len(piece.memory)
+            piece.memory[at : at + len(chunk)] = chunk
+            window.filled(piece, len(chunk))
+
+    window = Window(0, len(content), fetch, changed, buffers)
+    with changed:
+        piece = window.begin(len(content))
+    assert piece is not None
+    fetching = threading.Thread(target=window.fetch, args=(piece,))
+    fetching.start()
+    # All of it would take a few milliseconds.
+    fetching.join(0.3)
+    assert piece.filled == PIECE_BYTES
+    assert b"".join(map(bytes, window.take())) == content
+    fetching.join()
 
 
 def test_several_fetch_no_more_at_a_time_than_is_kept_of_a_piece() -> None:
