@@ -6,6 +6,7 @@ receiving.
 
 from __future__ import annotations
 
+import io
 import math
 import ssl
 import threading
@@ -93,11 +94,19 @@ class Transport(SSLTransport):
         return bool(self.incoming.pending or self.sslobj.pending())
 
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:  # noqa: ARG002
-        """As of a socket: no more than one record, so that the next can be seen to be there."""
+        """As of a socket; and for who wants more than a buffered reader looks ahead, so all of it,
+        what came of several records. Otherwise the next one must be left for `has_unread`."""
+        view, read = memoryview(buffer)[: nbytes or None], self.sslobj.read
         try:
-            return cast("int", self._ssl_io_loop(self.sslobj.read, nbytes or len(buffer), buffer))
+            count = got = cast("int", self._ssl_io_loop(read, len(view), view))
         except ssl.SSLEOFError:
             return 0
+        if len(view) > io.DEFAULT_BUFFER_SIZE:
+            with suppress(ssl.SSLWantReadError):
+                while got and count < len(view):
+                    got = cast("int", read(len(view) - count, view[count:]))
+                    count += got
+        return count
 
     def _ssl_io_loop(self, func: Callable[..., Any], *arguments: Any) -> Any:
         until = None

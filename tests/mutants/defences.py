@@ -690,6 +690,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _tls("names that are no alternative names", '    "hostname_checks_common_name",\n', ""),
     _tls("what the system's authorities vouch for", "context.load_default_certs()", "pass"),
+    _tls("records that come with an answer", "len(view) > io.DEFAULT_BUFFER_SIZE", "True"),
     _tls("a time-out for all parts", "elif time.monotonic() > until:", "elif False:"),
     _tls("records that nobody asked for", "self.incoming.pending or ", ""),
     _tls("content that nobody asked for", " or self.sslobj.pending()", ""),

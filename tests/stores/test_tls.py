@@ -461,6 +461,22 @@ def test_what_comes_is_read_as_from_a_socket(certificate: Path) -> None:
         assert client.recv_into(buffer) == 0
 
 
+def test_who_wants_much_is_given_all_that_came(certificate: Path) -> None:
+    with connected(certificate, 5) as (client, server):
+        content = os.urandom(100_000)
+        server.sendall(content)
+        buffer = bytearray(90_000)
+        assert client.recv_into(buffer) == 90_000
+        assert buffer == content[:90_000]
+        # Nor is the last kept back because no other is there, or none is to come.
+        assert client.recv_into(buffer) == 10_000
+        assert buffer[:10_000] == content[90_000:]
+        server.sendall(b"end")
+        server.shutdown(socket.SHUT_WR)
+        assert client.recv_into(buffer) == 3
+        assert client.recv_into(buffer) == 0
+
+
 def test_the_time_of_one_call_is_that_of_all_its_parts(certificate: Path) -> None:
     with connected(certificate, 0.5) as (client, server), ThreadPoolExecutor(1) as thread:
         raw = socket.socket(fileno=os.dup(server.fileno()))
