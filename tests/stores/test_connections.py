@@ -93,7 +93,8 @@ def answering(status: int, headers: Mapping[str, str], body: bytes = b"") -> Ite
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(b"" if self.command == "HEAD" else body)
+            with suppress(OSError):  # Some clients leave.
+                self.wfile.write(b"" if self.command == "HEAD" else body)
 
         do_HEAD = do_GET
 
