@@ -34,7 +34,7 @@ class Received(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *arguments: Any, limits: Limits, **options: Any):
         super().__init__(sock, *arguments, **options)
         self.fp.close()
-        self.fp = io.BufferedReader(_Watched(sock, limits))
+        self.fp = io.BufferedReader(_Watched(sock.makefile("rb", buffering=0), limits))
 
 
 class _Watched(io.RawIOBase):
@@ -44,10 +44,8 @@ class _Watched(io.RawIOBase):
     Only the time that is spent waiting for the server counts.
     """
 
-    def __init__(self, sock: socket.socket, limits: Limits) -> None:
-        # Keeps the socket open until this is closed too.
-        self._raw = sock.makefile("rb", buffering=0)
-        self._sock = sock
+    def __init__(self, raw: socket.SocketIO, limits: Limits) -> None:
+        self._raw = raw
         self._limits = limits
         self._waited = 0.0
         self._bytes = 0
@@ -55,24 +53,16 @@ class _Watched(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any, /) -> int:
-        # A buffered reader asks for more than fits into it only for a caller who wants all of it.
-        # Through TLS that comes in records of 16 KiB, each a call that is better made from here.
-        whole = len(buffer) > io.DEFAULT_BUFFER_SIZE
-        view, count = memoryview(buffer), 0
-        since = time.monotonic()
-        while True:
-            got = self._sock.recv_into(view[count:])
-            now = time.monotonic()
-            self._waited, since = self._waited + now - since, now
-            self._bytes += got
-            if self._waited > self._limits.read_seconds:
-                if self._bytes < self._limits.minimum_bytes_per_second * self._waited:
-                    raise TooSlowError(self._bytes / self._waited, self._limits)
-                self._waited, self._bytes = 0.0, 0
-            count += got
-            if not got or not whole or count == len(view):
-                return count
+    def readinto(self, buffer: Any, /) -> int | None:
+        start = time.monotonic()
+        count = self._raw.readinto(buffer)
+        self._waited += time.monotonic() - start
+        self._bytes += count or 0
+        if self._waited > self._limits.read_seconds:
+            if self._bytes < self._limits.minimum_bytes_per_second * self._waited:
+                raise TooSlowError(self._bytes / self._waited, self._limits)
+            self._waited, self._bytes = 0.0, 0
+        return count
 
     def close(self) -> None:
         super().close()

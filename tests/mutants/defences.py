@@ -682,7 +682,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # -- What servers send
     _received("servers that dribble", "if self._bytes <", "if False and self._bytes <"),
-    _received("waiting for the reader", "self._waited + now - since", "99 + self._waited"),
+    _received("waiting for the reader", "+= time.monotonic() - start", "+= 99"),
     _tls(
         "servers that nobody vouches for",
         "context.load_verify_locations(authorities)",
@@ -694,6 +694,21 @@ MUTANTS: tuple[Mutant, ...] = (
     _tls("a time-out for all parts", "elif time.monotonic() > until:", "elif False:"),
     _tls("records that nobody asked for", "self.incoming.pending or ", ""),
     _tls("content that nobody asked for", " or self.sslobj.pending()", ""),
+    _connections(
+        "handshakes through a proxy that nobody ends",
+        ' or self.proxy.scheme == "http":',
+        ":",
+    ),
+    _connections("an end that waits for files", "with self._tls_lock:", "with self._lock:"),
+    _connections("which limit was passed", "except TimeoutError as error:", "except () as error:"),
+    _tls("why a server is refused", "with suppress(OSError):", "if False:"),
+    _tls(
+        "the protocol that is agreed on",
+        "ssl.SSLContext.set_alpn_protocols(context, ALPN_PROTOCOLS)",
+        "pass",
+    ),
+    _tls("keys that are logged", "if usual.keylog_filename:", "if False:"),
+    _tls("a setting of the library's", '    "post_handshake_auth",\n', ""),
     _connections(
         "authorities of a proxy",
         'if self.proxy is None or self.proxy.scheme == "http":',

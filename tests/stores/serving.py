@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from cryptography import x509
@@ -39,7 +39,14 @@ def fetched(reader: HttpReader, file: RemoteFile) -> bytes:
     return b"".join(bytes(chunk) for chunk in reader.chunks(file, 0, None, buffer))
 
 
-class Files(SimpleHTTPRequestHandler):
+class QuietHandler(BaseHTTPRequestHandler):
+    """Answers, and says nothing of it."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Files(QuietHandler, SimpleHTTPRequestHandler):
     """Serves a folder, and redirects what is asked for below /to-plain-http/."""
 
     def do_GET(self) -> None:
@@ -49,9 +56,6 @@ class Files(SimpleHTTPRequestHandler):
             self.end_headers()
         else:
             super().do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +28,7 @@ from oms_gate.stores.redirects import RemoteFile
 from oms_gate.verdict import ReasonCode
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
+from tests.stores.serving import QuietHandler, serving
 
 LIMITS = Limits(read_seconds=1, connect_seconds=1, retries=0)
 
@@ -87,7 +87,7 @@ def test_snapshots_of_s3_leave_no_connections(s3: SeaweedFS, s3_bucket: str, end
 def answering(status: int, headers: Mapping[str, str], body: bytes = b"") -> Iterator[str]:
     """A server with one answer to everything."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -98,15 +98,8 @@ def answering(status: int, headers: Mapping[str, str], body: bytes = b"") -> Ite
 
         do_HEAD = do_GET
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def refusal(url: str, limits: Limits = LIMITS) -> StoreError:
@@ -175,7 +168,7 @@ def test_a_server_that_dribbles_is_too_slow(where: str) -> None:
     """It never pauses for as long as it may."""
     stop = threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.flush_headers()
@@ -185,19 +178,12 @@ def test_a_server_that_dribbles_is_too_slow(where: str) -> None:
                 while not stop.wait(0.02):
                     self.wfile.write(b"x")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
     limits = Limits(read_seconds=0.5, retries=0, minimum_bytes_per_second=1000)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        reason = refusal(f"http://127.0.0.1:{server.server_port}/", limits).reason
+    with serving(Handler) as port:
+        reason = refusal(f"http://127.0.0.1:{port}/", limits).reason
         assert reason.code is ReasonCode.STORE_TOO_SLOW
         assert reason.path == "x"
         stop.set()
-        server.shutdown()
-        thread.join()
 
 
 def test_only_waiting_for_the_server_counts() -> None:
@@ -328,12 +314,6 @@ def test_a_host_that_does_not_take_the_connection_is_given_up() -> None:
             waiting = held.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(address)
-        file = RemoteFile("w", lambda: f"http://127.0.0.1:{address[1]}/w")
-        with pytest.raises(StoreError) as caught:
-            list(
-                HttpReader(limits, frozenset({"127.0.0.1"})).chunks(
-                    file, 0, None, memoryview(bytearray(64))
-                )
-            )
-    assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
-    assert "too long" in caught.value.reason.message
+        reason = refusal(f"http://127.0.0.1:{address[1]}/w", limits).reason
+    assert reason.code is ReasonCode.STORE_UNAVAILABLE
+    assert "too long" in reason.message

@@ -5,7 +5,6 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from functools import partial
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,10 @@ from oms_gate.errors import StoreError
 from oms_gate.stores.http import HttpReader
 from oms_gate.stores.redirects import RemoteFile
 from oms_gate.verdict import ReasonCode
-from tests.stores.serving import LIMITS, Files, fetched, read, serving, snapshot
+from tests.stores.serving import LIMITS, Files, QuietHandler, fetched, read, serving, snapshot
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "www").mkdir()
-    (tmp_path / "www" / "x.gguf").write_bytes(b"weights")
-    return tmp_path / "www"
-
-
-class Proxy(BaseHTTPRequestHandler):
+class Proxy(QuietHandler):
     """A forward proxy for plain http, which counts."""
 
     seen: list[str]
@@ -45,9 +37,6 @@ class Proxy(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 def test_the_proxy_of_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
@@ -63,7 +52,7 @@ def test_the_proxy_of_the_environment(folder: Path, monkeypatch: pytest.MonkeyPa
         assert seen == []
 
 
-class RedirectingProxy(BaseHTTPRequestHandler):
+class RedirectingProxy(QuietHandler):
     """Answers for every host; the one called redirecting.test sends clients to `location`."""
 
     seen: list[str]
@@ -79,9 +68,6 @@ class RedirectingProxy(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "7")
         self.end_headers()
         self.wfile.write(b"" if self.path.startswith("http://redirecting.test/") else b"weights")
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.mark.parametrize(

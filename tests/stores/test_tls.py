@@ -9,10 +9,9 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import partial
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from tests.oms import forge
 from tests.stores.serving import (
     LIMITS,
     Files,
+    QuietHandler,
     certify_localhost,
     fetched,
     pem_of,
@@ -36,13 +36,6 @@ from tests.stores.serving import (
     serving,
     snapshot,
 )
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "www").mkdir()
-    (tmp_path / "www" / "x.gguf").write_bytes(b"weights")
-    return tmp_path / "www"
 
 
 @pytest.fixture
@@ -74,7 +67,7 @@ def test_a_file_of_many_records_over_tls(
     assert read(snapshot(f"https://localhost:{tls}/x.gguf"), "x.gguf") == content
 
 
-class Breaking(BaseHTTPRequestHandler):
+class Breaking(QuietHandler):
     """Closes the connection in the middle of a body, without a word of TLS."""
 
     def do_GET(self) -> None:
@@ -83,9 +76,6 @@ class Breaking(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(bytes(500_000))
         socket.close(self.request.detach())
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def test_a_body_that_ends_early_over_tls_is_no_body(
@@ -153,7 +143,7 @@ def test_a_common_name_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "Hostname mismatch" in caught.value.reason.message
 
 
-class Speaking(BaseHTTPRequestHandler):
+class Speaking(QuietHandler):
     """Speaks TLS itself, to choose what of it goes over the line, and when."""
 
     certificate: Path
@@ -243,21 +233,13 @@ def test_no_redirect_over_tls_to_a_private_host(
     """Its certificate does not make it public."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     file = RemoteFile("x.gguf", lambda: f"https://localhost:{tls}/x.gguf")
-    assert b"".join(
-        HttpReader(LIMITS, frozenset({"localhost"})).chunks(
-            file, 0, None, memoryview(bytearray(64))
-        )
-    )
+    assert fetched(HttpReader(LIMITS, frozenset({"localhost"})), file) == b"weights"
     with pytest.raises(StoreError) as caught:
-        list(
-            HttpReader(LIMITS, frozenset({"models.test"})).chunks(
-                file, 0, None, memoryview(bytearray(64))
-            )
-        )
+        fetched(HttpReader(LIMITS, frozenset({"models.test"})), file)
     assert caught.value.reason.code is ReasonCode.STORE_REDIRECT_REFUSED
 
 
-class Stalling(BaseHTTPRequestHandler):
+class Stalling(QuietHandler):
     """Sends a part of what it announced, and closes the connection after it: it is HTTP/1.0."""
 
     ended: threading.Event
@@ -269,11 +251,8 @@ class Stalling(BaseHTTPRequestHandler):
         self.wfile.write(bytes(1000))
         self.ended.wait(20)
 
-    def log_message(self, *_: object) -> None:
-        pass
 
-
-class Tunnel(BaseHTTPRequestHandler):
+class Tunnel(QuietHandler):
     """A proxy that hands on what goes to and fro, and understands nothing of it."""
 
     def do_CONNECT(self) -> None:
@@ -293,9 +272,6 @@ class Tunnel(BaseHTTPRequestHandler):
         for end in from_, to:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -332,9 +308,45 @@ def test_a_transfer_ends_at_once_on_a_connection_that_the_server_is_to_close(
         ended.set()
 
 
-def test_connections_are_as_safe_as_the_librarys(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_handshake_ends_at_once(monkeypatch: pytest.MonkeyPatch, proxied: bool) -> None:
+    """With a server that takes the connection, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, serving(Tunnel) as proxy:
+        port = silent.getsockname()[1]
+        if proxied:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://localhost:{proxy}")
+        reader = HttpReader(Limits(connect_seconds=15, retries=0), frozenset({"localhost"}))
+        threading.Timer(0.5, reader.abort).start()
+        start = time.monotonic()
+        with pytest.raises(StoreError):
+            fetched(reader, RemoteFile("x", lambda: f"https://localhost:{port}/"))
+        assert time.monotonic() - start < 5
+
+
+@pytest.mark.timeout(30)
+def test_an_end_does_not_wait_for_the_authorities(
+    tls: int, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Which may be on a file system that does not answer."""
+    pipe = tmp_path / "pipe.pem"
+    os.mkfifo(pipe)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pipe))
+    reader = HttpReader(LIMITS, frozenset({"localhost"}))
+    file = RemoteFile("x", lambda: f"https://localhost:{tls}/x.gguf")
+    with ThreadPoolExecutor(2) as threads:
+        reading = threads.submit(fetched, reader, file)
+        # Opening it waits for who reads.
+        with pipe.open("wb") as writer:
+            ending = threads.submit(reader.abort)
+            ended = not wait([ending], timeout=5).not_done
+            writer.write(certificate.read_bytes())
+        with pytest.raises(StoreError):
+            reading.result()
+    assert ended
+
+
+def test_connections_are_as_safe_as_the_librarys(certificate: Path) -> None:
     """Whatever that sets, be it in a version to come."""
     ours, usual = client_context(str(certificate)), create_urllib3_context()
     settings = {
@@ -420,25 +432,24 @@ def test_the_protocol_is_agreed_on(certificate: Path) -> None:
 def test_the_authorities_of_the_system(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenSSL's own variable names other ones."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    near, far = socket.socketpair()
-    with near, far, ThreadPoolExecutor(1) as thread:
-        server = thread.submit(server_context(certificate).wrap_socket, far, server_side=True)
-        Transport(near, client_context(None), "localhost")
-        server.result().close()
+    with connected(certificate, 5, client_context(None)) as (client, _):
+        assert client.getpeercert()
 
 
 @contextmanager
-def connected(certificate: Path, timeout: float) -> Iterator[tuple[Transport, ssl.SSLSocket]]:
-    """Two ends of a connection."""
+def connected(
+    certificate: Path, timeout: float, context: ssl.SSLContext | None = None
+) -> Iterator[tuple[Transport, ssl.SSLSocket]]:
+    """Two ends of a connection; the client trusts the certificate, or what its context does."""
     near, far = socket.socketpair()
     near.settimeout(timeout)
-    context = server_context(certificate)
+    serving_context = server_context(certificate)
     # No tickets, which would be unasked bytes too.
-    context.num_tickets = 0
-    context.set_alpn_protocols(["http/1.1"])
+    serving_context.num_tickets = 0
+    serving_context.set_alpn_protocols(["http/1.1"])
     with near, far, ThreadPoolExecutor(1) as thread:
-        server = thread.submit(context.wrap_socket, far, server_side=True)
-        client = Transport(near, client_context(str(certificate)), "localhost")
+        server = thread.submit(serving_context.wrap_socket, far, server_side=True)
+        client = Transport(near, context or client_context(str(certificate)), "localhost")
         with server.result() as other:
             yield client, other
 
@@ -510,7 +521,7 @@ def test_a_handshake_without_end_is_given_up(
     if flood:
         start, more = b"", b"\x16\x03\x03\x00\x04\x00\x00\x00\x00" * 1000
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def handle(self) -> None:
             with suppress(OSError):
                 self.request.sendall(start)
@@ -530,6 +541,7 @@ def test_a_handshake_without_end_is_given_up(
 
 def test_a_server_is_told_why_it_is_refused(certificate: Path) -> None:
     near, far = socket.socketpair()
+    far.settimeout(5)
     with near, far, ThreadPoolExecutor(1) as thread:
         server = thread.submit(server_context(certificate).wrap_socket, far, server_side=True)
         with pytest.raises(ssl.SSLCertVerificationError):
