@@ -26,6 +26,8 @@ FLOORS = {
     "mistakes": 2,
     "config": 3,
     "delivery": 3,
+    "admission": 3,
+    "check": 3,
     "gate": 3,
     "signing": 3,
     "cli": 6,
@@ -33,7 +35,7 @@ FLOORS = {
 # On the ground floor, who may use whom.
 GROUND = ["limits", "verdict", "errors", "reference"]
 # On the third, the flow stands on its configuration, and on what delivers.
-THIRD = ["config", "delivery", "gate"]
+THIRD = ["config", "delivery", "admission", "check", "gate"]
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

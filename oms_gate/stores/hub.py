@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -55,17 +55,45 @@ class HubStore:
 
     def snapshot(self, reference: Reference, beside: str = "") -> Snapshot:
         """See `Store.snapshot`."""
-        from huggingface_hub import constants
-
-        if constants.HF_HUB_OFFLINE:
-            raise StoreError(
-                ReasonCode.STORE_UNAVAILABLE,
-                "HF_HUB_OFFLINE is set, so the Hub is not asked; unset it, or name a local folder",
-            )
-        reader = HttpReader(self._limits, self._hosts)
-        api = HubApi(reference, self._endpoint, self._headers, reader)
+        api = self._api(reference)
         listing = _Listing(api, self._limits, beside)
-        commit, files, single = within(self._limits.listing_seconds, listing.read, reader.abort)
+        commit, files, single = within(self._limits.listing_seconds, listing.read, api.reader.abort)
+        return self._snapshot(api, commit, listed(files, self._limits), single)
+
+    def resolve(self, reference: Reference) -> Reference:
+        """The same model at the commit that its revision names now, by one request.
+
+        Raises:
+            StoreError: see `Store.snapshot`.
+        """
+        api = self._api(reference)
+        try:
+            listing = _Listing(api, self._limits, "")
+            seconds = self._limits.listing_seconds
+            return reference.at(within(seconds, listing.commit, api.reader.abort))
+        finally:
+            api.reader.close()
+
+    def known(self, reference: Reference, files: Iterable[StoredFile]) -> Snapshot:
+        """A repository or folder whose listing at a commit is known; nothing is asked for it.
+
+        reference: at that commit.
+        """
+        assert reference.revision is not None
+        api = HubApi(
+            reference, self._endpoint, self._headers, HttpReader(self._limits, self._hosts)
+        )
+        return self._snapshot(api, reference.revision, listed(files, self._limits), single=False)
+
+    def _api(self, reference: Reference) -> HubApi:
+        _check_online()
+        reader = HttpReader(self._limits, self._hosts)
+        return HubApi(reference, self._endpoint, self._headers, reader)
+
+    def _snapshot(
+        self, api: HubApi, commit: str, files: Mapping[str, StoredFile], single: bool
+    ) -> Snapshot:
+        reference, reader = api.reference, api.reader
         root = reference.path.rpartition("/")[0] if single else reference.path
         prefix = root + "/" if root else ""
         base = f"{api.page}/resolve/{commit}/{quote(prefix)}"
@@ -73,6 +101,7 @@ class HubStore:
         def read_range(
             file: StoredFile, start: int, end: int | None, buffer: memoryview
         ) -> Iterator[memoryview]:
+            _check_online()
             expected = {"X-Repo-Commit": commit}
             if file.sha256 is not None:
                 expected |= {"X-Linked-Etag": file.sha256, "X-Linked-Size": str(file.size)}
@@ -107,7 +136,7 @@ class HubStore:
 
         return Snapshot(
             reference.at(commit),
-            listed(files, self._limits),
+            files,
             single,
             read_range,
             reader.abort,
@@ -131,7 +160,7 @@ class _Listing:
 
     def read(self) -> tuple[str, list[StoredFile], bool]:
         """The commit, its files at or below the reference's path, and whether that is a file."""
-        commit, path = self._commit(), self.api.reference.path
+        commit, path = self.commit(), self.api.reference.path
         if path:
             wanted = list(dict.fromkeys((path, path + self.beside)))
             form = Body(urlencode({"paths": wanted, "expand": "false"}, doseq=True).encode(), _FORM)
@@ -147,7 +176,8 @@ class _Listing:
                 return commit, files, True
         return commit, self._tree(commit, path + "/" if path else ""), False
 
-    def _commit(self) -> str:
+    def commit(self) -> str:
+        """What the reference's revision names now."""
         revision = self.api.reference.revision
         at = "" if revision is None else f"/revision/{quote(revision, safe='')}"
         info = self.api.content(self.api.ask(self.api.url + at), dict)
@@ -220,6 +250,16 @@ class _Listing:
                     case {"oid": str(sha256)} if _SHA256.fullmatch(sha256):
                         return path, StoredFile(path, size, sha256=sha256, version=sha256)
         raise self.api.malformed("has an entry that is none of a file or folder")
+
+
+def _check_online() -> None:
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise StoreError(
+            ReasonCode.STORE_UNAVAILABLE,
+            "HF_HUB_OFFLINE is set, so the Hub is not asked; unset it, or name a local folder",
+        )
 
 
 def _single(path: str, file: StoredFile | None) -> StoredFile:

@@ -96,7 +96,7 @@ _publishing = _in(
     "delivery/test_places.py::test_killed_at_each_step_it_leaves_nothing_wrong",
 )
 _access = _in("delivery/access.py", "delivery/test_pull.py")
-_gate = _in("gate.py", "test_gate.py::test_a_spoilt_folder_is_denied")
+_gate = _in("check.py", "test_gate.py::test_a_spoilt_folder_is_denied")
 
 MUTANTS: tuple[Mutant, ...] = (
     # -- The statement

@@ -1,0 +1,331 @@
+"""One run of the flow from a model reference to a verdict, cheap before dear."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from oms_gate import __version__
+from oms_gate.admission import Admission
+from oms_gate.coverage import Comparison, compare
+from oms_gate.errors import (
+    AdmissionDenied,
+    ConfigError,
+    StepError,
+    UsageError,
+    defect,
+    machine_failure,
+)
+from oms_gate.limits import Limits
+from oms_gate.reference import Reference
+from oms_gate.signature_file import SignatureFile, SignaturePlace
+from oms_gate.stores import Snapshot, StoreSettings, open_store
+from oms_gate.streaming.hashing import ProgressCallback
+from oms_gate.streaming.measure import Measurement, measure
+from oms_gate.verdict import (
+    Assurance,
+    Coverage,
+    Delivery,
+    Model,
+    PolicyUsed,
+    Reason,
+    Signature,
+    Signer,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from oms_gate.delivery.pull import Pull
+    from oms_gate.oms.digests import HashType
+    from oms_gate.oms.manifest import Manifest
+    from oms_gate.oms.trust import Trust
+    from oms_gate.oms.verify import VerifiedSignature
+    from oms_gate.policy.engine import Engine
+
+_LOG = logging.getLogger(__name__)
+
+
+class Terms(Protocol):
+    """What a check goes by: the gate."""
+
+    trust: Trust
+    policy: Engine
+    mode: Literal["enforce", "annotate"]
+    signature: SignaturePlace
+    stores: StoreSettings
+    limits: Limits
+
+
+@dataclass
+class Check:
+    """One run of the flow, and what it found so far."""
+
+    gate: Terms
+    reference: Reference
+    asked: Assurance
+    report_all: bool = False
+    on_progress: ProgressCallback | None = None
+    pull: Pull | None = None
+    started: float = field(default_factory=time.monotonic)
+    checked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    reasons: list[Reason] = field(default_factory=list)
+    warnings: list[Reason] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    opened: list[Snapshot] = field(default_factory=list)
+    snapshot: Snapshot | None = None
+    signer: Signer | None = None
+    signature: Signature | None = None
+    coverage: Coverage | None = None
+    assurance: Assurance | None = None
+    policy: PolicyUsed | None = None
+    found: SignatureFile | None = None
+    hash_type: HashType | None = None
+    comparison: Comparison | None = None
+    published: Verdict | None = None
+
+    def end(self) -> Verdict:
+        """Run the flow to its end, whatever that is."""
+        try:
+            with self._recorded():
+                self._run()
+        finally:
+            self._close(self.opened)
+        return self.published or self.verdict()
+
+    def admission(self, listed: Snapshot | None) -> Admission:
+        """Run the flow up to where bytes of the files would be read.
+
+        listed: the model's listing, where it is known. It stays open in any case.
+
+        Raises:
+            AdmissionDenied: the model is not admitted.
+        """
+        admitted = False
+        try:
+            with self._recorded():
+                self.snapshot = listed or self._listed()
+                self._judge(self.snapshot)
+                self.assurance = Assurance.SIGNATURE
+            verdict = self.verdict()
+            if not verdict.admitted:
+                raise AdmissionDenied(verdict)
+            assert self.snapshot is not None
+            assert self.comparison is not None
+            assert self.hash_type is not None
+            assert self.found is not None
+            admitted = True
+            return Admission(
+                verdict, self.snapshot, self.comparison.signed, self.hash_type, self.found
+            )
+        finally:
+            self._close(self.opened[1:] if admitted and listed is None else self.opened)
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Turn what ends the flow early into a reason."""
+        try:
+            yield
+        except StepError as error:
+            self.reasons.append(error.reason)
+        except (ConfigError, UsageError):
+            raise  # The operator's mistake, and nothing about this model.
+        except OSError as error:
+            self.reasons.append(machine_failure(error))
+        except Exception as error:  # noqa: BLE001 - a defect must deny, not crash the caller
+            _LOG.exception("while checking %s", self.reference)
+            self.reasons.append(defect(type(error).__name__))
+
+    def _close(self, snapshots: Iterable[Snapshot]) -> None:
+        for snapshot in snapshots:
+            snapshot.close()
+
+    def _run(self) -> None:
+        """The flow. A step that cannot go on raises; a denial ends it before the next step."""
+        snapshot = self.snapshot = self._listed()
+        required = None
+        try:
+            required = self._judge(snapshot)
+        except StepError as error:
+            if not self._delivers_denied:
+                raise
+            self.reasons.append(error.reason)
+        if self.reasons and not (self.report_all or self._delivers_denied):
+            return
+        if not self.reasons or self.report_all:
+            self.assurance = Assurance.SIGNATURE
+        wanted = max(self.asked, required or Assurance.SIGNATURE, key=lambda a: a.rank)
+        if self.pull is not None:
+            self._deliver(self.pull, snapshot)
+        elif wanted is not Assurance.SIGNATURE:
+            self._measure(snapshot, wanted)
+
+    @property
+    def _delivers_denied(self) -> bool:
+        """Whether a denied model is delivered all the same."""
+        return self.pull is not None and self.gate.mode == "annotate"
+
+    def _judge(self, snapshot: Snapshot) -> Assurance | None:
+        """What needs no byte of the files; the assurance that the policy requires, if it does."""
+        with self._timed("signature"):
+            verified, signature = self._verify(snapshot)
+        with self._timed("coverage"):
+            comparison = self.comparison = self._compare(snapshot, verified.manifest)
+        with self._timed("policy"):
+            return self._decide(snapshot, verified, signature, comparison)
+
+    def verdict(self, delivery: Delivery | None = None) -> Verdict:
+        """What this run came to. Only a run that ended without a reason admits."""
+        if not self.reasons and (self.policy is None or self.assurance is None):
+            self.reasons.append(defect("it ended without a decision"))
+        self.timings["total"] = round(time.monotonic() - self.started, 6)
+        return Verdict(
+            outcome="denied" if self.reasons else "admitted",
+            undecided=bool(self.reasons) and all(r.code.undecided for r in self.reasons),
+            mode=self.gate.mode,
+            model=_model(self.reference, self.snapshot),
+            assurance=self.assurance,
+            reasons=tuple(self.reasons),
+            warnings=tuple(self.warnings),
+            signer=self.signer,
+            signature=self.signature,
+            coverage=self.coverage,
+            annotations=self.annotations,
+            policy=self.policy,
+            delivery=delivery,
+            timings=self.timings,
+            checked_at=self.checked_at,
+            gate_version=__version__,
+        )
+
+    def _listed(self) -> Snapshot:
+        with self._timed("snapshot"):
+            return self._snapshot(self.reference)
+
+    def _snapshot(self, reference: Reference) -> Snapshot:
+        store = open_store(reference, self.gate.stores, self.gate.limits)
+        snapshot = store.snapshot(reference)
+        self.opened.append(snapshot)
+        return snapshot
+
+    def _verify(self, snapshot: Snapshot) -> tuple[VerifiedSignature, Signature]:
+        """The verified bundle, and what the verdict says of it."""
+        from oms_gate.oms.verify import verify
+
+        bundle = self.gate.signature.read(snapshot, self._snapshot, self.gate.limits)
+        self.found = bundle
+        verified = verify(
+            bundle.content, self.gate.trust, at=self.checked_at, limits=self.gate.limits
+        )
+        self.signer = verified.signer
+        self.signature = verified.summary(bundle.location)
+        self.hash_type = verified.manifest.hash_type
+        return verified, self.signature
+
+    def _compare(self, snapshot: Snapshot, manifest: Manifest) -> Comparison:
+        bundle = self.gate.signature.location
+        signature = bundle if bundle in snapshot.files else None
+        comparison = compare(manifest, snapshot, signature)
+        self.reasons += comparison.contradictions
+        self.coverage = comparison.summary(snapshot)
+        return comparison
+
+    def _decide(
+        self,
+        snapshot: Snapshot,
+        verified: VerifiedSignature,
+        signature: Signature,
+        comparison: Comparison,
+    ) -> Assurance | None:
+        """Ask the policy; the assurance that it requires, if it does."""
+        from oms_gate.policy.input import CoverageInput, input_document
+
+        document = input_document(
+            model=_model(snapshot.reference, snapshot),
+            signer=verified.signer,
+            signature=signature,
+            sorted_names=verified.manifest.sorted_names,
+            allow_symlinks=verified.manifest.allow_symlinks,
+            coverage=CoverageInput(
+                signed=tuple((path, snapshot.files[path].size) for path in comparison.signed),
+                missing=comparison.missing,
+                unsigned=tuple((file.path, file.size) for file in comparison.unsigned),
+                ignored=tuple((file.path, file.size, scope) for file, scope in comparison.ignored),
+            ),
+            assurance=self.asked,
+            now=self.checked_at,
+        )
+        engine = self.gate.policy
+        decision = engine.decide(document)
+        self.policy = PolicyUsed(engine=engine.kind, revision=engine.revision)
+        self.reasons += decision.deny
+        self.warnings += decision.warn
+        self.annotations.update(decision.annotations)
+        return decision.require
+
+    def _measure(self, snapshot: Snapshot, wanted: Assurance) -> None:
+        """Hash what the wanted assurance needs hashed."""
+        limits = self.gate.limits
+        assert self.comparison is not None
+        assert self.hash_type is not None
+        with self._timed("measure"):
+            measured = measure(
+                snapshot,
+                self.comparison.to_hash(snapshot, wanted, limits),
+                self.hash_type,
+                limits,
+                deadline=self.started + limits.total_seconds,
+                report_all=self.report_all,
+                on_progress=self.on_progress,
+            )
+        self._count(measured, wanted)
+
+    def _deliver(self, pull: Pull, snapshot: Snapshot) -> None:
+        """Hash what is to arrive while it is written, and let it arrive with the verdict."""
+        from oms_gate.delivery.pull import Source
+
+        source = Source(
+            snapshot,
+            self.comparison,
+            self.hash_type,
+            self.found,
+            denied=bool(self.reasons),
+            lets_through=self._delivers_denied,
+        )
+        limits = self.gate.limits
+        with pull.begin(source, limits, self.started + limits.total_seconds) as transfer:
+            with self._timed("measure"):
+                measured = transfer.run(self.on_progress)
+            self._count(measured, Assurance.BYTES)
+            if transfer.complete:
+                verdict = self.verdict(transfer.delivery())
+                transfer.publish(verdict.to_json())
+                self.published = verdict
+
+    def _count(self, measured: Measurement, proven: Assurance) -> None:
+        if self.coverage is not None:
+            counts = {"measured": measured.files, "measured_bytes": measured.bytes}
+            self.coverage = self.coverage.model_copy(update=counts)
+        self.reasons += measured.findings
+        if self.assurance is not None and not measured.findings:
+            self.assurance = proven
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[step] = round(time.monotonic() - start, 6)
+
+
+def _model(reference: Reference, snapshot: Snapshot | None) -> Model:
+    if snapshot is None:
+        return Model(url=reference.url, name=reference.name)
+    pinned = snapshot.reference
+    return Model(url=pinned.url, name=pinned.name, revision=snapshot.revision)
