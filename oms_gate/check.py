@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -98,10 +98,10 @@ class Check:
             self._close(self.opened)
         return self.published or self.verdict()
 
-    def admission(self, listed: Snapshot | None) -> Admission:
+    def admission(self, listing: Callable[[], Snapshot] | None) -> Admission:
         """Run the flow up to where bytes of the files would be read.
 
-        listed: the model's listing, where it is known. It stays open in any case.
+        listing: gives the model's listing; None to have its store list it.
 
         Raises:
             AdmissionDenied: the model is not admitted.
@@ -109,7 +109,7 @@ class Check:
         admitted = False
         try:
             with self._recorded():
-                self.snapshot = listed or self._listed()
+                self.snapshot = self._listed(listing)
                 self._judge(self.snapshot)
                 self.assurance = Assurance.SIGNATURE
             verdict = self.verdict()
@@ -124,7 +124,7 @@ class Check:
                 verdict, self.snapshot, self.comparison.signed, self.hash_type, self.found
             )
         finally:
-            self._close(self.opened[1:] if admitted and listed is None else self.opened)
+            self._close(self.opened[1:] if admitted else self.opened)
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -203,9 +203,13 @@ class Check:
             gate_version=__version__,
         )
 
-    def _listed(self) -> Snapshot:
+    def _listed(self, listing: Callable[[], Snapshot] | None = None) -> Snapshot:
         with self._timed("snapshot"):
-            return self._snapshot(self.reference)
+            if listing is None:
+                return self._snapshot(self.reference)
+            snapshot = listing()
+            self.opened.append(snapshot)
+            return snapshot
 
     def _snapshot(self, reference: Reference) -> Snapshot:
         store = open_store(reference, self.gate.stores, self.gate.limits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -139,19 +139,22 @@ class Gate:
         return Path(folder)
 
     def admit(
-        self, reference: Reference | str | os.PathLike[str], *, listed: Snapshot | None = None
+        self,
+        reference: Reference | str | os.PathLike[str],
+        *,
+        listing: Callable[[], Snapshot] | None = None,
     ) -> Admission:
         """Decide about one model without its weights; whoever reads them compares what they read.
 
         The policy is asked for assurance ``bytes``, as every byte that is used is hashed.
 
-        listed: the model's listing, where it is known already.
+        listing: gives the model's listing, where its store need not be asked for all of it.
 
         Raises:
             AdmissionDenied: it has the verdict.
             UsageError, ConfigError: as `check`.
         """
-        return Check(self, _parsed(reference), Assurance.BYTES).admission(listed)
+        return Check(self, _parsed(reference), Assurance.BYTES).admission(listing)
 
     def with_store_options(self, scheme: str, options: Mapping[str, Any]) -> Gate:
         """The same gate, which reaches one kind of store with further options of fsspec.

@@ -67,6 +67,12 @@ class Limits(BaseModel):
     policy_memory_bytes: int = Field(
         default=256 * MIB, ge=4 * MIB, description="Most memory of the policy, in bytes."
     )
+    decision_seconds: float = Field(
+        default=300,
+        ge=0,
+        description="How long a process that loads models uses a decision again, and what a branch "
+        "named, in seconds.",
+    )
     small_file_bytes: int = Field(
         default=8 * MIB,
         ge=0,

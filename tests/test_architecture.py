@@ -30,6 +30,7 @@ FLOORS = {
     "check": 3,
     "gate": 3,
     "signing": 3,
+    "cache": 4,
     "cli": 6,
 }
 # On the ground floor, who may use whom.

@@ -34,6 +34,8 @@ class HubStore:
 
     Endpoint and token are huggingface_hub's; what they are used for is not, as that library
     takes both to wherever an answer leads, and reads answers of any length.
+
+    endpoint: the URL of the server that is asked.
     """
 
     def __init__(self, settings: StoreSettings, limits: Limits) -> None:
@@ -42,11 +44,11 @@ class HubStore:
         options = settings.options.get("hf", {})
         if unknown := options.keys() - _OPTIONS:
             raise ConfigError(f"hf:// has no option '{min(unknown)}'; it has endpoint and token")
-        self._endpoint = str(options.get("endpoint") or constants.ENDPOINT).rstrip("/")
+        self.endpoint = str(options.get("endpoint") or constants.ENDPOINT).rstrip("/")
         try:
-            parts = urlsplit(self._endpoint)
+            parts = urlsplit(self.endpoint)
             if parts.scheme not in PORTS or not parts.hostname or parts.port == 0:
-                raise ValueError(f"its endpoint (HF_ENDPOINT) {self._endpoint!r} is no web address")
+                raise ValueError(f"its endpoint (HF_ENDPOINT) {self.endpoint!r} is no web address")
             self._headers = _authorization(options.get("token"))
         except (OSError, ValueError) as error:
             raise unusable("hf", error) from error
@@ -80,15 +82,13 @@ class HubStore:
         reference: at that commit.
         """
         assert reference.revision is not None
-        api = HubApi(
-            reference, self._endpoint, self._headers, HttpReader(self._limits, self._hosts)
-        )
+        api = HubApi(reference, self.endpoint, self._headers, HttpReader(self._limits, self._hosts))
         return self._snapshot(api, reference.revision, listed(files, self._limits), single=False)
 
     def _api(self, reference: Reference) -> HubApi:
         _check_online()
         reader = HttpReader(self._limits, self._hosts)
-        return HubApi(reference, self._endpoint, self._headers, reader)
+        return HubApi(reference, self.endpoint, self._headers, reader)
 
     def _snapshot(
         self, api: HubApi, commit: str, files: Mapping[str, StoredFile], single: bool

@@ -1,0 +1,203 @@
+"""Bringing files of a model into its view: from the cache's contents, or from its store."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, closing, suppress
+from dataclasses import dataclass
+
+from oms_gate.admission import Admission
+from oms_gate.cache.layout import FILES, Layout
+from oms_gate.cache.view import View
+from oms_gate.delivery.access import Access
+from oms_gate.delivery.folders import around, disk_errors, open_file, opened, remove, status_of
+from oms_gate.delivery.present import right_files
+from oms_gate.delivery.stage import locked_stage
+from oms_gate.delivery.staging import MODEL, Staging
+from oms_gate.errors import DeliveryError, MeasureError
+from oms_gate.limits import Limits
+from oms_gate.oms.manifest import Resource
+from oms_gate.streaming.hashing import FileRange, ProgressCallback, RangeWriter
+from oms_gate.streaming.measure import measure
+from oms_gate.verdict import ReasonCode
+
+# Nobody is to write into what was hashed.
+_READ_ONLY = Access(file=0o444, folder=0o700, owner=None)
+
+
+def content_name(parts: tuple[Resource, ...], hash_type: str) -> str:
+    """What a content is called among the cache's files, by the digests that were signed of it."""
+    if len(parts) == 1 and not parts[0].start:
+        return f"{hash_type}/{parts[0].digest}"
+    signed = ";".join(f"{part.start}:{part.end}:{part.digest}" for part in parts)
+    return f"{hash_type}/shards-{hashlib.sha256(signed.encode()).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """A `Destination`: files are gathered in a stage, and each is kept once it is complete."""
+
+    staging: Staging
+    keep: Callable[[str], None]
+
+    def open(self, part: FileRange) -> AbstractContextManager[RangeWriter]:
+        return self.staging.open(part)
+
+    def discard(self, part: FileRange) -> None:
+        self.staging.discard(part)
+
+    def complete(self, path: str) -> None:
+        self.staging.complete(path)
+        self.keep(path)
+
+
+class Contents:
+    """The files of one admitted model in the cache."""
+
+    def __init__(self, admission: Admission, layout: Layout, view: View, limits: Limits) -> None:
+        self._admission = admission
+        self._layout = layout
+        self._view = view
+        self._limits = limits
+        self._names = {
+            path: content_name(parts, admission.hash_type)
+            for path, parts in admission.signed.items()
+        }
+        self._sizes = {path: admission.snapshot.files[path].size for path in admission.signed}
+
+    def name(self, path: str) -> str:
+        """See `content_name`.
+
+        Raises:
+            KeyError: there is no such signed file.
+        """
+        return self._names[path]
+
+    def bring(self, paths: Collection[str], on_progress: ProgressCallback | None) -> None:
+        """Let files be in the view, hashed, with a receipt each.
+
+        One process at a time does that for a manifest; the others wait, and find it done.
+
+        Raises:
+            StepError: a file was changed in the cache, or is not what was signed; or it could not
+                be transferred or written.
+            OSError: the file system failed.
+        """
+        place = self._layout.place(self._view.folder)
+        deadline = time.monotonic() + self._limits.total_seconds
+        with (
+            locked_stage(place, deadline) as stage,
+            disk_errors(self._layout.folder),
+            opened(str(self._layout.folder)) as cache,
+        ):
+            self._view.reload()
+            wanted = {path for path in paths if self._view.sound(path, self._names[path]) is None}
+            there = {path for path in wanted if status_of(cache, self._view.name(path)) is not None}
+            linked = {path for path in wanted - there if self._link(cache, path)}
+            right = self._right(cache, there | linked, deadline, on_progress)
+            if wrong := sorted((there | linked) - right):
+                raise self._changed(wrong[0])
+            missing = wanted - right
+            self._transfer(cache, stage, missing, deadline, on_progress)
+            self._view.note({path: self._names[path] for path in wanted})
+
+    def _right(
+        self,
+        cache: int,
+        paths: Collection[str],
+        deadline: float,
+        on_progress: ProgressCallback | None,
+    ) -> set[str]:
+        """Those of the files in the view that are what was signed: hashed, never trusted."""
+        if not paths:
+            return set()
+        names = {self._view.name(path): path for path in paths}
+        right = right_files(
+            cache,
+            {name: self._admission.signed[path] for name, path in names.items()},
+            {name: self._sizes[path] for name, path in names.items()},
+            self._admission.hash_type,
+            self._limits,
+            deadline=deadline,
+            on_progress=on_progress,
+        )
+        return {names[name] for name in right}
+
+    def _transfer(
+        self,
+        cache: int,
+        stage: int,
+        paths: Collection[str],
+        deadline: float,
+        on_progress: ProgressCallback | None,
+    ) -> None:
+        if not paths:
+            return
+        admission = self._admission
+        with closing(
+            Staging(
+                stage,
+                self._view.folder,
+                admission.signed,
+                self._sizes,
+                admission.hash_type,
+                _READ_ONLY,
+            )
+        ) as staging:
+            remove(stage, MODEL)
+            staging.prepare()
+            staging.check_room(paths)
+            measured = measure(
+                admission.snapshot,
+                {path: admission.signed[path] for path in paths},
+                admission.hash_type,
+                self._limits,
+                deadline=deadline,
+                destination=_Arrival(staging, lambda path: self._keep(cache, stage, path)),
+                on_progress=on_progress,
+            )
+        if measured.findings:
+            first = measured.findings[0]
+            raise MeasureError(first.code, first.message, path=first.path)
+
+    def _keep(self, cache: int, stage: int, path: str) -> None:
+        """Put a file that has arrived among the contents, and into the view."""
+        name = f"{FILES}/{self._names[path]}"
+        with opened(MODEL, stage) as model, around(model, path) as (here, base):
+            descriptor = open_file(here, base)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            with around(cache, name, _READ_ONLY) as (there, digest):
+                os.rename(base, digest, src_dir_fd=here, dst_dir_fd=there)
+        if not self._link(cache, path):
+            # A file system without hard links: it is kept in the view alone.
+            with (
+                around(cache, name) as (here, digest),
+                around(cache, self._view.name(path), _READ_ONLY) as (there, base),
+            ):
+                os.rename(digest, base, src_dir_fd=here, dst_dir_fd=there)
+
+    def _link(self, cache: int, path: str) -> bool:
+        """Give a content its name in the view; whether there is one, and that is possible."""
+        name = f"{FILES}/{self._names[path]}"
+        with (
+            suppress(OSError),
+            around(cache, name) as (here, digest),
+            around(cache, self._view.name(path), _READ_ONLY) as (there, base),
+        ):
+            os.link(digest, base, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
+            return True
+        return False
+
+    def _changed(self, path: str) -> DeliveryError:
+        return DeliveryError(
+            ReasonCode.CACHE_CHANGED,
+            f"{path} was changed in the cache {self._layout.folder} after it was verified, so it "
+            "is not used; see what writes there, and run oms-gate cache verify --repair",
+            path=path,
+        )

@@ -1,0 +1,205 @@
+"""An admitted model whose files are handed out, each of them hashed."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from oms_gate.admission import Admission
+from oms_gate.cache.contents import Contents
+from oms_gate.cache.layout import Layout
+from oms_gate.cache.view import Receipt, View
+from oms_gate.delivery.folders import around, open_file, opened
+from oms_gate.errors import StepError, machine_failure
+from oms_gate.limits import Limits
+from oms_gate.oms.manifest import Resource
+from oms_gate.reference import Reference
+from oms_gate.stores import Snapshot, StoredFile
+from oms_gate.streaming.hashing import ProgressCallback
+from oms_gate.verdict import Reason, ReasonCode, Verdict
+
+
+class CachedModel:
+    """One admitted model at one revision. Safe for use by several threads.
+
+    reference: with the commit, on the Hub.
+    verdict: admitted, at assurance ``signature``: the bytes are hashed as they are asked for.
+    files: size in bytes of each signed file, by path; None where its store does not say.
+    listed: the path of every file of the model, signed or not.
+    folder: where the signed files are once they have been asked for; nothing else is in it.
+    """
+
+    def __init__(
+        self, admission: Admission, layout: Layout, limits: Limits, *, kind: str = "snapshots"
+    ) -> None:
+        snapshot = admission.snapshot
+        assert admission.verdict.signature is not None
+        self.reference: Reference = snapshot.reference
+        self.verdict: Verdict = admission.verdict
+        self.files: Mapping[str, int | None] = {
+            path: snapshot.files[path].size for path in admission.signed
+        }
+        self.listed: Collection[str] = snapshot.files.keys()
+        root = admission.verdict.signature.root_digest
+        self.folder: Path = layout.view(root, kind, snapshot.revision)
+        self._admission = admission
+        self._layout = layout
+        self._limits = limits
+        self._view = View(layout.folder, self.folder)
+        self._contents = Contents(admission, layout, self._view, limits)
+        self._handed_out: dict[str, Receipt] = {}
+        self._bringing = threading.Lock()
+
+    def fetch(self, paths: Iterable[str], on_progress: ProgressCallback | None = None) -> None:
+        """Let signed files be in the folder: transferred where they are not, and hashed.
+
+        Raises:
+            AdmissionDenied: one is not what was signed, was changed in the cache, or could not be
+                transferred. Nothing wrong is in the folder.
+            KeyError: there is no such signed file.
+        """
+        wanted = {path: self._contents.name(path) for path in paths}
+        if not all(map(self._hand_out, wanted, wanted.values())):
+            self._bring(wanted, on_progress)
+
+    def path(self, name: str) -> Path:
+        """A signed file, as `fetch` puts it into the folder: a look at it, if it is there."""
+        self.fetch([name])
+        return self.folder / name
+
+    def present(self, name: str) -> Path | None:
+        """The same without any transfer; None where it is not there as it was hashed.
+
+        Raises:
+            KeyError: there is no such signed file.
+        """
+        return self.folder / name if self._hand_out(name, self._contents.name(name)) else None
+
+    def open(self, name: str) -> io.BufferedReader:
+        """A signed file, open: the very one that was hashed, whatever happens to its name.
+
+        Raises:
+            AdmissionDenied, KeyError: as `fetch`.
+        """
+        self.fetch([name])
+        try:
+            with (
+                opened(str(self._layout.folder)) as cache,
+                around(cache, self._view.name(name)) as (here, base),
+            ):
+                stream = os.fdopen(open_file(here, base), "rb")
+        except OSError as error:
+            raise self._admission.denied([machine_failure(error)]) from error
+        now = Receipt.of(self._contents.name(name), os.fstat(stream.fileno()))
+        if not _is_same(self._handed_out[name], now):
+            stream.close()
+            raise self._admission.denied([_swapped(name)])
+        return stream
+
+    def check(self) -> None:
+        """See that no file that was handed out was changed since, as long as it was in use.
+
+        Raises:
+            AdmissionDenied: one was.
+        """
+        for name, receipt in list(self._handed_out.items()):
+            now = self._view.now(name, receipt.content)
+            if now is None or not _is_same(receipt, now):
+                raise self._admission.denied([_swapped(name)])
+
+    @cached_property
+    def shards(self) -> CachedModel:
+        """The same model with each signed part of a file as a file of its own.
+
+        Their names are `Resource.name`; where a file was signed as a whole, it is the one part.
+        """
+        admission = self._admission
+        parts = {part.name: part for signed in admission.signed.values() for part in signed}
+        whole = {name: Resource(name, part.digest) for name, part in parts.items()}
+        divided = Admission(
+            admission.verdict,
+            _divided(admission.snapshot, parts),
+            {name: (part,) for name, part in whole.items()},
+            admission.hash_type,
+            admission.bundle,
+        )
+        return CachedModel(divided, self._layout, self._limits, kind="shards")
+
+    def parts(self, name: str) -> tuple[Resource, ...]:
+        """The signed parts of a file in order; one, without start and end, for the whole.
+
+        Raises:
+            KeyError: there is no such signed file.
+        """
+        return self._admission.signed[name]
+
+    def close(self) -> None:
+        """Release the connections; what is there already can still be had."""
+        self._admission.snapshot.close()
+
+    def _hand_out(self, path: str, content: str) -> bool:
+        """Whether a file is there as it was hashed; if so, remember how it was."""
+        if (receipt := self._view.sound(path, content)) is None:
+            return False
+        before = self._handed_out.setdefault(path, receipt)
+        if not _is_same(before, receipt):
+            # What is right again now may have been wrong when it was read.
+            raise self._admission.denied([_swapped(path)])
+        self._handed_out[path] = receipt
+        return True
+
+    def _bring(self, wanted: Mapping[str, str], on_progress: ProgressCallback | None) -> None:
+        try:
+            with self._bringing:
+                self._contents.bring(wanted, on_progress)
+            for path, content in wanted.items():
+                if not self._hand_out(path, content):
+                    raise StepError(ReasonCode.CACHE_CHANGED, _swapped(path).message, path=path)
+        except StepError as error:
+            raise self._admission.denied([error.reason]) from error
+        except OSError as error:
+            raise self._admission.denied([machine_failure(error)]) from error
+
+
+def _is_same(before: Receipt, now: Receipt) -> bool:
+    return now == before or before.is_only_renamed(now)
+
+
+def _swapped(path: str) -> Reason:
+    return Reason(
+        code=ReasonCode.CACHE_CHANGED,
+        message=f"{path} was changed in the cache while it was in use, so what was read of it "
+        "cannot be trusted; see what writes there, and load the model again",
+        path=path,
+    )
+
+
+def _divided(snapshot: Snapshot, parts: Mapping[str, Resource]) -> Snapshot:
+    """A snapshot whose files are parts of another one's."""
+    files = {}
+    for name, part in parts.items():
+        file = snapshot.files[part.path]
+        size = file.size if part.end is None else part.end - (part.start or 0)
+        files[name] = StoredFile(name, size, version=file.version)
+
+    def read_range(
+        file: StoredFile, start: int, end: int | None, buffer: memoryview
+    ) -> Iterator[bytes | memoryview]:
+        part = parts[file.path]
+        first = part.start or 0
+        last = part.end if end is None else first + end
+        return snapshot.read_range(snapshot.files[part.path], first + start, last, buffer)
+
+    return Snapshot(
+        # With a revision of its own, whatever that of a listing is made of.
+        snapshot.reference,
+        files,
+        single=False,
+        read_range=read_range,
+        abort=snapshot.abort,
+        divisible=snapshot.divisible,
+    )

@@ -1,0 +1,117 @@
+"""A folder with files of one model, and proof that they are still what was hashed."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from oms_gate.delivery.folders import opened, status_of
+
+
+class Receipt(NamedTuple):
+    """How a file was when it was hashed.
+
+    content: what it was found to be, see `oms_gate.cache.contents.content_name`.
+    size: bytes.
+    modified, changed: nanoseconds since 1970; nobody can set the latter.
+    names: how many hard links it has, as a count: a further one is also a change.
+    """
+
+    content: str
+    size: int
+    inode: int
+    modified: int
+    changed: int
+    names: int
+
+    @classmethod
+    def of(cls, content: str, status: os.stat_result) -> Receipt:
+        """The receipt for a file of this status."""
+        return cls(
+            content,
+            status.st_size,
+            status.st_ino,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_nlink,
+        )
+
+    def is_only_renamed(self, now: Receipt) -> bool:
+        """Whether nothing happened to the file but that it got, or lost, a name elsewhere."""
+        return self.names != now.names and self[:4] == now[:4]
+
+
+_RECEIPTS = TypeAdapter(dict[str, Receipt])
+
+
+class View:
+    """The folder, and the receipts of its files, which are beside it."""
+
+    def __init__(self, cache: Path, folder: Path) -> None:
+        """
+        cache: the cache's own folder, from which on no link is followed.
+        folder: below it.
+        """
+        self.folder = folder
+        self._cache = cache
+        self._below = folder.relative_to(cache).as_posix()
+        self._file = folder.with_name(f"{folder.name}.receipts.json")
+        self._receipts: dict[str, Receipt] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the receipts: another process may have brought more files."""
+        try:
+            self._receipts = _RECEIPTS.validate_json(self._file.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            # Without them every file is hashed again.
+            self._receipts = {}
+
+    def name(self, path: str) -> str:
+        """A file's path below the cache's own folder."""
+        return f"{self._below}/{path}"
+
+    def now(self, path: str, content: str) -> Receipt | None:
+        """What a receipt of a file would say now; None where there is no regular file."""
+        with opened(str(self._cache)) as cache:
+            status = status_of(cache, self.name(path))
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return None
+        return Receipt.of(content, status)
+
+    def sound(self, path: str, content: str) -> Receipt | None:
+        """The receipt of a file, if it is still as it was hashed, and that is this content."""
+        receipt = self._receipts.get(path)
+        return receipt if receipt is not None and receipt == self.now(path, content) else None
+
+    def note(self, contents: Mapping[str, str]) -> None:
+        """Write down that these files were hashed, and found to be these contents."""
+        for path, content in contents.items():
+            if (receipt := self.now(path, content)) is not None:
+                self._receipts[path] = receipt
+        write_whole(self._file, json.dumps(self._receipts).encode())
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Let these files be hashed before they are used again."""
+        for path in paths:
+            self._receipts.pop(path, None)
+        write_whole(self._file, json.dumps(self._receipts).encode())
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a small file so that it is there as a whole or as it was."""
+    handle, name = tempfile.mkstemp(dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink()
+        raise
