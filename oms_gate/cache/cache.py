@@ -70,7 +70,8 @@ class Cache:
             lock = self._locks[key]
         with lock:
             until, decided = self._decided.get(key, (0.0, None))
-            if decided is None or time.monotonic() >= until:
+            spent = isinstance(decided, CachedModel) and decided.failure is not None
+            if decided is None or spent or time.monotonic() >= until:
                 decided = self._decide(gate, reference, offline=offline)
                 if isinstance(decided, CachedModel) or not decided.undecided:
                     until = time.monotonic() + gate.limits.decision_seconds

@@ -14,7 +14,7 @@ from oms_gate.cache.contents import Contents
 from oms_gate.cache.layout import Layout
 from oms_gate.cache.view import Receipt, View
 from oms_gate.delivery.folders import around, open_file, opened
-from oms_gate.errors import StepError, machine_failure
+from oms_gate.errors import StepError, defect, machine_failure
 from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Resource
 from oms_gate.reference import Reference
@@ -31,6 +31,7 @@ class CachedModel:
     files: size in bytes of each signed file, by path; None where its store does not say.
     listed: the path of every file of the model, signed or not.
     folder: where the signed files are once they have been asked for; nothing else is in it.
+    failure: why files could not be fetched. None can be from then on; ask for the model again.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class CachedModel:
         self._limits = limits
         self._view = View(layout.folder, self.folder)
         self._contents = Contents(admission, layout, self._view, limits)
+        self.failure: Reason | None = None
         self._handed_out: dict[str, Receipt] = {}
         self._bringing = threading.Lock()
 
@@ -153,16 +155,26 @@ class CachedModel:
         return True
 
     def _bring(self, wanted: Mapping[str, str], on_progress: ProgressCallback | None) -> None:
-        try:
-            with self._bringing:
+        with self._bringing:
+            if self.failure is not None:
+                # The transfers of its store were ended, those of other files as well.
+                raise self._admission.denied([self.failure])
+            try:
                 self._contents.bring(wanted, on_progress)
-            for path, content in wanted.items():
-                if not self._hand_out(path, content):
-                    raise StepError(ReasonCode.CACHE_CHANGED, _swapped(path).message, path=path)
-        except StepError as error:
-            raise self._admission.denied([error.reason]) from error
-        except OSError as error:
-            raise self._admission.denied([machine_failure(error)]) from error
+            except BaseException as error:
+                self.failure = _reason(error)
+                if isinstance(error, (StepError, OSError)):
+                    raise self._admission.denied([self.failure]) from error
+                raise
+        for path, content in wanted.items():
+            if not self._hand_out(path, content):
+                raise self._admission.denied([_swapped(path)])
+
+
+def _reason(error: BaseException) -> Reason:
+    if isinstance(error, StepError):
+        return error.reason
+    return machine_failure(error) if isinstance(error, OSError) else defect(type(error).__name__)
 
 
 def _is_same(before: Receipt, now: Receipt) -> bool:
