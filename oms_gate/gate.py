@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
+import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from oms_gate.check import Check
-from oms_gate.config import GateConfig, load_config, load_trust, open_engine
-from oms_gate.errors import AdmissionDenied
+from oms_gate.config import (
+    CONFIG_VARIABLE,
+    GateConfig,
+    load_config,
+    load_trust,
+    open_engine,
+)
+from oms_gate.errors import AdmissionDenied, ConfigError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.signature_file import SignaturePlace
@@ -68,6 +76,22 @@ class Gate:
             stores=config.stores,
             limits=config.limits,
         )
+
+    @classmethod
+    def from_environment(cls) -> Gate:
+        """The gate that ``OMS_GATE_CONFIG`` configures: one for all who ask in this process.
+
+        Raises:
+            ConfigError: the variable is not set; or as `from_config`.
+        """
+        path = os.environ.get(CONFIG_VARIABLE)
+        if not path:
+            raise ConfigError(
+                f"no gate is given, and {CONFIG_VARIABLE} is not set: set it to the path of a "
+                "gate.yaml"
+            )
+        with _configuring:
+            return _configured(os.path.abspath(path))
 
     def check(
         self,
@@ -176,6 +200,14 @@ class Gate:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+_configuring = threading.Lock()
+
+
+@functools.cache
+def _configured(path: str) -> Gate:
+    return Gate.from_config(path)
 
 
 def _parsed(reference: Reference | str | os.PathLike[str]) -> Reference:

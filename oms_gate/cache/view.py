@@ -64,10 +64,14 @@ class View:
         self._below = folder.relative_to(cache).as_posix()
         self._file = folder.with_name(f"{folder.name}.receipts.json")
         self._receipts: dict[str, Receipt] = {}
-        self.reload()
+        self._version: tuple[int, int] | None = None
 
     def reload(self) -> None:
-        """Read the receipts: another process may have brought more files."""
+        """Read the receipts, if they were written since: another process may have brought more."""
+        version = _version(self._file)
+        if version == self._version:
+            return
+        self._version = version
         try:
             self._receipts = _RECEIPTS.validate_json(self._file.read_bytes())
         except (FileNotFoundError, ValidationError):
@@ -88,21 +92,37 @@ class View:
 
     def sound(self, path: str, content: str) -> Receipt | None:
         """The receipt of a file, if it is still as it was hashed, and that is this content."""
-        receipt = self._receipts.get(path)
-        return receipt if receipt is not None and receipt == self.now(path, content) else None
+        if (now := self.now(path, content)) is None:
+            return None
+        if self._receipts.get(path) != now:
+            self.reload()
+        return now if self._receipts.get(path) == now else None
 
     def note(self, contents: Mapping[str, str]) -> None:
         """Write down that these files were hashed, and found to be these contents."""
         for path, content in contents.items():
             if (receipt := self.now(path, content)) is not None:
                 self._receipts[path] = receipt
-        write_whole(self._file, json.dumps(self._receipts).encode())
+        self._write()
 
     def forget(self, paths: Iterable[str]) -> None:
         """Let these files be hashed before they are used again."""
         for path in paths:
             self._receipts.pop(path, None)
+        self._write()
+
+    def _write(self) -> None:
         write_whole(self._file, json.dumps(self._receipts).encode())
+        self._version = _version(self._file)
+
+
+def _version(file: Path) -> tuple[int, int] | None:
+    """What tells one version of a file that is always replaced from another."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def write_whole(file: Path, content: bytes) -> None:

@@ -528,3 +528,13 @@ def test_several_processes_bring_a_file_once(
         contents = pool.starmap(_bring, [(settings, folder)] * 3)
     assert set(contents) == {models.FILES[WEIGHTS]}
     assert len([path for path in asked(hub) if path.endswith(WEIGHTS)]) == 1
+
+
+def test_what_was_brought_by_another_is_there_at_once(
+    gate: Gate, folder: Path, cache: Cache, commit: str
+) -> None:
+    model = model_of(cache)
+    assert model.present(CONFIG) is None
+    with Cache(gate, folder) as other:
+        model_of(other).path(CONFIG)
+    assert model.present(CONFIG) == model.folder / CONFIG
