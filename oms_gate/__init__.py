@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 __all__ = [
     "AdmissionDenied",
+    "AdmissionWarning",
     "Assurance",
     "ConfigError",
     "Gate",
@@ -22,15 +23,24 @@ __all__ = [
     "UsageError",
     "Verdict",
     "__version__",
+    "guard",
 ]
 
 if TYPE_CHECKING:
-    from oms_gate.errors import AdmissionDenied, ConfigError, OmsGateError, UsageError
+    from oms_gate.errors import (
+        AdmissionDenied,
+        AdmissionWarning,
+        ConfigError,
+        OmsGateError,
+        UsageError,
+    )
     from oms_gate.gate import Gate
+    from oms_gate.loading.guard import guard
     from oms_gate.verdict import Assurance, ReasonCode, Verdict
 
 _HOMES = {
     "AdmissionDenied": "errors",
+    "AdmissionWarning": "errors",
     "Assurance": "verdict",
     "ConfigError": "errors",
     "Gate": "gate",
@@ -38,6 +48,7 @@ _HOMES = {
     "ReasonCode": "verdict",
     "UsageError": "errors",
     "Verdict": "verdict",
+    "guard": "loading.guard",
 }
 
 

@@ -92,3 +92,7 @@ class AdmissionDenied(OSError, ValueError):  # noqa: N818 - reads as the event t
         reasons = "; ".join(f"{reason.message} [{reason.code}]" for reason in verdict.reasons)
         super().__init__(f"{verdict.model.url} was denied: {reasons}")
         self.verdict = verdict
+
+
+class AdmissionWarning(UserWarning):
+    """A model was denied and is used all the same: the gate is in ``mode: annotate``."""

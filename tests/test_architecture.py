@@ -31,6 +31,7 @@ FLOORS = {
     "gate": 3,
     "signing": 3,
     "cache": 4,
+    "loading": 5,
     "cli": 6,
 }
 # On the ground floor, who may use whom.

@@ -1,0 +1,1 @@
+"""Loading models in a process: what its libraries get of the Hub is what was admitted."""

@@ -1,0 +1,173 @@
+"""The models of one guard: each decided about when it is first asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from oms_gate import __version__
+from oms_gate.cache import Cache, CachedModel
+from oms_gate.errors import AdmissionDenied, AdmissionWarning
+from oms_gate.gate import Gate
+from oms_gate.reference import Reference
+from oms_gate.verdict import Model, Reason, ReasonCode, Verdict
+
+_LOG = logging.getLogger("oms_gate")
+_KINDS = {None: "", "model": "", "dataset": "datasets/", "space": "spaces/"}
+# Below a cache_dir, beside what huggingface_hub itself keeps there.
+_BELOW_CACHE_DIR = "oms-gate"
+_let_through: ContextVar[bool] = ContextVar("oms_gate_let_through", default=False)
+
+
+class Admitted:
+    """The models that one guard has handed out files of. Safe for use by several threads."""
+
+    def __init__(self, gate: Gate, cache_folder: str | os.PathLike[str] | None) -> None:
+        """
+        cache_folder: None for the user's own.
+
+        Raises:
+            ConfigError: see `Cache`.
+        """
+        self.gate = gate
+        self._cache = Cache(gate, cache_folder)
+        self._others: dict[str, Cache] = {}
+        self._handed_out: dict[Path, CachedModel] = {}
+        self._warned: set[str] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def annotates(self) -> bool:
+        """Whether denied models are used all the same."""
+        return self.gate.mode == "annotate"
+
+    def model(
+        self,
+        reference: Reference,
+        *,
+        cache_dir: str | os.PathLike[str] | None = None,
+        options: Mapping[str, Any] | None = None,
+        offline: bool = False,
+    ) -> CachedModel:
+        """A model of which files may be handed out.
+
+        cache_dir: as huggingface_hub's functions have it.
+        options, offline: see `Cache.model`.
+
+        Raises:
+            AdmissionDenied: it is not admitted.
+            UsageError, ConfigError: see `Cache.model`.
+        """
+        model = self._cache_at(cache_dir).model(reference, options=options, offline=offline)
+        with self._lock:
+            before = self._handed_out.get(model.folder)
+            self._handed_out[model.folder] = model
+        if before is not None and before is not model:
+            # It is asked about no more: a decision is used for a while only.
+            self._check(before)
+        return model
+
+    def check(self) -> None:
+        """See whether files that were handed out have been changed since, and forget them.
+
+        Raises:
+            AdmissionDenied: one has.
+        """
+        with self._lock:
+            models = list(self._handed_out.values())
+            self._handed_out.clear()
+        for model in models:
+            self._check(model)
+
+    def refusal(self, name: str, message: str) -> AdmissionDenied:
+        """The error for what cannot be checked.
+
+        name: of the model, or of what is in its place.
+        """
+        return AdmissionDenied(
+            Verdict(
+                outcome="denied",
+                mode=self.gate.mode,
+                model=Model(url=name, name=name),
+                reasons=(Reason(code=ReasonCode.GUARD_UNCHECKED, message=message),),
+                checked_at=datetime.now(UTC),
+                gate_version=__version__,
+            )
+        )
+
+    def reference(self, kind: str | None, repository: str, revision: str | None) -> Reference:
+        """What huggingface_hub's words for a repository refer to.
+
+        Raises:
+            AdmissionDenied: no such thing is ever checked.
+            UsageError: it cannot be the name of one.
+        """
+        if kind not in _KINDS:
+            raise self.refusal(
+                f"hf://{kind}s/{repository}",
+                f"it is a {kind}, of which nothing is verified; load it outside of the guard if "
+                "you trust it",
+            )
+        # A revision may have been resolved; its text is still what was asked for.
+        revision = getattr(revision, "resolved", revision)
+        at = "" if revision is None else f"@{quote(revision, safe='')}"
+        return Reference.parse(f"hf://{_KINDS[kind]}{repository}{at}")
+
+    def warn(self, denied: AdmissionDenied) -> None:
+        """Say, once of each model, that a denied one is used."""
+        name = denied.verdict.model.name
+        with self._lock:
+            if name in self._warned:
+                return
+            self._warned.add(name)
+        text = f"{denied}; it is used all the same, as the gate is in mode: annotate"
+        _LOG.warning("%s", text)
+        warnings.warn(text, AdmissionWarning, stacklevel=2)
+
+    def _check(self, model: CachedModel) -> None:
+        try:
+            model.check()
+        except AdmissionDenied as denied:
+            if not denied.verdict.lets_through:
+                raise
+            self.warn(denied)
+
+    def _cache_at(self, cache_dir: str | os.PathLike[str] | None) -> Cache:
+        from huggingface_hub import constants
+
+        # Libraries name the usual folder, too.
+        if cache_dir is None or os.fspath(cache_dir) == constants.HF_HUB_CACHE:
+            return self._cache
+        place = os.path.realpath(os.path.expanduser(cache_dir))
+        with self._lock:
+            if place not in self._others:
+                self._others[place] = Cache(self.gate, Path(place) / _BELOW_CACHE_DIR)
+            return self._others[place]
+
+
+Current = Callable[[], Admitted | None]
+"""The models of the guard that decides now, if one is on."""
+
+
+@contextmanager
+def letting_through() -> Iterator[None]:
+    """Around a call of the library's own function, of which the user was warned."""
+    token = _let_through.set(True)
+    try:
+        yield
+    finally:
+        _let_through.reset(token)
+
+
+def is_let_through() -> bool:
+    """Whether such a call is under way here."""
+    return _let_through.get()

@@ -1,0 +1,164 @@
+"""A guard: while it is on, every library of the process gets admitted models of the Hub only."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import threading
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from oms_gate.errors import ConfigError, UsageError
+from oms_gate.gate import Gate
+
+if TYPE_CHECKING:
+    from oms_gate.loading.admitted import Admitted
+    from oms_gate.loading.swaps import Swaps
+
+CONFIG_VARIABLE: Final = "OMS_GATE_CONFIG"
+"""The environment variable that names the configuration of a guard that is given no gate."""
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# What is on in this process, the innermost last, and what it has replaced.
+_active: list[Guard] = []
+_swaps: Swaps | None = None
+_lock = threading.RLock()
+
+
+def guard(gate: Gate | None = None, *, cache_folder: str | os.PathLike[str] | None = None) -> Guard:
+    """A guard, which is on within ``with``, in a function that it decorates, or once installed.
+
+    gate: what decides; None for the one that ``OMS_GATE_CONFIG`` configures.
+    cache_folder: of verified files; None for that of `oms_gate.cache.Cache`.
+
+    Raises:
+        ConfigError: there is no usable configuration.
+    """
+    if gate is None:
+        config = os.environ.get(CONFIG_VARIABLE)
+        if not config:
+            raise ConfigError(
+                f"the guard has no gate: give it one, or set {CONFIG_VARIABLE} to the path of a "
+                "gate.yaml"
+            )
+        gate = Gate.from_config(config)
+    return Guard(gate, cache_folder)
+
+
+class Guard(ContextDecorator):
+    """Lets the libraries of this process, in all its threads, load admitted models only.
+
+    What they get of the Hub comes from the verified cache. A model that is denied raises
+    `AdmissionDenied` where it was asked for; in ``mode: annotate`` it is loaded, with a warning.
+    Of several guards the innermost decides: the one that was turned on last.
+    """
+
+    def __init__(self, gate: Gate, cache_folder: str | os.PathLike[str] | None = None) -> None:
+        """
+        gate: stays the caller's to close, when no guard of it is on any more.
+        cache_folder: see `guard`.
+        """
+        self.gate = gate
+        self._cache_folder = cache_folder
+        self._admitted: Admitted | None = None
+
+    def install(self) -> None:
+        """Be on until the process ends.
+
+        Raises:
+            ConfigError: huggingface_hub is not made as it was expected, or the cache cannot be
+                used; nothing is guarded then.
+        """
+        self.__enter__()
+
+    def __enter__(self) -> Self:
+        """Be on.
+
+        Raises:
+            ConfigError: as `install`.
+        """
+        global _swaps
+        from oms_gate.loading.admitted import Admitted
+
+        with _lock:
+            if self._admitted is None:
+                self._admitted = Admitted(self.gate, self._cache_folder)
+            if _swaps is None:
+                _swaps = _swapped()
+            _active.append(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Be on no more, as often as it was turned on.
+
+        Raises:
+            AdmissionDenied: nothing else was raised, and a file was changed after it was handed
+                out, so what was loaded of it may not be what was signed.
+        """
+        global _swaps
+        with _lock:
+            # Threads that use one guard leave in any order, and one is like the other.
+            _active.reverse()
+            _active.remove(self)
+            _active.reverse()
+            if not _active and _swaps is not None:
+                _swaps.undo()
+                _swaps = None
+        if error is None and self._admitted is not None:
+            self._admitted.check()
+
+    def __call__(self, func: _Function) -> _Function:
+        """The function, during whose calls the guard is on.
+
+        Raises:
+            UsageError: it is a generator, which runs when it is not called.
+        """
+        if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+            raise UsageError(
+                f"{func.__qualname__} is a generator, which runs after it was called; use the "
+                "guard in it, with 'with'"
+            )
+        if not inspect.iscoroutinefunction(func):
+            return super().__call__(func)
+
+        @functools.wraps(func)
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return await func(*args, **kwargs)
+
+        return guarded  # type: ignore[return-value]  # it is called as that one is
+
+
+def _current() -> Admitted | None:
+    """The models of the innermost guard that is on."""
+    active = _active[-1:]
+    return active[0]._admitted if active else None
+
+
+def _swapped() -> Swaps:
+    """Put the guard in the place of what hands out files."""
+    from oms_gate.loading.hub_calls import swap_calls
+    from oms_gate.loading.hub_client import swap_clients
+    from oms_gate.loading.hub_filesystem import swap_filesystem
+    from oms_gate.loading.modules_folder import swap_modules_folder
+    from oms_gate.loading.swaps import Swaps
+
+    swaps = Swaps()
+    try:
+        swap_calls(swaps, _current)
+        swap_filesystem(swaps, _current)
+        swap_clients(swaps, _current)
+        swap_modules_folder(swaps)
+    except BaseException:
+        swaps.undo()
+        raise
+    return swaps

@@ -1,0 +1,81 @@
+"""Putting other code where a library's own is, and putting that back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from importlib import metadata
+from types import CellType
+from typing import Any
+
+from oms_gate.errors import ConfigError
+
+
+def unknown(what: str) -> ConfigError:
+    """The error for a huggingface_hub that is not made as it was expected."""
+    return ConfigError(
+        f"huggingface_hub {metadata.version('huggingface_hub')} cannot be guarded: {what}; nothing "
+        "is loaded unguarded, so use another version, or ask for one of oms-gate that knows it"
+    )
+
+
+class Swaps:
+    """What was put in the place of something else, to be undone as a whole."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], None]] = []
+
+    def attribute(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        """Replace an attribute that a module or class itself has.
+
+        make: the new value, for the old one.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if name not in vars(owner):
+            raise unknown(f"{owner.__name__} has no {name}")
+        original = vars(owner)[name]
+        replacement = make(original)
+        setattr(owner, name, replacement)
+
+        def undo() -> None:
+            # Whoever replaced it meanwhile did so on purpose.
+            if vars(owner).get(name) is replacement:
+                setattr(owner, name, original)
+
+        self._undo.append(undo)
+
+    def wrapped(
+        self, function: Any, make: Callable[[Callable[..., Any]], Callable[..., Any]]
+    ) -> None:
+        """Replace the function that a decorator has wrapped, within what it made of it.
+
+        The decorated function stays the same object: whoever imported it before has it, too.
+
+        Raises:
+            ConfigError: it is not decorated so.
+        """
+        cell = _cell(function)
+        original = cell.cell_contents
+        cell.cell_contents = make(original)
+        self._undo.append(lambda: setattr(cell, "cell_contents", original))
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Call when all that was replaced before is back."""
+        self._undo.insert(0, call)
+
+    def undo(self) -> None:
+        """Put everything back, the last first."""
+        while self._undo:
+            self._undo.pop()()
+
+
+def _cell(function: Any) -> CellType:
+    """Where the closure of a decorated function has the one that it calls."""
+    wrapped = getattr(function, "__wrapped__", None)
+    for cell in getattr(function, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # It is empty.
+            if wrapped is not None and cell.cell_contents is wrapped:
+                return cell  # type: ignore[no-any-return]
+    raise unknown(f"{getattr(function, '__name__', function)} is not wrapped in a decorator")

@@ -1,0 +1,61 @@
+"""Fixtures of the tests that load: a key, a gate that trusts it, and an admitted model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from oms_gate import Gate
+from tests import models
+from tests.delivery.pulling import close_gates, gate_of
+
+
+@pytest.fixture(scope="session")
+def key() -> ec.EllipticCurvePrivateKey:
+    return models.new_key()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gates() -> Iterator[None]:
+    """The gates of a module are closed with it: each has a thread."""
+    yield
+    close_gates()
+
+
+@pytest.fixture(scope="session")
+def public_key(key: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file with the key that is trusted."""
+    path = tmp_path_factory.mktemp("trusted") / "acme.pub"
+    path.write_bytes(models.public_pem(key))
+    return path
+
+
+@pytest.fixture
+def settings(public_key: Path) -> dict[str, Any]:
+    """A configuration that trusts the key for Acme's models."""
+    return {
+        "trust": {"keys": {"acme": str(public_key)}, "public_good": False},
+        "publishers": [
+            {
+                "name": "Acme",
+                "models": ["hf://acme/*", "hf://datasets/acme/*"],
+                "signers": [{"method": "key", "key": "acme"}],
+            }
+        ],
+        "limits": {"read_seconds": 2, "connect_seconds": 2, "retries": 1},
+    }
+
+
+@pytest.fixture
+def gate(settings: dict[str, Any]) -> Gate:
+    return gate_of(settings)
+
+
+@pytest.fixture
+def annotating(settings: dict[str, Any]) -> Gate:
+    """The same, which lets denied models through."""
+    return gate_of(settings | {"mode": "annotate"})
