@@ -69,14 +69,14 @@ class VerifiedFile(HfFileSystemFile):
     def __init__(
         self, fs: HfFileSystem, path: str, revision: str | None, content: BufferedReader
     ) -> None:
-        self._content = content
         size = os.fstat(content.fileno()).st_size
         super().__init__(fs, path, revision, mode="rb", size=size, cache_type="none")
+        self._descriptor = os.dup(content.fileno())
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         content = bytearray()
-        # The position is the file object's own; another thread may read of another one.
-        while block := os.pread(self._content.fileno(), end - start - len(content), start):
+        # Threads may share a file, and would share its position.
+        while block := os.pread(self._descriptor, end - start, start):
             content += block
             start += len(block)
         return bytes(content)
@@ -87,8 +87,9 @@ class VerifiedFile(HfFileSystemFile):
 
     def close(self) -> None:
         """Close the file."""
-        super().close()
-        self._content.close()
+        if not self.closed:
+            super().close()
+            os.close(self._descriptor)
 
 
 def _verified(models: Admitted, fs: HfFileSystem, path: str, revision: str | None) -> VerifiedFile:
@@ -112,4 +113,5 @@ def _verified(models: Admitted, fs: HfFileSystem, path: str, revision: str | Non
         if is_missing_file(error):
             raise FileNotFoundError(str(error)) from error
         raise
-    return VerifiedFile(fs, path, revision, model.open(name))
+    with model.open(name) as content:
+        return VerifiedFile(fs, path, revision, content)
