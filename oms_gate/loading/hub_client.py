@@ -187,6 +187,7 @@ def _swap_xet(swaps: Swaps, backstop: _Backstop) -> None:
         import hf_xet
     except ImportError:  # There are none, then.
         return
+    from huggingface_hub import file_download
     from huggingface_hub.utils import _xet
 
     library: Any = _xet
@@ -196,6 +197,8 @@ def _swap_xet(swaps: Swaps, backstop: _Backstop) -> None:
             "get_xet_session",
             lambda original: lambda: _XetSession(original(), backstop),
         )
+    elif "download_files" not in file_download.xet_get.__code__.co_names:
+        raise unknown("its Xet transport is none that is known")
     if "download_files" in vars(hf_xet):
 
         def guarded(original: Callable[..., Any]) -> Callable[..., Any]:
