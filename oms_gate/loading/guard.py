@@ -9,17 +9,14 @@ import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from oms_gate.errors import ConfigError, UsageError
+from oms_gate.errors import UsageError
 from oms_gate.gate import Gate
 
 if TYPE_CHECKING:
     from oms_gate.loading.admitted import Admitted
     from oms_gate.loading.swaps import Swaps
-
-CONFIG_VARIABLE: Final = "OMS_GATE_CONFIG"
-"""The environment variable that names the configuration of a guard that is given no gate."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -38,15 +35,7 @@ def guard(gate: Gate | None = None, *, cache_folder: str | os.PathLike[str] | No
     Raises:
         ConfigError: there is no usable configuration.
     """
-    if gate is None:
-        config = os.environ.get(CONFIG_VARIABLE)
-        if not config:
-            raise ConfigError(
-                f"the guard has no gate: give it one, or set {CONFIG_VARIABLE} to the path of a "
-                "gate.yaml"
-            )
-        gate = Gate.from_config(config)
-    return Guard(gate, cache_folder)
+    return Guard(Gate.from_environment() if gate is None else gate, cache_folder)
 
 
 class Guard(ContextDecorator):

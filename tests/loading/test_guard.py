@@ -24,7 +24,7 @@ from huggingface_hub import (
 from huggingface_hub.utils import _http
 
 from oms_gate import AdmissionDenied, ConfigError, Gate, ReasonCode, UsageError, guard
-from oms_gate.loading.guard import CONFIG_VARIABLE
+from oms_gate.config import CONFIG_VARIABLE
 from tests import models
 from tests.delivery.pulling import codes, gate_of, signed
 from tests.peers.hub import HubStandIn
@@ -191,8 +191,7 @@ def test_the_configuration_of_the_environment(
     config = tmp_path / "gate.yaml"
     config.write_text(yaml.safe_dump(settings))
     monkeypatch.setenv(CONFIG_VARIABLE, str(config))
-    on = guard()
-    with on.gate, on:
+    with guard():
         assert is_guarded(denied)
 
 
