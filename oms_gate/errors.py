@@ -81,11 +81,11 @@ def machine_failure(error: OSError) -> Reason:
     )
 
 
-class AdmissionDenied(OSError, ValueError):  # noqa: N818 - reads as the event that it is
+class AdmissionDenied(OSError):  # noqa: N818 - reads as the event that it is
     """A model was denied and must not be used.
 
-    Both `OSError` and `ValueError`, so that model libraries pass it on to their user unchanged
-    instead of replacing it with a message of their own.
+    An `OSError`, so that model libraries pass it on to their user as it is: of most others, a
+    `ValueError` included, they make an error of their own.
     """
 
     def __init__(self, verdict: Verdict) -> None:

@@ -73,7 +73,8 @@ def test_only_annotate_lets_a_denied_model_through() -> None:
 def test_a_denial_reaches_callers_of_model_libraries() -> None:
     error = AdmissionDenied(denied(ReasonCode.FILE_CHANGED))
     assert isinstance(error, OSError)
-    assert isinstance(error, ValueError)
+    # Of one of these transformers makes an error of its own, and the verdict is gone.
+    assert not isinstance(error, ValueError)
     assert "hf://org/name@main was denied: It is so. [file.changed]" in str(error)
 
 
