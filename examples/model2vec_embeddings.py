@@ -1,6 +1,6 @@
 """Embeddings by model2vec, which needs no more than NumPy.
 
-    OMS_GATE_CONFIG=gate.yaml python model2vec_embeddings.py org/name
+OMS_GATE_CONFIG=gate.yaml python model2vec_embeddings.py org/name
 """
 
 import sys

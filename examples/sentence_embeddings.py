@@ -1,6 +1,6 @@
 """Embeddings by sentence-transformers.
 
-    OMS_GATE_CONFIG=gate.yaml python sentence_embeddings.py sentence-transformers/all-MiniLM-L6-v2
+OMS_GATE_CONFIG=gate.yaml python sentence_embeddings.py sentence-transformers/all-MiniLM-L6-v2
 """
 
 import sys

@@ -1,10 +1,11 @@
 """oms-gate: the admission gate for AI models.
 
-from oms_gate import Gate
+from oms_gate import Gate, from_pretrained, guard
 
-verdict = Gate.from_config("gate.yaml").check("hf://org/name")
-if not verdict.admitted:
-    print(verdict.reasons)
+gate = Gate.from_config("gate.yaml")
+verdict = gate.check("hf://org/name")
+model = from_pretrained(AutoModel, "org/name", gate=gate)
+with guard(gate): ...
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ __all__ = [
     "ReasonCode",
     "UsageError",
     "Verdict",
+    "VerifiedMixin",
     "__version__",
+    "from_pretrained",
     "guard",
+    "verified",
 ]
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     )
     from oms_gate.gate import Gate
     from oms_gate.loading.guard import guard
+    from oms_gate.loading.pretrained import VerifiedMixin, from_pretrained, verified
     from oms_gate.verdict import Assurance, ReasonCode, Verdict
 
 _HOMES = {
@@ -48,7 +53,10 @@ _HOMES = {
     "ReasonCode": "verdict",
     "UsageError": "errors",
     "Verdict": "verdict",
+    "VerifiedMixin": "loading.pretrained",
+    "from_pretrained": "loading.pretrained",
     "guard": "loading.guard",
+    "verified": "loading.pretrained",
 }
 
 

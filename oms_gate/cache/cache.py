@@ -55,7 +55,7 @@ class Cache:
         nothing at all.
 
         options: of its store, over the configured ones: for the Hub, token and endpoint.
-        offline: make no request.
+        offline: make no request to decide.
 
         Raises:
             AdmissionDenied: it has the verdict.
@@ -65,17 +65,19 @@ class Cache:
         gate = self.gate
         if options:
             gate = gate.with_store_options(reference.scheme, options)
-        key = reference.url, offline, tuple(sorted((options or {}).items()))
+        asked = reference.url, tuple(sorted((options or {}).items()))
         with self._lock:
-            lock = self._locks[key]
+            lock = self._locks[asked]
         with lock:
-            until, decided = self._decided.get(key, (0.0, None))
-            spent = isinstance(decided, CachedModel) and decided.failure is not None
-            if decided is None or spent or time.monotonic() >= until:
+            decided = self._recent((*asked, False))
+            if decided is None and offline:
+                # What is decided with requests is as good, and not the other way round.
+                decided = self._recent((*asked, True))
+            if decided is None:
                 decided = self._decide(gate, reference, offline=offline)
                 if isinstance(decided, CachedModel) or not decided.undecided:
                     until = time.monotonic() + gate.limits.decision_seconds
-                    self._decided[key] = until, decided
+                    self._decided[*asked, offline] = until, decided
         if isinstance(decided, Verdict):
             raise AdmissionDenied(decided)
         return decided
@@ -94,6 +96,12 @@ class Cache:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _recent(self, key: Hashable) -> CachedModel | Verdict | None:
+        """A decision of a moment ago that can be used again."""
+        until, decided = self._decided.get(key, (0.0, None))
+        spent = isinstance(decided, CachedModel) and decided.failure is not None
+        return None if spent or time.monotonic() >= until else decided
 
     def _decide(self, gate: Gate, reference: Reference, *, offline: bool) -> CachedModel | Verdict:
         listing, endpoint = None, ""

@@ -190,6 +190,10 @@ class Contents:
             around(cache, name) as (here, digest),
             around(cache, self._view.name(path), _READ_ONLY) as (there, base),
         ):
+            size = os.stat(digest, dir_fd=here, follow_symlinks=False).st_size
+            if self._sizes[path] not in (None, size):
+                # What its store has is not what was signed; who reads it will say so.
+                return False
             os.link(digest, base, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
             return True
         return False

@@ -70,10 +70,11 @@ class Admitted:
         model = self._cache_at(cache_dir).model(reference, options=options, offline=offline)
         with self._lock:
             before = self._handed_out.get(model.folder)
-            self._handed_out[model.folder] = model
         if before is not None and before is not model:
             # It is asked about no more: a decision is used for a while only.
             self._check(before)
+        with self._lock:
+            self._handed_out[model.folder] = model
         return model
 
     def check(self) -> None:

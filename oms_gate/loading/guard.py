@@ -29,12 +29,15 @@ _lock = threading.RLock()
 def guard(gate: Gate | None = None, *, cache_folder: str | os.PathLike[str] | None = None) -> Guard:
     """A guard, which is on within ``with``, in a function that it decorates, or once installed.
 
-    gate: what decides; None for the one that ``OMS_GATE_CONFIG`` configures.
+    gate: what decides; None for that of the guard that is on, or else the one that
+        ``OMS_GATE_CONFIG`` configures.
     cache_folder: of verified files; None for that of `oms_gate.cache.Cache`.
 
     Raises:
         ConfigError: there is no usable configuration.
     """
+    if gate is None and (around := _active[-1:]):
+        return Guard(around[0].gate, cache_folder or around[0].cache_folder)
     return Guard(Gate.from_environment() if gate is None else gate, cache_folder)
 
 
@@ -52,8 +55,14 @@ class Guard(ContextDecorator):
         cache_folder: see `guard`.
         """
         self.gate = gate
-        self._cache_folder = cache_folder
+        self.cache_folder = cache_folder
         self._admitted: Admitted | None = None
+
+    @property
+    def models(self) -> Admitted:
+        """The models of which it hands out files, once it was on."""
+        assert self._admitted is not None
+        return self._admitted
 
     def install(self) -> None:
         """Be on until the process ends.
@@ -75,7 +84,7 @@ class Guard(ContextDecorator):
 
         with _lock:
             if self._admitted is None:
-                self._admitted = Admitted(self.gate, self._cache_folder)
+                self._admitted = Admitted(self.gate, self.cache_folder)
             if _swaps is None:
                 _swaps = _swapped()
             _active.append(self)

@@ -177,14 +177,22 @@ def test_what_was_never_admitted_is_refused_without_a_request(
     assert not asked(hub)
 
 
-def test_offline_nothing_is_transferred(cache: Cache, hub: HubStandIn, commit: str) -> None:
-    model_of(cache).path(CONFIG)
+def test_offline_nothing_is_transferred(
+    gate: Gate, folder: Path, hub: HubStandIn, commit: str
+) -> None:
+    with Cache(gate, folder) as cache:
+        online = model_of(cache)
+        online.path(CONFIG)
+        assert model_of(cache, offline=True) is online
     hub.clear()
-    model = model_of(cache, offline=True)
-    assert model.path(CONFIG).exists()
-    assert model.present(WEIGHTS) is None
-    assert code_of(lambda: model.path(WEIGHTS)) is ReasonCode.STORE_UNAVAILABLE
-    assert not asked(hub)
+    with Cache(gate, folder) as cache:
+        model = model_of(cache, offline=True)
+        assert model.path(CONFIG).exists()
+        assert model.present(WEIGHTS) is None
+        assert code_of(lambda: model.path(WEIGHTS)) is ReasonCode.STORE_UNAVAILABLE
+        assert not asked(hub)
+        # It says nothing of what can be had with requests.
+        assert model_of(cache).path(WEIGHTS).exists()
 
 
 def test_a_denied_model_is_not_asked_for_again_at_once(cache: Cache, hub: HubStandIn) -> None:
@@ -538,3 +546,16 @@ def test_what_was_brought_by_another_is_there_at_once(
     with Cache(gate, folder) as other:
         model_of(other).path(CONFIG)
     assert model.present(CONFIG) == model.folder / CONFIG
+
+
+def test_content_of_another_size_than_its_store_lists_is_read_there(
+    gate: Gate, key: ec.EllipticCurvePrivateKey, tmp_path: Path, folder: Path
+) -> None:
+    """What was signed is in the cache, and what its store has now is something else."""
+    local = models.write(tmp_path / "acme" / "m", signed(key))
+    with Cache(gate, folder) as cache:
+        model_of(cache, str(local)).path(CONFIG)
+    (local / CONFIG).write_bytes(b"{}")
+    with Cache(gate, folder) as cache:
+        changed = code_of(lambda: model_of(cache, str(local)).path(CONFIG))
+        assert changed is ReasonCode.FILE_CHANGED
