@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from oms_gate import Gate
 from tests import models
 from tests.delivery.pulling import close_gates, gate_of
+from tests.loading.real_model import real_files
+from tests.peers.content import Content
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +61,21 @@ def gate(settings: dict[str, Any]) -> Gate:
 def annotating(settings: dict[str, Any]) -> Gate:
     """The same, which lets denied models through."""
     return gate_of(settings | {"mode": "annotate"})
+
+
+@pytest.fixture
+def embeddings(tmp_path: Path) -> dict[str, Content]:
+    """A model of model2vec: a vector for each token of the real tokenizer."""
+    import numpy
+    from model2vec import StaticModel
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(real_files()["tokenizer.json"]))
+    vectors = numpy.random.default_rng(1).random((tokenizer.get_vocab_size(), 4), numpy.float32)
+    folder = tmp_path / "static"
+    StaticModel(vectors, tokenizer).save_pretrained(str(folder))
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

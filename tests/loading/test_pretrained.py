@@ -58,22 +58,6 @@ def commit(hub: HubStandIn, key: ec.EllipticCurvePrivateKey, files: dict[str, Co
     return hub.create(NAME, files=signed_files(files, key))
 
 
-@pytest.fixture
-def embeddings(tmp_path: Path, files: dict[str, Content]) -> dict[str, Content]:
-    """A model of model2vec: a vector for each token of the real tokenizer."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(files["tokenizer.json"]))
-    vectors = numpy.random.default_rng(1).random((tokenizer.get_vocab_size(), 4), numpy.float32)
-    folder = tmp_path / "static"
-    StaticModel(vectors, tokenizer).save_pretrained(str(folder))
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
 def put(s3: SeaweedFS, bucket: str, files: dict[str, Content]) -> str:
     for name, content in files.items():
         body = content.read_bytes() if isinstance(content, Path) else content
