@@ -31,6 +31,7 @@ SECTIONS = {
     "memory": False,
     "shapes": False,
     "verification": False,
+    "loading": False,
     "start": False,
 }
 

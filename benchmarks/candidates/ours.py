@@ -11,7 +11,7 @@ from oms_gate.config import GateConfig
 
 def check(key: str, assurance: str = "bytes") -> Work:
     """`Gate.check`, trusting a public key; a denial is a failure of the benchmark."""
-    gate = _gate(key, assurance)
+    gate = open_gate(key, assurance)
 
     def work(source: Source, _: Path) -> None:
         verdict = gate.check(source.reference)
@@ -22,7 +22,7 @@ def check(key: str, assurance: str = "bytes") -> Work:
 
 def pull(key: str) -> Work:
     """`Gate.pull` into a folder that does not exist yet."""
-    gate = _gate(key, "bytes")
+    gate = open_gate(key, "bytes")
 
     def work(source: Source, place: Path) -> None:
         gate.pull(source.reference, place)
@@ -30,7 +30,8 @@ def pull(key: str) -> Work:
     return work
 
 
-def _gate(key: str, assurance: str) -> Gate:
+def open_gate(key: str, assurance: str) -> Gate:
+    """A gate for everybody's models that trusts a public key."""
     config = {
         "assurance": assurance,
         "trust": {"keys": {"publisher": key}, "public_good": False},
