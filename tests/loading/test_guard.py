@@ -79,10 +79,9 @@ def test_everything_is_as_it_was(gate: Gate, admitted: str) -> None:
         return [
             cells,
             dict(vars(HfFileSystem)),
-            _http._GLOBAL_CLIENT_FACTORY,
-            _http._GLOBAL_ASYNC_CLIENT_FACTORY,
-            client,
-            {name: list(hooks) for name, hooks in client.event_hooks.items()},
+            {name: value for name, value in vars(_http).items() if name.endswith("_FACTORY")},
+            "send" in vars(client),
+            {name: list(hooks) for name, hooks in getattr(client, "event_hooks", {}).items()},
             list(sys.path),
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -79,12 +80,10 @@ def test_a_branch_a_tag_a_commit_and_a_dataset(
         for revision in (None, "main", second):
             found = hf_hub_download("acme/m", "config.json", revision=revision)
             assert read(found) == other["config.json"]
-        for revision in (
-            "v1",
-            "refs/pr/7",
-            first,
-            HfApi().resolve_revision("acme/m", revision="v1"),
-        ):
+        resolved: list[str] = []
+        if hasattr(HfApi, "resolve_revision"):  # Not in 0.36.
+            resolved = [HfApi().resolve_revision("acme/m", revision="v1")]
+        for revision in ("v1", "refs/pr/7", first, *resolved):
             found = hf_hub_download("acme/m", "config.json", revision=revision)
             assert read(found) == models.FILES["config.json"]
         found = hf_hub_download("acme/d", "config.json", repo_type="dataset")
@@ -339,6 +338,9 @@ def test_nothing_is_left_to_the_library(
         assert codes(denied.value.verdict) == [ReasonCode.STORE_UNAVAILABLE]
 
 
+@pytest.mark.skipif(
+    "dry_run" not in inspect.signature(hf_hub_download).parameters, reason="not in 0.36"
+)
 def test_a_dry_run_is_the_library_s(
     hub: HubStandIn, gate: Gate, key: ec.EllipticCurvePrivateKey
 ) -> None:

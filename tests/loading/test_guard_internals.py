@@ -83,7 +83,7 @@ def run(
 
     def run(name: str, old: str, new: str, call: str = _DOWNLOAD) -> list[str]:
         source = Path(huggingface_hub.__file__).parent
-        shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(source, package)
         text = (package / name).read_text()
         assert old in text
         (package / name).write_text(text.replace(old, new))

@@ -1,0 +1,35 @@
+"""The same guard with each line of huggingface_hub that is in use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+# What `make peers` installs beside the one of the environment.
+VERSIONS = ("0.36.2", "1.33.0", "2.4.0")
+TESTS = ("", "_annotates", "_calls", "_client", "_filesystem", "_sessions")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_tests_of_the_guard_pass_with(version: str) -> None:
+    if version == huggingface_hub.__version__:
+        pytest.skip("it is the environment's own")
+    overlay = PROJECT / ".tools" / f"huggingface_hub-{version}"
+    if not overlay.exists():
+        pytest.skip(f"there is no {overlay}: run `make peers`")
+    found = "import huggingface_hub; print(huggingface_hub.__version__)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(overlay), str(PROJECT)))}
+    done = subprocess.run(
+        [sys.executable, "-c", found], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == version
+    tests = [f"tests/loading/test_guard{name}.py" for name in TESTS]
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
