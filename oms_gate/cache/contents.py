@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 
 from oms_gate.admission import Admission
+from oms_gate.cache.hashed import hashed_files
 from oms_gate.cache.layout import FILES, Layout
-from oms_gate.cache.view import View
+from oms_gate.cache.view import Receipt, View
 from oms_gate.delivery.access import Access
 from oms_gate.delivery.folders import around, disk_errors, open_file, opened, remove, status_of
-from oms_gate.delivery.present import right_files
 from oms_gate.delivery.stage import locked_stage
 from oms_gate.delivery.staging import MODEL, Staging
 from oms_gate.errors import DeliveryError, MeasureError
@@ -98,11 +98,11 @@ class Contents:
             there = {path for path in wanted if status_of(cache, self._view.name(path)) is not None}
             linked = {path for path in wanted - there if self._link(cache, path)}
             right = self._right(cache, there | linked, deadline, on_progress)
-            if wrong := sorted((there | linked) - right):
+            if wrong := sorted((there | linked) - right.keys()):
                 raise self._changed(wrong[0])
-            missing = wanted - right
-            self._transfer(cache, stage, missing, deadline, on_progress)
-            self._view.note({path: self._names[path] for path in wanted})
+            self._view.note(right)
+            arrived = self._transfer(cache, stage, wanted - right.keys(), deadline, on_progress)
+            self._view.note(arrived)
 
     def _right(
         self,
@@ -110,21 +110,23 @@ class Contents:
         paths: Collection[str],
         deadline: float,
         on_progress: ProgressCallback | None,
-    ) -> set[str]:
+    ) -> dict[str, Receipt]:
         """Those of the files in the view that are what was signed: hashed, never trusted."""
         if not paths:
-            return set()
+            return {}
         names = {self._view.name(path): path for path in paths}
-        right = right_files(
+        right = hashed_files(
             cache,
             {name: self._admission.signed[path] for name, path in names.items()},
-            {name: self._sizes[path] for name, path in names.items()},
             self._admission.hash_type,
             self._limits,
             deadline=deadline,
             on_progress=on_progress,
         )
-        return {names[name] for name in right}
+        return {
+            names[name]: Receipt.of(self._names[names[name]], status)
+            for name, status in right.items()
+        }
 
     def _transfer(
         self,
@@ -133,9 +135,17 @@ class Contents:
         paths: Collection[str],
         deadline: float,
         on_progress: ProgressCallback | None,
-    ) -> None:
+    ) -> dict[str, Receipt]:
+        """Let files come from their store; how each was once it was in the view."""
+        arrived: dict[str, Receipt] = {}
         if not paths:
-            return
+            return arrived
+
+        def keep(path: str) -> None:
+            self._keep(cache, stage, path)
+            if (receipt := self._view.now(path, self._names[path])) is not None:
+                arrived[path] = receipt
+
         admission = self._admission
         with closing(
             Staging(
@@ -156,31 +166,34 @@ class Contents:
                 admission.hash_type,
                 self._limits,
                 deadline=deadline,
-                destination=_Arrival(staging, lambda path: self._keep(cache, stage, path)),
+                destination=_Arrival(staging, keep),
                 on_progress=on_progress,
             )
         if measured.findings:
             first = measured.findings[0]
             raise MeasureError(first.code, first.message, path=first.path)
+        return arrived
 
     def _keep(self, cache: int, stage: int, path: str) -> None:
-        """Put a file that has arrived among the contents, and into the view."""
-        name = f"{FILES}/{self._names[path]}"
+        """Put a file that has arrived into the view, and among the contents.
+
+        In this order, since a content that no view has may be removed at any moment.
+        """
         with opened(MODEL, stage) as model, around(model, path) as (here, base):
             descriptor = open_file(here, base)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            with around(cache, name, _READ_ONLY) as (there, digest):
-                os.rename(base, digest, src_dir_fd=here, dst_dir_fd=there)
-        if not self._link(cache, path):
-            # A file system without hard links: it is kept in the view alone.
-            with (
-                around(cache, name) as (here, digest),
-                around(cache, self._view.name(path), _READ_ONLY) as (there, base),
-            ):
-                os.rename(digest, base, src_dir_fd=here, dst_dir_fd=there)
+            with around(cache, self._view.name(path), _READ_ONLY) as (view, name):
+                os.rename(base, name, src_dir_fd=here, dst_dir_fd=view)
+                # Another process may just have brought the same content for another model; and a
+                # file system without hard links has it in the view alone.
+                with (
+                    suppress(OSError),
+                    around(cache, f"{FILES}/{self._names[path]}", _READ_ONLY) as (files, digest),
+                ):
+                    os.link(name, digest, src_dir_fd=view, dst_dir_fd=files, follow_symlinks=False)
 
     def _link(self, cache: int, path: str) -> bool:
         """Give a content its name in the view; whether there is one, and that is possible."""

@@ -22,6 +22,10 @@ from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.verdict import Reason, ReasonCode, Verdict
 
+# As often another process can give a file a further name before it is handed out: to the system
+# that is a change of the file like any other, after which it is hashed again.
+_ATTEMPTS = 10
+
 
 class CachedModel:
     """One admitted model at one revision. Safe for use by several threads.
@@ -155,6 +159,14 @@ class CachedModel:
         return True
 
     def _bring(self, wanted: Mapping[str, str], on_progress: ProgressCallback | None) -> None:
+        for _ in range(_ATTEMPTS):
+            self._bring_once(wanted, on_progress)
+            left = [path for path, content in wanted.items() if not self._hand_out(path, content)]
+            if not left:
+                return
+        raise self._admission.denied([_swapped(left[0])])
+
+    def _bring_once(self, wanted: Mapping[str, str], on_progress: ProgressCallback | None) -> None:
         with self._bringing:
             if self.failure is not None:
                 # The transfers of its store were ended, those of other files as well.
@@ -166,9 +178,6 @@ class CachedModel:
                 if isinstance(error, (StepError, OSError)):
                     raise self._admission.denied([self.failure]) from error
                 raise
-        for path, content in wanted.items():
-            if not self._hand_out(path, content):
-                raise self._admission.denied([_swapped(path)])
 
 
 def _reason(error: BaseException) -> Reason:

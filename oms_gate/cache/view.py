@@ -7,12 +7,16 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from oms_gate.delivery.folders import opened, status_of
+from oms_gate.delivery.folders import content_of, opened, status_of
+
+RECEIPTS: Final = ".receipts.json"
+"""How the name of a view's receipts ends, which begins with that of the view."""
 
 
 class Receipt(NamedTuple):
@@ -62,21 +66,22 @@ class View:
         self.folder = folder
         self._cache = cache
         self._below = folder.relative_to(cache).as_posix()
-        self._file = folder.with_name(f"{folder.name}.receipts.json")
+        self._file = folder.with_name(f"{folder.name}{RECEIPTS}")
         self._receipts: dict[str, Receipt] = {}
         self._version: tuple[int, int] | None = None
 
     def reload(self) -> None:
         """Read the receipts, if they were written since: another process may have brought more."""
-        version = _version(self._file)
-        if version == self._version:
-            return
-        self._version = version
-        try:
-            self._receipts = _RECEIPTS.validate_json(self._file.read_bytes())
-        except (FileNotFoundError, ValidationError):
+        with opened(str(self._cache)) as cache:
+            version = self._version_now(cache)
+            if version == self._version:
+                return
+            self._version = version
             # Without them every file is hashed again.
             self._receipts = {}
+            with suppress(ValidationError):
+                content = content_of(cache, f"{self._below}{RECEIPTS}")
+                self._receipts = _RECEIPTS.validate_json(content or b"")
 
     def name(self, path: str) -> str:
         """A file's path below the cache's own folder."""
@@ -98,12 +103,16 @@ class View:
             self.reload()
         return now if self._receipts.get(path) == now else None
 
-    def note(self, contents: Mapping[str, str]) -> None:
-        """Write down that these files were hashed, and found to be these contents."""
-        for path, content in contents.items():
-            if (receipt := self.now(path, content)) is not None:
-                self._receipts[path] = receipt
-        self._write()
+    def note(self, receipts: Mapping[str, Receipt]) -> None:
+        """Write down that these files were hashed, and how they were then."""
+        if receipts:
+            self._receipts.update(receipts)
+            self._write()
+
+    def contents(self) -> dict[str, str]:
+        """What each file with a receipt was found to be, sound or not."""
+        self.reload()
+        return {path: receipt.content for path, receipt in self._receipts.items()}
 
     def forget(self, paths: Iterable[str]) -> None:
         """Let these files be hashed before they are used again."""
@@ -113,16 +122,13 @@ class View:
 
     def _write(self) -> None:
         write_whole(self._file, json.dumps(self._receipts).encode())
-        self._version = _version(self._file)
+        with opened(str(self._cache)) as cache:
+            self._version = self._version_now(cache)
 
-
-def _version(file: Path) -> tuple[int, int] | None:
-    """What tells one version of a file that is always replaced from another."""
-    try:
-        status = file.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns
+    def _version_now(self, cache: int) -> tuple[int, int] | None:
+        """What tells one version of the receipts, which are always replaced, from another."""
+        status = status_of(cache, f"{self._below}{RECEIPTS}")
+        return None if status is None else (status.st_ino, status.st_mtime_ns)
 
 
 def write_whole(file: Path, content: bytes) -> None:
