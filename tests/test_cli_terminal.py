@@ -25,6 +25,10 @@ COMMANDS: tuple[list[str], ...] = (
     ["config", "check"],
     ["config", "data"],
     ["config", "policy"],
+    ["cache"],
+    ["cache", "list"],
+    ["cache", "verify"],
+    ["cache", "prune"],
 )
 # Options, variables of the environment, and what options take.
 NAMES = re.compile(r"--[a-z-]+|\b[A-Z]+(?:_[A-Z0-9]+)+|<[^>]+>")

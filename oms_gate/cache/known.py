@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +19,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, TypeAdapter, Validation
 from oms_gate.admission import Admission
 from oms_gate.cache.layout import KNOWN, Layout
 from oms_gate.cache.view import write_whole
+from oms_gate.delivery.folders import content_of, opened
 from oms_gate.errors import StoreError
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
@@ -103,11 +105,33 @@ class Known:
             commit = json.dumps(pinned.revision).encode()
             write_whole(self._file(named, endpoint, "txt"), commit)
 
-    def all(self) -> Iterator[tuple[Path, KnownModel]]:
-        """Each record and its file; its time of modification is that of the last use."""
-        for file in sorted(self._folder.glob("*.json")):
-            with suppress(OSError, ValidationError):
-                yield file, KnownModel.model_validate_json(file.read_bytes())
+    def all(self) -> Iterator[tuple[str, KnownModel | None]]:
+        """The name of each record's file, and the record: None for one that is damaged.
+
+        The file's time of modification is that of the last use.
+        """
+        for name, content in self._contents(".json"):
+            known = None
+            with suppress(ValidationError):
+                known = KnownModel.model_validate_json(content)
+            yield name, known
+
+    def commits(self) -> Iterator[tuple[str, str | None]]:
+        """The name of each file that says what a branch named, and the commit, as `all`."""
+        for name, content in self._contents(".txt"):
+            commit = None
+            with suppress(ValidationError):
+                commit = TypeAdapter(str).validate_json(content)
+            yield name, commit
+
+    def _contents(self, ending: str) -> Iterator[tuple[str, bytes]]:
+        with opened(str(self._folder)) as folder, os.scandir(folder) as scan:
+            for name in sorted(entry.name for entry in scan):
+                if name.endswith(ending):
+                    content = None
+                    with suppress(OSError):
+                        content = content_of(folder, name)
+                    yield name, content or b""
 
     def _file(self, reference: Reference, endpoint: str, ending: Literal["json", "txt"]) -> Path:
         name = hashlib.sha256(f"{endpoint}\0{reference.url}".encode()).hexdigest()

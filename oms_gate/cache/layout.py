@@ -6,7 +6,7 @@
     roots/<root digest>/snapshots/<revision>/...     the same files by their names in a model
     roots/<root digest>/shards/<revision>/...        parts of files that were signed in shards
     known/<sha256>.json                              what is known of a model at a revision
-    stages/<root digest>/                            what is under transfer
+    stages/<root digest>/                            what is under transfer, and its lock
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CACHE_VARIABLE: Final = "OMS_GATE_CACHE"
 FILES: Final = "files"
 ROOTS: Final = "roots"
 KNOWN: Final = "known"
-_STAGES = "stages"
+STAGES: Final = "stages"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Layout:
                 f"{status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o}), so what is in it may "
                 f"be theirs; chmod 700 it, or name another one by {CACHE_VARIABLE}"
             )
-        for name in (FILES, ROOTS, KNOWN, _STAGES):
+        for name in (FILES, ROOTS, KNOWN, STAGES):
             (folder / name).mkdir(mode=0o700, exist_ok=True)
         return cls(folder)
 
@@ -76,4 +76,10 @@ class Layout:
 
     def place(self, view: Path) -> Place:
         """The same folder for who transfers, with a stage for each manifest."""
-        return Place(view, self.folder / _STAGES / view.parents[1].name, in_place=False)
+        return Place(view, self.folder / STAGES / view.parents[1].name, in_place=False)
+
+    def root(self, root_digest: str) -> Place:
+        """All that is there of a manifest, with the same stage, for who looks after it."""
+        return Place(
+            self.folder / ROOTS / root_digest, self.folder / STAGES / root_digest, in_place=False
+        )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from oms_gate.cli import admission_commands, config_commands, signing_commands
+from oms_gate.cli import admission_commands, cache_commands, config_commands, signing_commands
 
 app = typer.Typer(
     name="oms-gate",
@@ -28,6 +28,7 @@ for _command in (
 ):
     app.command()(_command)
 app.add_typer(config_commands.config_app, name="config")
+app.add_typer(cache_commands.cache_app, name="cache")
 
 
 def _version(asked: bool) -> None:

@@ -130,18 +130,23 @@ def content_of(at: int, path: str) -> bytes | None:
 def walk(at: int, skip: tuple[str, ...] = ()) -> Iterator[tuple[str, os.stat_result]]:
     """All that is below a folder, each folder before what is in it.
 
+    What is removed meanwhile may be left out.
+
     skip: names at the top that are left out, with all below them.
     """
     pending = [""]
     while pending:
         folder = pending.pop()
-        with below(at, folder) as here, os.scandir(here) as scan:
+        with suppress(FileNotFoundError), below(at, folder) as here, os.scandir(here) as scan:
             for entry in sorted(scan, key=lambda entry: entry.name):
                 if not folder and entry.name in skip:
                     continue
                 name = portable(entry.name)
                 path = f"{folder}/{name}" if folder else name
-                status = entry.stat(follow_symlinks=False)
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(path)
                 yield path, status

@@ -19,7 +19,8 @@ from oms_gate.errors import DeliveryError
 from oms_gate.verdict import ReasonCode
 
 _LOG = logging.getLogger(__name__)
-_LOCK = "lock"
+LOCK = "lock"
+"""The name of the lock in the stage."""
 _POLL_SECONDS = 0.1
 # Each pull that ends before this one can take the stage away from it once.
 _ATTEMPTS = 1000
@@ -50,7 +51,7 @@ def locked_stage(place: Place, deadline: float) -> Iterator[int]:
     finally:
         # Nothing in it that the next pull could use, or somebody has removed it already.
         with suppress(OSError):
-            if all(stat.S_ISDIR(status.st_mode) for _, status in walk(stage, (_LOCK,))):
+            if all(stat.S_ISDIR(status.st_mode) for _, status in walk(stage, (LOCK,))):
                 remove_stage(stage, place)
         os.close(lock)
         os.close(stage)
@@ -59,9 +60,9 @@ def locked_stage(place: Place, deadline: float) -> Iterator[int]:
 def remove_stage(stage: int, place: Place) -> None:
     """Remove a stage that is locked; whoever waits for it begins anew."""
     for name in os.listdir(stage):
-        if name != _LOCK:
+        if name != LOCK:
             remove(stage, name)
-    os.unlink(_LOCK, dir_fd=stage)
+    os.unlink(LOCK, dir_fd=stage)
     # Somebody who waits may just have put a lock of their own there.
     with suppress(OSError):
         place.stage.rmdir()
@@ -131,18 +132,18 @@ def _opened_stage(place: Place) -> int:
 
 def _lock(stage: int, place: Place, deadline: float) -> int:
     try:
-        lock = open_file(stage, _LOCK, os.O_RDWR | os.O_CREAT)
+        lock = open_file(stage, LOCK, os.O_RDWR | os.O_CREAT)
     except FileNotFoundError:
         raise _Gone from None
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise
-        remove(stage, _LOCK)
+        remove(stage, LOCK)
         raise _Gone from None
     try:
         _wait(lock, stage, place, deadline)
         # Whoever had it may have removed it.
-        current = os.stat(_LOCK, dir_fd=stage, follow_symlinks=False)
+        current = os.stat(LOCK, dir_fd=stage, follow_symlinks=False)
         if not os.path.samestat(current, os.fstat(lock)) or not os.path.samestat(
             place.stage.lstat(), os.fstat(stage)
         ):
@@ -176,7 +177,7 @@ def _wait(lock: int, stage: int, place: Place, deadline: float) -> None:
         except OSError as error:
             if error.errno not in _CANNOT_LOCK:
                 raise
-            if os.listdir(stage) == [_LOCK]:
+            if os.listdir(stage) == [LOCK]:
                 remove_stage(stage, place)
             raise DeliveryError(
                 ReasonCode.SYSTEM_IO,

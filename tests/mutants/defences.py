@@ -43,6 +43,13 @@ _statement = _in("oms/statement.py", "oms/test_statement.py")
 _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
 _destination = _in("signing/destination.py", "signing/test_destination.py")
 _ignored = _in("signing/ignored.py", "signing/test_sign_model.py")
+_contents = _in("cache/contents.py", "cache/test_meanwhile.py")
+_hashed = _in("cache/hashed.py", "cache/test_meanwhile.py")
+_cached = _in("cache/model.py", "cache/test_meanwhile.py")
+_known = _in("cache/known.py", "cache/test_upkeep.py")
+_upkeep = _in("cache/upkeep.py", "cache/test_upkeep.py")
+_verification = _in("cache/verification.py", "cache/test_upkeep.py")
+_pruning = _in("cache/pruning.py", "cache/test_upkeep.py")
 _cli_sign = _in(
     "cli/sign.py", "test_cli_sign.py::test_what_signs_does_not_give_way_to_the_signature"
 )
@@ -881,6 +888,64 @@ MUTANTS: tuple[Mutant, ...] = (
     _publishing("a verdict on half a folder", "os.unlink(VERDICT_FILE, dir_fd=folder)", "pass"),
     _publishing("files that nobody would remember", "remember(stage, place, files)", "pass"),
     _access("the umask's modes", "os.fchmod(descriptor, mode)", "pass"),
+    # -- The cache
+    _hashed("a further name taken for a change", "if not any(", "if True or any("),
+    _hashed(
+        "what follows the last part",
+        "{path: parts[-1].end for path, parts in left.items()}",
+        "dict.fromkeys(left)",
+        "cache/test_upkeep.py::test_parts_are_held_and_verified",
+    ),
+    _contents(
+        "a receipt for what a file became later",
+        "self._view.note(arrived)",
+        "self._view.note({p: self._view.now(p, self._names[p]) for p in wanted})",
+    ),
+    _cached(
+        "one look at names that come and go",
+        "for _ in range(_ATTEMPTS):",
+        "for _ in range(1):",
+        "cache/test_meanwhile.py::test_a_file_that_gets_a_name_while_others_arrive_is_handed_out",
+    ),
+    _known(
+        "records through links",
+        "content = content_of(folder, name)",
+        "content = (self._folder / name).read_bytes()",
+    ),
+    _upkeep("a view that is above", r"(?!\.)[^/]+", "[^/]+"),
+    _upkeep("a view of another manifest", "== signature.root_digest", "!= ''"),
+    _upkeep(
+        "folders of the cache that are links",
+        "for name in (FILES, ROOTS, KNOWN, STAGES):",
+        "for name in ():",
+        "test_cli_cache.py::test_a_cache_that_cannot_be_read_is_3",
+    ),
+    _verification("a bundle of another manifest", " or manifest.root_digest != model.root", ""),
+    _verification("files that nobody signed", "in sorted(files.keys() - signed.keys()):", "in ():"),
+    _verification("what the gate did not put there", "in folder.strange:", "in ():"),
+    _verification(
+        "the content of a file that was changed",
+        "remove_below(self._cache, content)",
+        "pass",
+        "cache/test_upkeep.py::test_of_one_model_only_its_files_are_verified",
+    ),
+    _verification("what killed transfers left", "remove_stage(stage, place)", "pass"),
+    _pruning("files that a model has", "and left == 1:", "and left <= 2:"),
+    _pruning(
+        "what is being brought",
+        "locked_stage(place, time.monotonic())",
+        "locked_stage(place, time.monotonic() + 60)",
+        "cache/test_upkeep.py::test_what_is_being_brought_stays",
+    ),
+    _pruning("another record of the same files", "if len(going) < len(models):", "if False:"),
+    _pruning("what was used lately", "if not self._is_forgotten(view):", "if False:"),
+    _pruning("models that nobody named", "and model.file not in self._chosen:", "and False:"),
+    _pruning("a record that is being written", "> _WRITING_SECONDS", "> -1"),
+    _pruning(
+        "what was only to be said",
+        "if not self._dry_run:\n            remove_below",
+        "if True:\n            remove_below",
+    ),
 )
 
 
