@@ -94,15 +94,38 @@ class Contents:
             opened(str(self._layout.folder)) as cache,
         ):
             self._view.reload()
-            wanted = {path for path in paths if self._view.sound(path, self._names[path]) is None}
-            there = {path for path in wanted if status_of(cache, self._view.name(path)) is not None}
-            linked = {path for path in wanted - there if self._link(cache, path)}
-            right = self._right(cache, there | linked, deadline, on_progress)
-            if wrong := sorted((there | linked) - right.keys()):
-                raise self._changed(wrong[0])
-            self._view.note(right)
-            arrived = self._transfer(cache, stage, wanted - right.keys(), deadline, on_progress)
-            self._view.note(arrived)
+            absent = {path for path in paths if status_of(cache, self._view.name(path)) is None}
+            linked = {path for path in absent if self._link(cache, path)}
+            # After that: to other files with the same content, a further name is a change.
+            there = (set(paths) - absent) | linked
+            self._check(cache, there, deadline, on_progress)
+            missing = absent - linked
+            # Of several with the same content one comes, and then gets more names. If it came
+            # again, the first would look as if somebody had exchanged it.
+            first = {self._names[path]: path for path in sorted(missing, reverse=True)}
+            once = {*first.values()}
+            self._transfer(cache, stage, once, deadline, on_progress)
+            again = {path for path in missing - once if self._link(cache, path)}
+            self._check(cache, once | again, deadline, on_progress)
+            self._transfer(cache, stage, missing - once - again, deadline, on_progress)
+
+    def _check(
+        self,
+        cache: int,
+        paths: Collection[str],
+        deadline: float,
+        on_progress: ProgressCallback | None,
+    ) -> None:
+        """Hash files in the view that are not as they were hashed, if they ever were.
+
+        Raises:
+            StepError: one is not what was signed.
+        """
+        changed = {path for path in paths if self._view.sound(path, self._names[path]) is None}
+        right = self._right(cache, changed, deadline, on_progress)
+        if wrong := sorted(changed - right.keys()):
+            raise self._changed(wrong[0])
+        self._view.note(right)
 
     def _right(
         self,
@@ -135,11 +158,11 @@ class Contents:
         paths: Collection[str],
         deadline: float,
         on_progress: ProgressCallback | None,
-    ) -> dict[str, Receipt]:
-        """Let files come from their store; how each was once it was in the view."""
+    ) -> None:
+        """Let files come from their store into the view."""
         arrived: dict[str, Receipt] = {}
         if not paths:
-            return arrived
+            return
 
         def keep(path: str) -> None:
             self._keep(cache, stage, path)
@@ -169,10 +192,10 @@ class Contents:
                 destination=_Arrival(staging, keep),
                 on_progress=on_progress,
             )
+        self._view.note(arrived)
         if measured.findings:
             first = measured.findings[0]
             raise MeasureError(first.code, first.message, path=first.path)
-        return arrived
 
     def _keep(self, cache: int, stage: int, path: str) -> None:
         """Put a file that has arrived into the view, and among the contents.

@@ -35,6 +35,8 @@ class KnownModel(BaseModel):
     files: path, size in bytes, declared SHA-256 and version of each file of the listing.
     location, signature: the bundle's path in the listing, or URL; and its content.
     verdict: the last one.
+    single: whether it is a single file: its listing is not used again, as its signature, which is
+        no part of that, has to be asked for anyway.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +47,7 @@ class KnownModel(BaseModel):
     location: str
     signature: Base64Bytes
     verdict: Verdict
+    single: bool = False
 
 
 class Known:
@@ -74,7 +77,7 @@ class Known:
             known = KnownModel.model_validate_json(
                 self._file(reference, store.endpoint, "json").read_bytes()
             )
-            if known.url == reference.url:
+            if known.url == reference.url and not known.single:
                 files = [StoredFile(*file) for file in known.files]
                 listed = store.known(reference, files)
                 if offline:
@@ -99,6 +102,7 @@ class Known:
             location=admission.bundle.location,
             signature=b"",
             verdict=admission.verdict,
+            single=snapshot.single,
         ).model_copy(update={"signature": admission.bundle.content})
         write_whole(self._file(pinned, endpoint, "json"), known.model_dump_json().encode())
         if named != pinned:

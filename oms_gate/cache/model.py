@@ -34,8 +34,8 @@ class CachedModel:
     verdict: admitted, at assurance ``signature``: the bytes are hashed as they are asked for.
     files: size in bytes of each signed file, by path; None where its store does not say.
     listed: the path of every file of the model, signed or not.
+    single: whether it is one file, with its signature beside it, rather than a folder.
     folder: where the signed files are once they have been asked for; nothing else is in it.
-    failure: why files could not be fetched. None can be from then on; ask for the model again.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class CachedModel:
             path: snapshot.files[path].size for path in admission.signed
         }
         self.listed: Collection[str] = snapshot.files.keys()
+        self.single: bool = snapshot.single
         root = admission.verdict.signature.root_digest
         self.folder: Path = layout.view(root, kind, snapshot.revision)
         self._admission = admission
@@ -56,9 +57,15 @@ class CachedModel:
         self._limits = limits
         self._view = View(layout.folder, self.folder)
         self._contents = Contents(admission, layout, self._view, limits)
-        self.failure: Reason | None = None
+        self._failure: Reason | None = None
         self._handed_out: dict[str, Receipt] = {}
         self._bringing = threading.Lock()
+
+    @property
+    def failure(self) -> Reason | None:
+        """Why files could not be fetched. None can be from then on; ask for the model again."""
+        divided: CachedModel | None = vars(self).get("shards")
+        return self._failure or (None if divided is None else divided.failure)
 
     def fetch(self, paths: Iterable[str], on_progress: ProgressCallback | None = None) -> None:
         """Let signed files be in the folder: transferred where they are not, and hashed.
@@ -168,15 +175,15 @@ class CachedModel:
 
     def _bring_once(self, wanted: Mapping[str, str], on_progress: ProgressCallback | None) -> None:
         with self._bringing:
-            if self.failure is not None:
+            if self._failure is not None:
                 # The transfers of its store were ended, those of other files as well.
-                raise self._admission.denied([self.failure])
+                raise self._admission.denied([self._failure])
             try:
                 self._contents.bring(wanted, on_progress)
             except BaseException as error:
-                self.failure = _reason(error)
+                self._failure = _reason(error)
                 if isinstance(error, (StepError, OSError)):
-                    raise self._admission.denied([self.failure]) from error
+                    raise self._admission.denied([self._failure]) from error
                 raise
 
 

@@ -559,3 +559,54 @@ def test_content_of_another_size_than_its_store_lists_is_read_there(
     with Cache(gate, folder) as cache:
         changed = code_of(lambda: model_of(cache, str(local)).path(CONFIG))
         assert changed is ReasonCode.FILE_CHANGED
+
+
+def test_files_with_the_same_content_are_no_change_to_each_other(
+    cache: Cache, key: ec.EllipticCurvePrivateKey, tmp_path: Path
+) -> None:
+    files = dict.fromkeys(["a", "b", "c/d", "c/e"], b"the same")
+    bundle = models.signature(files, key)
+    folder = models.write(tmp_path / "acme" / "m", {**files, "model.sig": bundle})
+    model = model_of(cache, str(folder))
+    model.fetch(["a"])
+    model.fetch(["b"])
+    model.fetch(["c/d", "c/e"])
+    model.fetch(files)
+    assert all(model.path(name).read_bytes() == b"the same" for name in files)
+    model.check()
+
+
+def test_several_files_with_the_same_content_come_once(
+    cache: Cache, hub: HubStandIn, key: ec.EllipticCurvePrivateKey
+) -> None:
+    files = dict.fromkeys(["a", "b", "c/d"], b"the same")
+    hub.create("acme/m", files={**files, "model.sig": models.signature(files, key)})
+    model = model_of(cache)
+    hub.clear()
+    model.fetch(files)
+    assert len(asked(hub)) == 1
+    model.check()
+
+
+def test_after_a_part_could_not_be_had_the_model_is_asked_for_again(
+    cache: Cache, hub: HubStandIn, key: ec.EllipticCurvePrivateKey
+) -> None:
+    hub.create("acme/m", files=signed(key, shard_size=100_000))
+    model = model_of(cache)
+    part = model.parts(WEIGHTS)[1].name
+    hub.inject(faults.Status(500), WEIGHTS, times=2)
+    assert code_of(lambda: model.shards.fetch([part])) is ReasonCode.STORE_UNAVAILABLE
+    content = models.FILES[WEIGHTS][100_000:200_000]
+    assert model_of(cache).shards.path(part).read_bytes() == content
+
+
+def test_a_single_file_of_the_hub_is_known_as_one(
+    gate: Gate, folder: Path, hub: HubStandIn, key: ec.EllipticCurvePrivateKey
+) -> None:
+    files = {"x.gguf": b"weights"}
+    hub.create("acme/m", files={**files, "x.gguf.sig": models.signature(files, key)})
+    for _ in range(2):
+        with Cache(gate, folder) as cache:
+            model = model_of(cache, f"{NAME}/x.gguf")
+            assert model.single
+            assert model.path("x.gguf").read_bytes() == b"weights"
