@@ -921,7 +921,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "test_cli_cache.py::test_a_cache_that_cannot_be_read_is_3",
     ),
     _verification("a bundle of another manifest", " or manifest.root_digest != model.root", ""),
-    _verification("files that nobody signed", "in sorted(files.keys() - signed.keys()):", "in ():"),
+    _verification(
+        "files in the cache that nobody signed",
+        "in sorted(files.keys() - signed.keys()):",
+        "in ():",
+    ),
     _verification("what the gate did not put there", "in folder.strange:", "in ():"),
     _verification(
         "the content of a file that was changed",
