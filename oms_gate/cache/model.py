@@ -131,7 +131,7 @@ class CachedModel:
         Their names are `Resource.name`; where a file was signed as a whole, it is the one part.
         """
         admission = self._admission
-        parts = {part.name: part for signed in admission.signed.values() for part in signed}
+        parts = {part.name: part for path in admission.signed for part in self.parts(path)}
         whole = {name: Resource(name, part.digest) for name, part in parts.items()}
         divided = Admission(
             admission.verdict,
@@ -145,10 +145,12 @@ class CachedModel:
     def parts(self, name: str) -> tuple[Resource, ...]:
         """The signed parts of a file in order; one, without start and end, for the whole.
 
+        They have its own name, also where a single file was signed as ``.``.
+
         Raises:
             KeyError: there is no such signed file.
         """
-        return self._admission.signed[name]
+        return tuple(part._replace(path=name) for part in self._admission.signed[name])
 
     def close(self) -> None:
         """Release the connections; what is there already can still be had."""

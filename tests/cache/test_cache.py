@@ -610,3 +610,16 @@ def test_a_single_file_of_the_hub_is_known_as_one(
             model = model_of(cache, f"{NAME}/x.gguf")
             assert model.single
             assert model.path("x.gguf").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("name", [".", "x.gguf"])
+@pytest.mark.parametrize("shard_size", [None, 3])
+def test_parts_of_a_single_file_have_its_name(
+    cache: Cache, key: ec.EllipticCurvePrivateKey, tmp_path: Path, name: str, shard_size: int | None
+) -> None:
+    bundle = models.signature({name: b"weights"}, key, shard_size=shard_size)
+    models.write(tmp_path / "acme", {"x.gguf": b"weights", "x.gguf.sig": bundle})
+    model = model_of(cache, f"{tmp_path}/acme/x.gguf")
+    parts = [part.name for part in model.parts("x.gguf")]
+    assert parts == (["x.gguf:0:3", "x.gguf:3:6", "x.gguf:6:7"] if shard_size else ["x.gguf"])
+    assert b"".join(model.shards.path(part).read_bytes() for part in parts) == b"weights"
