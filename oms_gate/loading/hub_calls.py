@@ -15,6 +15,7 @@ from oms_gate.cache import CachedModel
 from oms_gate.errors import AdmissionDenied, UsageError
 from oms_gate.loading.admitted import Admitted, Current, letting_through
 from oms_gate.loading.hub_errors import as_library_error, is_not_there, missing_file, missing_here
+from oms_gate.loading.progress import fetch, fetched
 from oms_gate.loading.swaps import Swaps, unknown
 
 _COPY_BYTES = 1024 * 1024
@@ -132,7 +133,7 @@ def verified_file(models: Admitted, model: CachedModel, name: str, offline: bool
     """
     url = model.reference.url
     if name in model.files:
-        path = model.present(name) if offline else model.path(name)
+        path = model.present(name) if offline else fetched(model, name)
         if path is not None:
             return path
         raise missing_here(f"{name} of {url} was not verified before, and no request may be made")
@@ -183,7 +184,7 @@ def _snapshot(
 
 def _bring(model: CachedModel, names: Iterable[str], offline: bool) -> None:
     if not offline:
-        model.fetch(names)
+        fetch(model, names)
     elif absent := [name for name in names if model.present(name) is None]:
         raise missing_here(
             f"{len(absent)} files of {model.reference.url} were not verified before ({absent[0]}), "

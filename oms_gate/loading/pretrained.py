@@ -18,6 +18,7 @@ from oms_gate.errors import AdmissionDenied, UsageError
 from oms_gate.gate import Gate
 from oms_gate.loading.guard import Guard, guard
 from oms_gate.loading.hub_calls import store_options
+from oms_gate.loading.progress import fetch, fetched
 from oms_gate.reference import Reference
 
 _Class = TypeVar("_Class", bound=type)
@@ -140,7 +141,7 @@ class _Load:
         """The folder with all of its signed files."""
         if (model := self.decide()) is None:
             return self._as_it_is()
-        model.fetch(model.files)
+        fetch(model, model.files)
         return model.folder
 
     def file(self, name: str | None) -> Path:
@@ -149,7 +150,7 @@ class _Load:
             folder = self._as_it_is()
             paths = [path for path in folder.rglob("*") if path.is_file()]
             return folder / self._one(name, [path.relative_to(folder).as_posix() for path in paths])
-        return model.path(self._one(name, model.files))
+        return fetched(model, self._one(name, model.files))
 
     def _one(self, name: str | None, names: Collection[str]) -> str:
         found = [path for path in names if path.endswith(".safetensors")]
