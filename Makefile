@@ -99,7 +99,7 @@ $(MODEL): | $(VENV)/.installed
 # The versions of the Hub's client that a guard knows, each where only its test looks for it.
 $(HUB_CLIENTS): .tools/huggingface_hub-%: | $(VENV)/.installed
 	@echo "Installing huggingface_hub $* into .tools ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --target $@ huggingface_hub==$*
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --no-compile --target $@ huggingface_hub==$*
 
 clean:
 	rm -rf $(VENV) .tools build dist
