@@ -181,6 +181,19 @@ def test_a_file_that_was_changed_while_it_was_loaded(gate: Gate, admitted: str) 
         raise KeyError  # The user's own error is what they are to see.
 
 
+def test_a_file_that_was_changed_before_the_model_was_decided_about_again(
+    settings: dict[str, Any], admitted: str
+) -> None:
+    gate = gate_of(settings | {"limits": settings["limits"] | {"decision_seconds": 0}})
+    with pytest.raises(AdmissionDenied) as changed, guard(gate):
+        path = Path(hf_hub_download(admitted, "config.json"))
+        path.chmod(0o644)
+        path.write_bytes(b"{}")
+        hf_hub_download(admitted, "README.md")
+        raise AssertionError("a model was decided about again, and the first one forgotten")
+    assert codes(changed.value.verdict) == [ReasonCode.CACHE_CHANGED]
+
+
 def test_the_configuration_of_the_environment(
     settings: dict[str, Any], denied: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,14 +80,27 @@ def test_a_branch_a_tag_a_commit_and_a_dataset(
         for revision in (None, "main", second):
             found = hf_hub_download("acme/m", "config.json", revision=revision)
             assert read(found) == other["config.json"]
-        resolved: list[str] = []
-        if hasattr(HfApi, "resolve_revision"):  # Not in 0.36.
-            resolved = [HfApi().resolve_revision("acme/m", revision="v1")]
-        for revision in ("v1", "refs/pr/7", first, *resolved):
+        for revision in ("v1", "refs/pr/7", first):
             found = hf_hub_download("acme/m", "config.json", revision=revision)
             assert read(found) == models.FILES["config.json"]
         found = hf_hub_download("acme/d", "config.json", repo_type="dataset")
         assert read(found) == other["config.json"]
+
+
+@pytest.mark.skipif(not hasattr(HfApi, "resolve_revision"), reason="not in 0.36")
+def test_a_branch_that_the_library_has_resolved(
+    hub: HubStandIn, gate: Gate, key: ec.EllipticCurvePrivateKey
+) -> None:
+    """It goes by the branch's name, and is a commit."""
+    hub.create("acme/m", files=signed(key))
+    resolved = HfApi().resolve_revision("acme/m")
+    assert resolved == "main"
+    other = {**models.FILES, "config.json": b'{"is": "newer"}\n'}
+    hub.commit("acme/m", signed(key, other))
+    with guard(gate):
+        found = hf_hub_download("acme/m", "config.json", revision=resolved)
+        assert read(found) == models.FILES["config.json"]
+        assert read(hf_hub_download("acme/m", "config.json")) == other["config.json"]
 
 
 def test_a_file_in_a_folder(hub: HubStandIn, gate: Gate, key: ec.EllipticCurvePrivateKey) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from huggingface_hub import (
 from huggingface_hub.utils import _http
 
 from oms_gate import AdmissionDenied, AdmissionWarning, Gate, ReasonCode, guard
+from oms_gate.loading.admitted import letting_through
 from tests import models
 from tests.delivery.pulling import codes, signed
 from tests.peers.hub import HubStandIn
@@ -84,6 +86,15 @@ def test_what_a_file_s_address_leads_to(hub: HubStandIn, gate: Gate) -> None:
             get_session().get(location)
     assert get_session().get(location).content == WEIGHTS
     assert [r.method for r in hub.requests if r.origin == "cdn"] == ["GET"]
+
+
+def test_another_hub_is_no_place_of_files_only(hub: HubStandIn, gate: Gate) -> None:
+    hub.state.cdn_url = f"{hub.cdn.url}/acme/m/resolve/main"
+    with guard(gate):
+        location = get_hf_file_metadata(url("model.safetensors")).location
+        with pytest.raises(AdmissionDenied):
+            get_session().get(location)
+        assert get_session().get(f"{hub.cdn.url}/api/models/acme/m").status_code == 404
 
 
 def test_all_else_is_let_through(hub: HubStandIn, gate: Gate) -> None:
@@ -160,4 +171,8 @@ def test_annotate_warns_once(hub: HubStandIn, annotating: Gate) -> None:
             for _ in range(3):
                 assert get_session().get(url("config.json")).content == CONFIG
         assert len(warned) == 1
+        with letting_through(), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert get_session().get(url("model.safetensors")).content == WEIGHTS
+            assert get_session().get(f"{hub.endpoint}/a/b/resolve/main/c").status_code == 401
         assert hf_hub_download("acme/m", "config.json")

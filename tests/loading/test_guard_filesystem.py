@@ -150,6 +150,17 @@ def test_a_file_that_is_changed_or_not_signed(hub: HubStandIn, gate: Gate, fs: A
         assert "acme/m/CARD.md" in fs.ls("acme/m", detail=False)
 
 
+@pytest.mark.skipif(not hasattr(HfFileSystem, "_bucket_exists"), reason="not in 0.36")
+def test_what_is_in_a_bucket_is_not_read(gate: Gate) -> None:
+    """Nothing of a bucket is signed as a model is."""
+    fs: Any = HfFileSystem()
+    fs._bucket_exists_cache["acme/b"] = (True, None)  # The stand-in has none.
+    with guard(gate), pytest.raises(AdmissionDenied) as denied:
+        fs.cat_file("buckets/acme/b/model.safetensors")
+    assert codes(denied.value.verdict) == [ReasonCode.GUARD_UNCHECKED]
+    assert denied.value.verdict.model.name == "hf://buckets/acme/b/model.safetensors"
+
+
 def test_writing_is_left_alone(hub: HubStandIn, gate: Gate) -> None:
     hub.create("mallory/m", files={"config.json": b"{}"})
     fs: Any = HfFileSystem(token=hub.token)

@@ -25,12 +25,13 @@ _PROGRAM = """
 from huggingface_hub import hf_hub_download
 from oms_gate import AdmissionDenied, ConfigError, Gate, guard
 gate = Gate.from_config({config!r})
-try:
-    with guard(gate):
-        {call}
-        print("went on")
-except (AdmissionDenied, ConfigError) as error:
-    print(type(error).__name__, error)
+for _ in range(2):
+    try:
+        with guard(gate):
+            {call}
+            print("went on")
+    except (AdmissionDenied, ConfigError) as error:
+        print(type(error).__name__, error)
 hf_hub_download("mallory/m", "config.json")
 print("is as it was")
 """
@@ -103,15 +104,16 @@ def run(
 @pytest.mark.parametrize("edit", EDITS)
 def test_it_refuses_to_be_on(run: Callable[..., list[str]], edit: str) -> None:
     name, old, new, said = EDITS[edit]
-    refused, *rest = run(name, old, new)
+    refused, again, *rest = run(name, old, new)
     assert re.match(rf"ConfigError huggingface_hub [\d.]+ cannot be guarded: {said};", refused)
     # What was replaced before it was noticed is back.
+    assert again == refused
     assert rest == ["is as it was"]
 
 
 def test_a_parameter_that_it_does_not_know_is_a_refusal(run: Callable[..., list[str]]) -> None:
     """It may lead to another file."""
-    refused, *rest = run(
+    refused, again, *rest = run(
         "file_download.py",
         "    local_files_only: bool = False,\n    headers",
         "    local_files_only: bool = False,\n    mirror: str | None = None,\n    headers",
@@ -119,4 +121,5 @@ def test_a_parameter_that_it_does_not_know_is_a_refusal(run: Callable[..., list[
         'hf_hub_download("acme/m", "config.json", mirror="x")',
     )
     assert refused.startswith("AdmissionDenied hf://acme/m was denied: hf_hub_download was given")
+    assert again == refused
     assert rest == ["is as it was"]

@@ -104,6 +104,13 @@ _publishing = _in(
 )
 _access = _in("delivery/access.py", "delivery/test_pull.py")
 _gate = _in("check.py", "test_gate.py::test_a_spoilt_folder_is_denied")
+_guard = _in("loading/guard.py", "loading/test_guard.py")
+_admitted = _in("loading/admitted.py", "loading/test_guard_calls.py")
+_swaps = _in("loading/swaps.py", "loading/test_guard_internals.py")
+_hub_calls = _in("loading/hub_calls.py", "loading/test_guard_calls.py")
+_hub_client = _in("loading/hub_client.py", "loading/test_guard_client.py")
+_hub_filesystem = _in("loading/hub_filesystem.py", "loading/test_guard_filesystem.py")
+_modules_folder = _in("loading/modules_folder.py", "loading/test_guard_libraries.py")
 
 MUTANTS: tuple[Mutant, ...] = (
     # -- The statement
@@ -950,6 +957,149 @@ MUTANTS: tuple[Mutant, ...] = (
         "if not self._dry_run:\n            remove_below",
         "if True:\n            remove_below",
     ),
+    # -- Loading under a guard
+    _hub_calls(
+        "files of the library's cache",
+        "        (try_to_load_from_cache, _from_cache),\n",
+        "",
+    ),
+    _hub_calls(
+        "denials that the library is to make up for",
+        "if not denied.verdict.lets_through:",
+        "if False:",
+    ),
+    _hub_calls(
+        "parameters of unknown meaning",
+        "if strange := sorted(asked.keys() - known):",
+        "if strange := []:",
+        "loading/test_guard_internals.py",
+    ),
+    _hub_calls(
+        "parameters that are missing",
+        "if lacking := [name for name in wanted if name not in taken]:",
+        "if lacking := []:",
+        "loading/test_guard_internals.py",
+    ),
+    _hub_calls(
+        "transfers where no request may be made",
+        "path = model.present(name) if offline else fetched(model, name)",
+        "path = fetched(model, name)",
+    ),
+    _hub_calls(
+        "snapshots where no request may be made",
+        "    if not offline:\n        fetch(model, names)",
+        "    if True:\n        fetch(model, names)",
+    ),
+    _hub_calls("names that lead elsewhere", "if name in model.files:", "if True:"),
+    _admitted(
+        "kinds that are never verified",
+        "if kind not in _KINDS:",
+        "if False:",
+    ),
+    _admitted(
+        "branches that the library has resolved",
+        'revision = getattr(revision, "resolved", revision)',
+        "pass",
+    ),
+    _admitted(
+        "changes before a decision is made again",
+        "if before is not None and before is not model:",
+        "if False:",
+        "loading/test_guard.py",
+    ),
+    _admitted(
+        "changes while a model was loaded",
+        "            self._check(model)\n",
+        "            pass\n",
+        "loading/test_guard.py",
+    ),
+    _guard("the innermost guard", "active = _active[-1:]", "active = _active[:1]"),
+    _guard(
+        "generators that run later",
+        "if inspect.isgeneratorfunction(func) or ",
+        "if ",
+    ),
+    _guard("functions that run later", "if not inspect.iscoroutinefunction(func):", "if True:"),
+    _guard(
+        "half a guard",
+        "        swaps.undo()\n        raise",
+        "        raise",
+        "loading/test_guard_internals.py",
+    ),
+    _guard(
+        "the file system",
+        "        swap_filesystem(swaps, _current)\n",
+        "",
+        "loading/test_guard_filesystem.py",
+    ),
+    _guard(
+        "requests by other ways",
+        "        swap_clients(swaps, _current)\n",
+        "",
+        "loading/test_guard_client.py",
+    ),
+    _guard(
+        "code that is there already",
+        "        swap_modules_folder(swaps)\n",
+        "",
+        "loading/test_guard_libraries.py",
+    ),
+    _swaps("what the library does not have", "if name not in vars(owner):", "if False:"),
+    _swaps(
+        "what somebody else has replaced",
+        "if vars(owner).get(name) is replacement:",
+        "if True:",
+        "loading/test_guard_client.py",
+    ),
+    _hub_filesystem(
+        "another revision of a file",
+        'fs, path, asked.arguments["revision"])',
+        "fs, path, None)",
+    ),
+    _hub_filesystem("files that are fetched", "AbstractFileSystem.get_file(fs", "original(fs"),
+    _hub_filesystem("buckets", 'if not hasattr(resolved, "repo_id"):', "if False:"),
+    _hub_client("clients that are there already", "backstop.watch(client)", "pass"),
+    _hub_client("asynchronous clients", "self.watch(make(), asynchronous=True)", "make()"),
+    _hub_client(
+        "paths that are written otherwise", "unquote(urlsplit(url).path)", "urlsplit(url).path"
+    ),
+    _hub_client("where files are kept", "self._hosts[_origin(target)] = name", "pass"),
+    _hub_client("other hubs", " and not _repository(target):", ":"),
+    _hub_client("streams of Xet", 'if "download" not in name:', "if True:"),
+    _hub_client("files of Xet", 'backstop.refuse("", "hf_xet.download_files")', "pass"),
+    _hub_client(
+        "another way to Xet",
+        'raise unknown("its Xet transport is none that is known")',
+        "pass",
+        "loading/test_guard_internals.py",
+    ),
+    _hub_client(
+        "sessions of requests",
+        "session.send = watched",
+        "pass",
+        "loading/test_guard_versions.py",
+    ),
+    _modules_folder(
+        "code that was loaded before",
+        "self._code = {name: sys.modules.pop(name) for name, _ in _loaded_code()}",
+        "self._code = {}",
+    ),
+    _modules_folder(
+        "folders that are searched first",
+        "*(entry for entry in sys.path if entry not in folders)]",
+        "*sys.path][1:] + [self._private]",
+    ),
+    _modules_folder(
+        "libraries that are imported later",
+        "        os.environ[_VARIABLE] = self._private\n",
+        "",
+    ),
+    _modules_folder(
+        "libraries that are there already",
+        "self._point_to(dict.fromkeys(self._libraries, self._private))",
+        "pass",
+    ),
+    _modules_folder("children that end", "if os.getpid() == owner:", "if True:"),
 )
 
 
