@@ -155,6 +155,24 @@ def test_a_branch_that_moves_while_it_loads_changes_nothing(
         from_pretrained(AutoTokenizer, NAME, gate=gate)
 
 
+def test_one_load_is_of_one_commit(
+    settings: dict[str, Any], hub: HubStandIn, key: ec.EllipticCurvePrivateKey, commit: str
+) -> None:
+    """Attack row 16: a library that asks for the branch itself, again and again."""
+    limits = settings["limits"] | {"decision_seconds": 0}
+    gate = gate_of(settings | {"limits": limits})
+
+    def load(name: str) -> list[str]:
+        first = hf_hub_download(name, "config.json")
+        newer = {**models.FILES, "vocab.txt": b"x"}
+        hub.commit(NAME, signed_files(newer, key))
+        return [first, hf_hub_download(name, "vocab.txt")]
+
+    paths = from_pretrained(load, NAME, gate=gate)
+    assert hub.head(NAME) != commit
+    assert all(commit in Path(path).parts for path in paths)
+
+
 def test_a_file_that_is_swapped_while_it_loads_is_noticed(gate: Gate, commit: str) -> None:
     """Attack row 18 at the worst moment: the library has the path, and has not opened it yet."""
 

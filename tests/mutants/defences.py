@@ -104,6 +104,11 @@ _publishing = _in(
 )
 _access = _in("delivery/access.py", "delivery/test_pull.py")
 _gate = _in("check.py", "test_gate.py::test_a_spoilt_folder_is_denied")
+_cache = _in("cache/cache.py", "cache/test_cache.py")
+_view = _in("cache/view.py", "cache/test_cache.py")
+_model = _in("cache/model.py", "cache/test_cache.py")
+_layout = _in("cache/layout.py", "cache/test_cache.py")
+_pretrained = _in("loading/pretrained.py", "loading/test_pretrained.py")
 _guard = _in("loading/guard.py", "loading/test_guard.py")
 _admitted = _in("loading/admitted.py", "loading/test_guard_calls.py")
 _swaps = _in("loading/swaps.py", "loading/test_guard_internals.py")
@@ -1100,6 +1105,79 @@ MUTANTS: tuple[Mutant, ...] = (
         "pass",
     ),
     _modules_folder("children that end", "if os.getpid() == owner:", "if True:"),
+    # -- The verified cache, and loading
+    _view(
+        "a cached file that was changed",
+        "return now if self._receipts.get(path) == now else None",
+        "return now if path in self._receipts else None",
+    ),
+    _view("only times that can be set", "            status.st_ctime_ns,", "            0,"),
+    _view("a change that was undone", "self.names != now.names and ", ""),
+    _view(
+        "receipts of others",
+        "            self.reload()\n        return now if",
+        "            pass\n        return now if",
+    ),
+    _contents(
+        "cached content that its store does not have any more",
+        "if self._sizes[path] not in (None, size):",
+        "if False:",
+        "cache/test_cache.py",
+    ),
+    _model(
+        "a file that was exchanged before it was opened",
+        "if not _is_same(self._handed_out[name], now):",
+        "if False:",
+    ),
+    _model(
+        "a file that was changed in use",
+        "if now is None or not _is_same(receipt, now):",
+        "if False:",
+    ),
+    _model(
+        "a file that is right again",
+        "        if not _is_same(before, receipt):",
+        "        if False:",
+    ),
+    _cache(
+        "a branch that moves between two files",
+        "until = time.monotonic() + gate.limits.decision_seconds",
+        "until = 0.0",
+    ),
+    _cache("a failure that lasts", "or not decided.undecided:", "or True:"),
+    _cache("a model that failed", "return None if spent or", "return None if"),
+    _cache(
+        "requests of who may make none",
+        "            if offline:\n                raise StoreError(",
+        "            if False:\n                raise StoreError(",
+    ),
+    _known(
+        "the record of another model",
+        "if known.url == reference.url and",
+        "if",
+        "cache/test_cache.py",
+    ),
+    _known(
+        "transfers of who may make none",
+        "listed = replace(listed, read_range=_offline)",
+        "pass",
+        "cache/test_cache.py",
+    ),
+    _layout(
+        "a cache that others may change",
+        " or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):",
+        ":",
+    ),
+    _pretrained(
+        "a load of two commits",
+        '{"decision_seconds": gate.limits.total_seconds}',
+        '{"decision_seconds": 0}',
+    ),
+    _pretrained(
+        "a revision of what has none",
+        'if reference.scheme != "hf" or reference.revision is not None:',
+        "if False:",
+    ),
 )
 
 
