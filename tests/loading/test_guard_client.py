@@ -152,6 +152,10 @@ def test_transfers_by_xet(hub: HubStandIn, gate: Gate) -> None:
 
     library: Any = _xet
     with guard(gate):
+        with pytest.raises(AdmissionDenied):
+            hf_xet.download_files([], None, None, None, None)
+        if not hasattr(library, "get_xet_session"):  # Up to 1.16 there are no sessions.
+            return
         session = library.get_xet_session()
         with pytest.raises(AdmissionDenied, match="hf://acme/m was denied"):
             session.new_file_download_group(
@@ -160,8 +164,6 @@ def test_transfers_by_xet(hub: HubStandIn, gate: Gate) -> None:
         with pytest.raises(AdmissionDenied):
             session.new_download_stream_group()
         assert session.new_upload_commit is not None
-        with pytest.raises(AdmissionDenied):
-            hf_xet.download_files([], None, None, None, None)
     assert type(library.get_xet_session()) is hf_xet.XetSession
 
 
