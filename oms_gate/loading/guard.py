@@ -11,7 +11,7 @@ from contextlib import ContextDecorator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from oms_gate.errors import UsageError
+from oms_gate.errors import AdmissionDenied, UsageError
 from oms_gate.gate import Gate
 
 if TYPE_CHECKING:
@@ -104,14 +104,15 @@ class Guard(ContextDecorator):
         """
         global _swaps
         with _lock:
-            # Threads that use one guard leave in any order, and one is like the other.
-            _active.reverse()
-            _active.remove(self)
-            _active.reverse()
+            # Threads leave in any order; of those with the same guard one is like the other. The
+            # rest of the list is read meanwhile, and is never in another order.
+            del _active[len(_active) - 1 - _active[::-1].index(self)]
             if not _active and _swaps is not None:
                 _swaps.undo()
                 _swaps = None
-        if error is None and self._admitted is not None:
+        if error is not None:
+            _explain(error)
+        elif self._admitted is not None:
             self._admitted.check()
 
     def __call__(self, func: _Function) -> _Function:
@@ -134,6 +135,19 @@ class Guard(ContextDecorator):
                 return await func(*args, **kwargs)
 
         return guarded  # type: ignore[return-value]  # it is called as that one is
+
+
+def _explain(error: BaseException) -> None:
+    """Add to an error what it hides: some libraries say of any failure that a file is missing."""
+    seen: set[int] = set()
+    hidden: BaseException | None = error
+    while hidden is not None and not isinstance(hidden, AdmissionDenied):
+        if id(hidden) in seen:
+            return
+        seen.add(id(hidden))
+        hidden = hidden.__cause__ or hidden.__context__
+    if hidden is not None and hidden is not error and str(hidden) not in str(error):
+        error.add_note(str(hidden))
 
 
 def _current() -> Admitted | None:

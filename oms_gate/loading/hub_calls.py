@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterable
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ def _guarded(
 ) -> Callable[..., Any]:
     signature = inspect.signature(original)
 
+    @wraps(original)  # Its decorators speak of it by its name.
     def guarded(*args: Any, **kwargs: Any) -> Any:
         models = current()
         if models is None:

@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,21 @@ hf_hub_download({denied!r}, "config.json")
     assert done.stderr.splitlines()[-1].startswith(
         "oms_gate.errors.AdmissionDenied: hf://mallory/m@"
     )
+
+
+def test_what_a_library_hides_is_said(gate: Gate, denied: str) -> None:
+    """As diffusers does, which says of any failure that it looked in vain."""
+    with pytest.raises(OSError, match="Can't load it") as failure, guard(gate):
+        try:
+            hf_hub_download(denied, "config.json")
+        except OSError:
+            raise OSError("Can't load it; does it exist?") from None
+    last = traceback.format_exception(failure.value)[-1]
+    assert last.startswith("hf://mallory/m@")
+    assert "[publisher.unknown]" in last
+    with pytest.raises(AdmissionDenied) as said, guard(gate):
+        hf_hub_download(denied, "config.json")
+    assert not hasattr(said.value, "__notes__")
 
 
 def test_a_cache_that_others_may_change(gate: Gate, denied: str, tmp_path: Path) -> None:

@@ -1018,6 +1018,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            pass\n",
         "loading/test_guard.py",
     ),
+    _guard("reasons that a library hides", "error.add_note(str(hidden))", "pass"),
     _guard("the innermost guard", "active = _active[-1:]", "active = _active[:1]"),
     _guard(
         "generators that run later",
