@@ -1064,6 +1064,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _hub_filesystem("files that are fetched", "AbstractFileSystem.get_file(fs", "original(fs"),
     _hub_filesystem("buckets", 'if not hasattr(resolved, "repo_id"):', "if False:"),
+    _hub_client(
+        "a second warning of what is let through",
+        "if models is None or is_let_through():",
+        "if models is None:",
+    ),
     _hub_client("clients that are there already", "backstop.watch(client)", "pass"),
     _hub_client("asynchronous clients", "self.watch(make(), asynchronous=True)", "make()"),
     _hub_client(
