@@ -33,6 +33,7 @@ FLOORS = {
     "cache": 4,
     "loading": 5,
     "cli": 6,
+    "__main__": 7,
 }
 # On the ground floor, who may use whom.
 GROUND = ["limits", "verdict", "errors", "reference"]

@@ -29,6 +29,7 @@ COMMANDS: tuple[list[str], ...] = (
     ["cache", "list"],
     ["cache", "verify"],
     ["cache", "prune"],
+    ["run"],
 )
 # Options, variables of the environment, and what options take.
 NAMES = re.compile(r"--[a-z-]+|\b[A-Z]+(?:_[A-Z0-9]+)+|<[^>]+>")

@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from oms_gate.cli import admission_commands, cache_commands, config_commands, signing_commands
+from oms_gate.cli import (
+    admission_commands,
+    cache_commands,
+    config_commands,
+    run_commands,
+    signing_commands,
+)
 
 app = typer.Typer(
     name="oms-gate",
@@ -27,6 +33,8 @@ for _command in (
     admission_commands.demo,
 ):
     app.command()(_command)
+# What follows the program is the program's.
+app.command(context_settings={"allow_interspersed_args": False})(run_commands.run)
 app.add_typer(config_commands.config_app, name="config")
 app.add_typer(cache_commands.cache_app, name="cache")
 

@@ -80,6 +80,9 @@ class Guard(ContextDecorator):
             ConfigError: as `install`.
         """
         global _swaps
+        # First of all, as to import it may install another guard, see `oms_gate.loading.run`.
+        import huggingface_hub  # noqa: F401
+
         from oms_gate.loading.admitted import Admitted
 
         with _lock:

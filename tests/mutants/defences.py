@@ -50,6 +50,8 @@ _known = _in("cache/known.py", "cache/test_upkeep.py")
 _upkeep = _in("cache/upkeep.py", "cache/test_upkeep.py")
 _verification = _in("cache/verification.py", "cache/test_upkeep.py")
 _pruning = _in("cache/pruning.py", "cache/test_upkeep.py")
+_bootstrap = _in("loading/bootstrap/sitecustomize.py", "loading/test_run.py")
+_run = _in("loading/run.py", "loading/test_run.py")
 _cli_sign = _in(
     "cli/sign.py", "test_cli_sign.py::test_what_signs_does_not_give_way_to_the_signature"
 )
@@ -1183,6 +1185,61 @@ MUTANTS: tuple[Mutant, ...] = (
         "a revision of what has none",
         'if reference.scheme != "hf" or reference.revision is not None:',
         "if False:",
+    ),
+    # -- Programs that are run
+    _bootstrap(
+        "the guard behind all others",
+        "insert(0, _GuardedImport())",
+        "append(_GuardedImport())",
+        "loading/test_run.py::test_of_a_denied_model_the_reason_is_the_last_line",
+    ),
+    _bootstrap(
+        "a guard that could not be installed",
+        "raise SystemExit(_CANNOT_GUARD) from error",
+        "raise ImportError from error",
+        "loading/test_run.py::test_without_a_guard_nothing_is_loaded",
+    ),
+    _bootstrap(
+        "what is imported before all else",
+        "if _GUARDED in sys.modules:",
+        "if False:",
+        "loading/test_run.py::test_what_is_imported_before_all_else_is_guarded",
+    ),
+    _bootstrap(
+        "an end that Python takes for a defect",
+        "os._exit(_CANNOT_GUARD)",
+        "raise",
+        "loading/test_run.py::test_what_is_imported_before_all_else_is_guarded",
+    ),
+    _bootstrap(
+        "what it hides",
+        "\n_run_hidden()\n",
+        "\n",
+        "loading/test_run.py::test_the_file_that_it_hides_is_run_as_ever",
+    ),
+    _guard(
+        "a guard of a program's own, swapped twice",
+        "import huggingface_hub  # noqa: F401",
+        "pass",
+        "loading/test_run.py::test_a_program_may_have_a_guard_of_its_own",
+    ),
+    _run(
+        "a configuration that is elsewhere for who is elsewhere",
+        "os.path.abspath(config)",
+        "str(config)",
+        "loading/test_run.py::test_programs_and_what_they_start_are_guarded",
+    ),
+    _run(
+        "another file of the name before it",
+        "[bootstrap, *others]",
+        "[*others, bootstrap]",
+        "loading/test_run.py::test_the_file_that_it_hides_is_run_as_ever",
+    ),
+    _run(
+        "signals that Python ignores",
+        "signal.signal(getattr(signal, name), signal.SIG_DFL)",
+        "pass",
+        "loading/test_run.py::test_a_program_ignores_no_signal_that_it_would_not",
     ),
 )
 
