@@ -39,8 +39,11 @@ class CachedModel:
     """
 
     def __init__(
-        self, admission: Admission, layout: Layout, limits: Limits, *, kind: str = "snapshots"
+        self, admission: Admission, layout: Layout, limits: Limits, *, whole: Path | None = None
     ) -> None:
+        """
+        whole: where the files are whose parts these are; None where they are files themselves.
+        """
         snapshot = admission.snapshot
         assert admission.verdict.signature is not None
         self.reference: Reference = snapshot.reference
@@ -51,7 +54,12 @@ class CachedModel:
         self.listed: Collection[str] = snapshot.files.keys()
         self.single: bool = snapshot.single
         root = admission.verdict.signature.root_digest
-        self.folder: Path = layout.view(root, kind, snapshot.revision)
+        # Parts go with their model, whatever revision a listing of parts has.
+        self.folder: Path = (
+            layout.view(root, "snapshots", snapshot.revision)
+            if whole is None
+            else layout.view(root, "shards", whole.name)
+        )
         self._admission = admission
         self._layout = layout
         self._limits = limits
@@ -140,7 +148,7 @@ class CachedModel:
             admission.hash_type,
             admission.bundle,
         )
-        return CachedModel(divided, self._layout, self._limits, kind="shards")
+        return CachedModel(divided, self._layout, self._limits, whole=self.folder)
 
     def parts(self, name: str) -> tuple[Resource, ...]:
         """The signed parts of a file in order; one, without start and end, for the whole.

@@ -193,10 +193,12 @@ class _Run:
             return
         whole, parts = model.views
         self._urls |= {whole: model.url, parts: model.url}
-        self._signed[whole] = _files(manifest, model)
+        hash_type, files = manifest.hash_type, _files(manifest, model)
+        self._signed[whole] = {path: _Content.of(hash_type, of) for path, of in files.items()}
         self._signed[parts] = {
-            part.name: _Content.of(manifest.hash_type, (Resource(part.name, part.digest),))
-            for part in manifest.resources
+            part._replace(path=path).name: _Content.of(hash_type, (Resource("", part.digest),))
+            for path, of in files.items()
+            for part in of
         }
         for content in (*self._signed[whole].values(), *self._signed[parts].values()):
             self._known[content.name] = content
@@ -302,15 +304,12 @@ class _Run:
             remove_below(self._cache, path)
 
 
-def _files(manifest: Manifest, model: RememberedModel) -> dict[str, _Content]:
-    """What the files of a model are to be, by their paths."""
-    signed = {
-        path: _Content.of(manifest.hash_type, parts) for path, parts in manifest.files.items()
-    }
-    if set(signed) == {"."} and model.record.files:
-        # A model that is a single file, as one signer calls it.
-        return {model.record.files[0][0]: signed["."]}
-    return signed
+def _files(manifest: Manifest, model: RememberedModel) -> Mapping[str, tuple[Resource, ...]]:
+    """The signed parts of the files of a model, by their paths."""
+    if model.record.single and set(manifest.files) == {"."}:
+        # As one signer calls the only file of a model.
+        return {path: manifest.files["."] for path, *_ in model.record.files}
+    return manifest.files
 
 
 def _content_named(name: str, known: Mapping[str, _Content]) -> _Content | None:

@@ -171,6 +171,30 @@ def test_parts_are_held_and_verified(
     assert files_in(layout) == []
 
 
+@pytest.mark.parametrize("name", [".", "x.gguf"])
+@pytest.mark.parametrize("shard_size", [None, 3])
+def test_a_single_file_is_held_and_verified(
+    gate: Gate,
+    layout: Layout,
+    key: ec.EllipticCurvePrivateKey,
+    tmp_path: Path,
+    name: str,
+    shard_size: int | None,
+) -> None:
+    bundle = models.signature({name: b"weights"}, key, shard_size=shard_size)
+    models.write(tmp_path / "acme", {"x.gguf": b"weights", "x.gguf.sig": bundle})
+    with Cache(gate, layout.folder) as cache:
+        model = cache.model(Reference.parse(f"{tmp_path}/acme/x.gguf"))
+        model.fetch(["x.gguf"])
+        model.shards.fetch(model.shards.files)
+    ((held,), _) = holdings(layout)
+    assert (held.files, held.parts) == (1, 3 if shard_size else 1)
+    assert not verified(layout).wrong
+    overwrite(model.folder / "x.gguf")
+    assert f"{_below(layout, model)}/x.gguf" in wrong(layout, repair=True)
+    assert not verified(layout).wrong
+
+
 @pytest.mark.parametrize("of_content", [True, False])
 def test_a_file_that_was_changed_is_found_removed_and_transferred_anew(
     gate: Gate, layout: Layout, commit: str, other: str, of_content: bool
