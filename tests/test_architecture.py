@@ -31,6 +31,7 @@ FLOORS = {
     "gate": 3,
     "signing": 3,
     "cache": 4,
+    "filesystem": 5,
     "loading": 5,
     "cli": 6,
     "__main__": 7,
