@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from oms_gate.errors import AdmissionDenied
 from oms_gate.filesystem import OmsFileSystem
 from oms_gate.verdict import ReasonCode
 from tests import models
+
+PROJECT = Path(__file__).parents[2]
 
 Open = Callable[..., tuple[OmsFileSystem, str]]
 
@@ -97,3 +102,32 @@ def opened(options: Mapping[str, Any]) -> Open:
         return fs, path
 
     return opened
+
+
+@pytest.fixture
+def configured(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """An environment that names a configuration, and a cache."""
+    (tmp_path / "gate.yaml").write_text(json.dumps(settings))
+    monkeypatch.setenv("OMS_GATE_CONFIG", str(tmp_path / "gate.yaml"))
+    monkeypatch.setenv("OMS_GATE_CACHE", str(tmp_path / "cache"))
+    yield
+    OmsFileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> dict[str, str]:
+    """The environment of a program for which the package is installed as it says of itself."""
+    entries = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["entry-points"]
+    folder = tmp_path / "site" / "oms_gate_entries-1.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: oms-gate-entries\nVersion: 1\n")
+    lines = [
+        line
+        for group, named in entries.items()
+        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in named.items()))
+    ]
+    (folder / "entry_points.txt").write_text("\n".join(lines))
+    path = os.pathsep.join([str(folder.parent), str(PROJECT)])
+    return {**os.environ, "PYTHONPATH": path}

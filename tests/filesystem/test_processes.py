@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import multiprocessing
-import os
 import pickle
 import subprocess
 import sys
 import threading
 import tomllib
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,38 +28,9 @@ CONTENT = models.FILES["model.safetensors"]
 
 
 @pytest.fixture
-def configured(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """An environment that names a configuration, and a cache."""
-    (tmp_path / "gate.yaml").write_text(json.dumps(settings))
-    monkeypatch.setenv("OMS_GATE_CONFIG", str(tmp_path / "gate.yaml"))
-    monkeypatch.setenv("OMS_GATE_CACHE", str(tmp_path / "cache"))
-    yield
-    OmsFileSystem.clear_instance_cache()
-
-
-@pytest.fixture
 def url(configured: None, key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> str:
     folder = models.write(tmp_path / "m", signed(key, shard_size=100_000))
     return f"oms::{folder}/model.safetensors"
-
-
-@pytest.fixture
-def installed(tmp_path: Path) -> dict[str, str]:
-    """The environment of a program for which the package is installed as it says of itself."""
-    entries = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["entry-points"]
-    folder = tmp_path / "site" / "oms_gate_entries-1.dist-info"
-    folder.mkdir(parents=True)
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: oms-gate-entries\nVersion: 1\n")
-    lines = [
-        line
-        for group, named in entries.items()
-        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in named.items()))
-    ]
-    (folder / "entry_points.txt").write_text("\n".join(lines))
-    path = os.pathsep.join([str(folder.parent), str(PROJECT)])
-    return {**os.environ, "PYTHONPATH": path}
 
 
 def test_the_entry_point_is_declared_and_loads() -> None:
