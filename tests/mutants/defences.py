@@ -43,9 +43,9 @@ _statement = _in("oms/statement.py", "oms/test_statement.py")
 _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
 _destination = _in("signing/destination.py", "signing/test_destination.py")
 _ignored = _in("signing/ignored.py", "signing/test_sign_model.py")
-_contents = _in("cache/contents.py", "cache/test_meanwhile.py")
-_hashed = _in("cache/hashed.py", "cache/test_meanwhile.py")
-_cached = _in("cache/model.py", "cache/test_meanwhile.py")
+_contents = _in("cache/contents.py", "cache/test_further_names.py")
+_hashed = _in("cache/hashed.py", "cache/test_further_names.py")
+_cached = _in("cache/model.py", "cache/test_further_names.py")
 _known = _in("cache/known.py", "cache/test_upkeep.py")
 _upkeep = _in("cache/upkeep.py", "cache/test_upkeep.py")
 _verification = _in("cache/verification.py", "cache/test_upkeep.py")
@@ -919,7 +919,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "one look at names that come and go",
         "for _ in range(_ATTEMPTS):",
         "for _ in range(1):",
-        "cache/test_meanwhile.py::test_a_file_that_gets_a_name_while_others_arrive_is_handed_out",
+        "cache/test_further_names.py::test_a_file_that_gets_a_name_while_others_arrive_is_handed_out",
     ),
     _known(
         "records through links",
