@@ -34,10 +34,10 @@ def signed(
     return {**files, "model.sig": models.signature(files, key, shard_size=shard_size)}
 
 
-def codes_of(call: Callable[[], object]) -> set[ReasonCode]:
+def codes_of(call: Callable[..., object], *arguments: object) -> set[ReasonCode]:
     """Why a call is denied."""
     with pytest.raises(AdmissionDenied) as raised:
-        call()
+        call(*arguments)
     return {reason.code for reason in raised.value.verdict.reasons}
 
 

@@ -52,9 +52,7 @@ def test_a_changed_byte_is_denied_where_its_shard_is_read(
     for start, end in ((0, 10), (SHARD - 10, SHARD), (2 * SHARD, None), (-5, None)):
         assert fs.cat_file(path, start, end) == CONTENT[start:end]
     for start, end in ((SHARD, SHARD + 1), (SHARD - 1, SHARD + 1), (199_999, 200_001), (0, None)):
-        assert codes_of(lambda start=start, end=end: fs.cat_file(path, start, end)) == {  # type: ignore[misc]
-            ReasonCode.FILE_CHANGED
-        }
+        assert codes_of(fs.cat_file, path, start, end) == {ReasonCode.FILE_CHANGED}
     good, bad = fs.cat_ranges([path] * 2, [0, SHARD], [5, SHARD + 5])
     assert good == CONTENT[:5]
     assert {reason.code for reason in bad.verdict.reasons} == {ReasonCode.FILE_CHANGED}
@@ -176,10 +174,9 @@ def test_what_changes_in_the_store_after_it_was_listed_is_not_read(
         else:
             (local / WEIGHTS).write_bytes(changed(7))
         path = f"{root}/{WEIGHTS}"
-        denied = codes_of(lambda fs=fs, path=path: fs.open(path).read(3))  # type: ignore[misc]
-        assert denied == {ReasonCode.STORE_CHANGED}
-        denied = codes_of(lambda fs=fs, path=path: fs.cat_file(path, 0, 3))  # type: ignore[misc]
-        assert denied == {ReasonCode.FILE_CHANGED}
+        # What was listed is not there; what is there now is not what was signed.
+        assert codes_of(fs.read_block, path, 0, 3) == {ReasonCode.STORE_CHANGED}
+        assert codes_of(fs.cat_file, path, 0, 3) == {ReasonCode.FILE_CHANGED}
 
 
 def test_a_size_that_is_a_lie_is_denied(
@@ -189,9 +186,7 @@ def test_a_size_that_is_a_lie_is_denied(
     hub.inject(faults.EditJson(_longer), "*/tree/*")
     fs, root = opened("oms::hf://acme/m")
     for call in (fs.info, fs.open, fs.cat_file):
-        assert codes_of(lambda call=call: call(f"{root}/{WEIGHTS}")) == {  # type: ignore[misc]
-            ReasonCode.FILE_SIZE
-        }
+        assert codes_of(call, f"{root}/{WEIGHTS}") == {ReasonCode.FILE_SIZE}
     hub.create("acme/n", files=signed(key))
     fs, root = opened("oms::hf://acme/n")
     # Of a whole file, the signature does not say how long it is.
@@ -221,18 +216,12 @@ def test_a_subfolder_signed_by_somebody_else_is_denied(
     hub.create("acme/m", files=files)
     for url in ("hf://acme/m", str(models.write(tmp_path / "m", files))):
         fs, root = opened(f"oms::{url}")
-        assert codes_of(lambda fs=fs, root=root: fs.cat_file(f"{root}/sub/y.json")) == {  # type: ignore[misc]
-            ReasonCode.KEY_UNTRUSTED
-        }
-        assert codes_of(lambda fs=fs, root=root: fs.ls(f"{root}/sub")) == {  # type: ignore[misc]
-            ReasonCode.KEY_UNTRUSTED
-        }
+        assert codes_of(fs.cat_file, f"{root}/sub/y.json") == {ReasonCode.KEY_UNTRUSTED}
+        assert codes_of(fs.ls, f"{root}/sub") == {ReasonCode.KEY_UNTRUSTED}
         assert fs.cat_file(f"{root}/x.json") == b"{}"
         assert fs.ls(root, detail=False) == [f"{root}/sub", f"{root}/x.json"]
         # Without it, this would not be the model any more.
-        assert codes_of(lambda fs=fs, root=root: fs.find(root)) == {  # type: ignore[misc]
-            ReasonCode.KEY_UNTRUSTED
-        }
+        assert codes_of(fs.find, root) == {ReasonCode.KEY_UNTRUSTED}
 
 
 def test_a_good_subfolder_of_a_denied_model_is_judged_by_itself(
@@ -244,14 +233,10 @@ def test_a_good_subfolder_of_a_denied_model_is_judged_by_itself(
     hub.create("acme/m", files=files)
     for url in ("hf://acme/m", str(models.write(tmp_path / "m", files))):
         fs, root = opened(f"oms::{url}")
-        assert codes_of(lambda fs=fs, root=root: fs.cat_file(f"{root}/x.json")) == {  # type: ignore[misc]
-            ReasonCode.KEY_UNTRUSTED
-        }
+        assert codes_of(fs.cat_file, f"{root}/x.json") == {ReasonCode.KEY_UNTRUSTED}
         assert fs.cat_file(f"{root}/sub/y.json") == b"{}"
         assert fs.find(f"{root}/sub") == [f"{root}/sub/y.json"]
-        assert codes_of(lambda fs=fs, root=root: fs.find(root)) == {  # type: ignore[misc]
-            ReasonCode.KEY_UNTRUSTED
-        }
+        assert codes_of(fs.find, root) == {ReasonCode.KEY_UNTRUSTED}
 
 
 def test_a_denied_model_beside_others_is_left_out(
@@ -263,9 +248,7 @@ def test_a_denied_model_beside_others_is_left_out(
     assert sorted(fs.ls(root, detail=False)) == [f"{root}/bad", f"{root}/good"]
     assert fs.find(root) == fs.glob(f"{root}/*/x.json") == [f"{root}/good/x.json"]
     for call in (fs.find, fs.ls, fs.exists, fs.isdir, fs.info):
-        assert codes_of(lambda call=call: call(f"{root}/bad")) == {  # type: ignore[misc]
-            ReasonCode.KEY_UNTRUSTED
-        }
+        assert codes_of(call, f"{root}/bad") == {ReasonCode.KEY_UNTRUSTED}
     assert codes_of(lambda: fs.glob(f"{root}/bad/*")) == {ReasonCode.KEY_UNTRUSTED}
     assert codes_of(lambda: fs.get(f"{root}/bad", str(tmp_path / "to"), recursive=True)) == {
         ReasonCode.KEY_UNTRUSTED
@@ -281,6 +264,30 @@ def test_a_part_that_cannot_be_had_later_is_no_end_of_file(
         assert file.read(10) == CONTENT[:10]
         os.truncate(local / WEIGHTS, SHARD)
         assert codes_of(lambda: file.read()) == {ReasonCode.STORE_CHANGED}
+
+
+def test_an_open_file_does_not_become_another(
+    opened: Open, key: ec.EllipticCurvePrivateKey, tmp_path: Path
+) -> None:
+    """Its model is asked for again where a transfer has failed, and may be another one then."""
+    local = models.write(tmp_path / "m", signed(key, shard_size=SHARD))
+    fs, root = opened(f"oms::{local}")
+    with fs.open(f"{root}/{WEIGHTS}") as file:
+        assert file.read(10) == CONTENT[:10]
+        (local / "config.json").unlink()
+        assert codes_of(lambda: fs.cat_file(f"{root}/config.json"))
+        models.write(local, signed(key, shard_size=SHARD))
+        fs._models._cache._decided.clear()  # as when its time is over
+        file.seek(SHARD)
+        assert file.read(5) == CONTENT[SHARD : SHARD + 5]
+        other = {**models.FILES, WEIGHTS: CONTENT[::-1]}
+        models.write(local, signed(key, other, SHARD))
+        file.seek(2 * SHARD)
+        # The store has not what was listed, and what it has now is not what was opened.
+        assert codes_of(lambda: file.read(5)) == {ReasonCode.STORE_CHANGED}
+        with pytest.raises(OSError, match="open it again"):
+            file.read(5)
+    assert fs.cat_file(f"{root}/{WEIGHTS}", 0, 5) == CONTENT[:-6:-1]
 
 
 def test_names_in_a_listing_that_lead_elsewhere_are_left_out(

@@ -110,6 +110,9 @@ _cache = _in("cache/cache.py", "cache/test_cache.py")
 _view = _in("cache/view.py", "cache/test_cache.py")
 _model = _in("cache/model.py", "cache/test_cache.py")
 _layout = _in("cache/layout.py", "cache/test_cache.py")
+_files = _in("filesystem/files.py", "filesystem/test_attacks.py")
+_models = _in("filesystem/models.py", "filesystem/test_models.py")
+_filesystem = _in("filesystem/filesystem.py", "filesystem/test_reading.py")
 _pretrained = _in("loading/pretrained.py", "loading/test_pretrained.py")
 _guard = _in("loading/guard.py", "loading/test_guard.py")
 _admitted = _in("loading/admitted.py", "loading/test_guard_calls.py")
@@ -902,6 +905,122 @@ MUTANTS: tuple[Mutant, ...] = (
     _publishing("a verdict on half a folder", "os.unlink(VERDICT_FILE, dir_fd=folder)", "pass"),
     _publishing("files that nobody would remember", "remember(stage, place, files)", "pass"),
     _access("the umask's modes", "os.fchmod(descriptor, mode)", "pass"),
+    # -- The file system
+    _files(
+        "shards that nobody reads",
+        "if len(view) <= io.DEFAULT_BUFFER_SIZE:",
+        "if False:",
+        "filesystem/test_users.py::test_a_slice_reads_its_shards_only",
+    ),
+    _files(
+        "good files beside a bad one",
+        "for _ in range(_ATTEMPTS - 1):",
+        "for _ in range(0):",
+        "filesystem/test_attacks.py::test_of_many_who_read_at_once_those_with_good_files_get_them",
+    ),
+    _files(
+        "open files whose model was signed anew",
+        "if model.parts(self.name) != self._parts:",
+        "if False:",
+        "filesystem/test_attacks.py::test_an_open_file_does_not_become_another",
+    ),
+    _files(
+        "transfers that were ended by another file",
+        "if self._model.failure is not None:",
+        "if False:",
+        "filesystem/test_attacks.py::test_an_open_file_does_not_become_another",
+    ),
+    _models(
+        "one signature for all folders",
+        "if gate.signature.elsewhere is not None:",
+        "if False:",
+        "filesystem/test_models.py::test_one_signature_for_all_models_says_nothing_of_folders",
+    ),
+    _models(
+        "denied files that are read",
+        "if denied.verdict.lets_through:",
+        "if True:",
+        "filesystem/test_attacks.py",
+    ),
+    _models(
+        "a denial that is told of once",
+        "if verdict.model.url in self._said:",
+        "if False:",
+        "filesystem/test_annotate.py",
+    ),
+    _models(
+        "models that have vanished",
+        "known = reference in self._folders or reference in self._files",
+        "known = False",
+        "filesystem/test_models.py::test_a_denial_is_no_missing_file_later",
+    ),
+    _models(
+        "signatures that are nearer",
+        "next(filter(self._holds_signature, folders), None)",
+        "next(filter(self._holds_signature, reversed(folders)), None)",
+        "filesystem/test_models.py::test_the_nearest_signature_counts",
+    ),
+    _models(
+        "stores that fail to say whether there is a signature",
+        "if error.reason.code in {*_ABSENT, ReasonCode.STORE_FORBIDDEN}:",
+        "if True:",
+        "filesystem/test_models.py::test_a_store_that_fails_is_no_store_without_signatures",
+    ),
+    _models(
+        "folders that are no files",
+        "if not model.single:",
+        "if False:",
+        "filesystem/test_reading.py::test_of_a_file_all_is_known",
+    ),
+    _filesystem(
+        "other file systems between store and gate",
+        'if options.keys() & {"target_protocol", "fo", "fs"}:',
+        "if False:",
+        "filesystem/test_models.py::test_an_unsigned_chain_or_none_is_refused",
+    ),
+    _filesystem("files that are opened for writing", 'if mode != "rb":', "if False:"),
+    _filesystem(
+        "listed names that lead elsewhere",
+        "if _is_directly_in(path, name)",
+        "if True",
+        "filesystem/test_attacks.py::test_names_in_a_listing_that_lead_elsewhere_are_left_out",
+    ),
+    _filesystem(
+        "files above all models",
+        'for entry in entries if entry["type"] == "directory")',
+        "for entry in entries)",
+        "filesystem/test_models.py::test_above_all_models_there_are_folders_only",
+    ),
+    _filesystem(
+        "half a model for a model",
+        "if reference is not None and self._models.above(reference) is not None:",
+        "if False:",
+        "filesystem/test_attacks.py::test_a_subfolder_signed_by_somebody_else_is_denied",
+    ),
+    _filesystem(
+        "files of a listing that are not signed",
+        "if (entry := found.tree.entry(found.path)) is None:",
+        'if (entry := found.tree.entry(found.path) or {"type": "file"}) is None:',
+        "filesystem/test_reading.py::test_only_signed_files_and_their_folders_are_listed",
+    ),
+    _filesystem(
+        "copies of denied files that are begun",
+        "self._fetch_whole(self._strip_protocol(rpath))",
+        "pass",
+        "filesystem/test_attacks.py::test_a_changed_byte_is_denied_where_its_shard_is_read",
+    ),
+    _filesystem(
+        "connections of the process before a fork",
+        "if process != os.getpid():",
+        "if False:",
+        "filesystem/test_processes.py::test_a_process_that_is_forked_decides_for_itself",
+    ),
+    _filesystem(
+        "gates that are sent to other processes",
+        "if self._gate is not None:",
+        "if False:",
+        "filesystem/test_processes.py::test_with_a_gate_of_its_own_it_stays",
+    ),
     # -- The cache
     _hashed("a further name taken for a change", "if not any(", "if True or any("),
     _hashed(
