@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import io
+import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.errors import UsageError
+from oms_gate.limits import MIB
 from tests import models
 from tests.filesystem.conftest import Open
 from tests.peers.hub import HubStandIn
@@ -172,6 +175,28 @@ def test_a_file_is_read_as_files_are(opened: Open, url: str) -> None:
     assert file.closed
     with fs.open(f"{root}/{WEIGHTS}") as file:
         assert b"".join(iter(lambda: file.read(997), b"")) == CONTENT
+
+
+@pytest.mark.parametrize("shard_size", [None, 16 * MIB])
+def test_memory_is_that_of_the_buffer(
+    opened: Open, key: ec.EllipticCurvePrivateKey, tmp_path: Path, shard_size: int | None
+) -> None:
+    content = random.Random(1).randbytes(32 * MIB)
+    bundle = models.signature({"x": content}, key, shard_size=shard_size)
+    fs, root = opened(f"oms::{models.write(tmp_path / 'm', {'x': content, 'model.sig': bundle})}")
+    with fs.open(f"{root}/x") as file:
+        assert file.read(1) == content[:1]
+        file.seek(16 * MIB)
+        assert file.read(1) == content[16 * MIB : 16 * MIB + 1]
+        file.seek(0)
+        tracemalloc.start()
+        try:
+            while file.read(MIB // 4):
+                pass
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < MIB
 
 
 def test_a_model_is_got(opened: Open, url: str, tmp_path: Path) -> None:
