@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """Decides whether models may be used. Safe for use by several threads."""
+    """Decides whether models may be used. Safe for use by several threads.
+
+    config_file: absolute path of the file that describes it, if one does.
+    """
+
+    config_file: Path | None = None
 
     def __init__(
         self,
@@ -65,9 +70,11 @@ class Gate:
         Raises:
             ConfigError: with the place of each mistake.
         """
+        file = None
         if not isinstance(config, GateConfig):
+            file = Path(os.path.abspath(config))
             config = load_config(Path(config))
-        return cls(
+        gate = cls(
             trust=load_trust(config.trust),
             policy=open_engine(config),
             mode=config.mode,
@@ -76,6 +83,8 @@ class Gate:
             stores=config.stores,
             limits=config.limits,
         )
+        gate.config_file = file
+        return gate
 
     @classmethod
     def from_environment(cls) -> Gate:

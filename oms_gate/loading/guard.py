@@ -11,8 +11,10 @@ from contextlib import ContextDecorator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from oms_gate.cache.layout import CACHE_VARIABLE
 from oms_gate.errors import AdmissionDenied, UsageError
 from oms_gate.gate import Gate
+from oms_gate.loading.run import environment
 
 if TYPE_CHECKING:
     from oms_gate.loading.admitted import Admitted
@@ -67,11 +69,18 @@ class Guard(ContextDecorator):
     def install(self) -> None:
         """Be on until the process ends.
 
+        Where a file describes the gate, Python processes that are started from then on inherit
+        it by the environment, as those of ``oms-gate run`` do.
+
         Raises:
             ConfigError: huggingface_hub is not made as it was expected, or the cache cannot be
                 used; nothing is guarded then.
         """
         self.__enter__()
+        if self.gate.config_file is not None:
+            os.environ.update(environment(self.gate.config_file, os.environ))
+            if self.cache_folder is not None:
+                os.environ[CACHE_VARIABLE] = os.path.abspath(self.cache_folder)
 
     def __enter__(self) -> Self:
         """Be on.

@@ -410,3 +410,23 @@ def test_it_is_killed_as_the_program_itself(config: Path, cache: Path, tmp_path:
         assert int(process.stdout.readline()) == process.pid
         process.terminate()
         assert process.wait(20) == -signal.SIGTERM
+
+
+def test_what_an_installed_guard_starts_is_guarded(
+    config: Path, load: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "installs.py"
+    program.write_text(
+        "import subprocess, sys\n"
+        "from oms_gate import Gate, guard\n"
+        "guard(Gate.from_config('gate.yaml'), cache_folder='mine').install()\n"
+        "sys.exit(subprocess.run([sys.executable, *sys.argv[1:]], cwd='/').returncode)\n"
+    )
+    for name, status in (("acme/signed", 0), ("acme/unsigned", 1)):
+        done = subprocess.run(
+            [sys.executable, program, load, name], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == status, done.stderr
+        if status == 0:
+            assert Path(done.stdout.strip()).is_relative_to(tmp_path / "mine")
+    assert DENIED.fullmatch(last_line(done.stderr))

@@ -1360,6 +1360,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "pass",
         "loading/test_run.py::test_a_program_ignores_no_signal_that_it_would_not",
     ),
+    _guard(
+        "what an installed guard starts",
+        "if self.gate.config_file is not None:",
+        "if False:",
+        "loading/test_run.py::test_what_an_installed_guard_starts_is_guarded",
+    ),
 )
 
 
