@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any
 
 from oms_gate.verdict import Reason, ReasonCode, Verdict
 
@@ -92,6 +93,11 @@ class AdmissionDenied(OSError):  # noqa: N818 - reads as the event that it is
         reasons = "; ".join(f"{reason.message} [{reason.code}]" for reason in verdict.reasons)
         super().__init__(f"{verdict.model.url} was denied: {reasons}")
         self.verdict = verdict
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Of an `OSError` it would be made of its text. Pools of processes pass errors on so, and
+        # one that cannot be made again leaves their caller waiting forever.
+        return AdmissionDenied, (self.verdict,)
 
 
 class AdmissionWarning(UserWarning):

@@ -132,6 +132,15 @@ class CachedModel:
             if now is None or not _is_same(receipt, now):
                 raise self._admission.denied([_swapped(name)])
 
+    def check_failure(self) -> None:
+        """See that no file that was asked for was wrong, or failed to come.
+
+        Raises:
+            AdmissionDenied: one was, or did.
+        """
+        if (failure := self.failure) is not None:
+            raise self._admission.denied([failure])
+
     @cached_property
     def shards(self) -> CachedModel:
         """The same model with each signed part of a file as a file of its own.
@@ -170,8 +179,10 @@ class CachedModel:
             return False
         before = self._handed_out.setdefault(path, receipt)
         if not _is_same(before, receipt):
-            # What is right again now may have been wrong when it was read.
-            raise self._admission.denied([_swapped(path)])
+            # What is right again now may have been wrong when it was read. That is said by this
+            # one; who asks for the model again gets a new one.
+            self._failure = _swapped(path)
+            raise self._admission.denied([self._failure])
         self._handed_out[path] = receipt
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import pickle
@@ -17,6 +18,7 @@ import fsspec
 from oms_gate.cache import CachedModel
 from oms_gate.config import CONFIG_VARIABLE
 from oms_gate.errors import AdmissionDenied, OmsGateError, UsageError
+from oms_gate.filesystem.asynchronous import AsyncVerifiedFile
 from oms_gate.filesystem.files import ShardedFile, VerifiedFile, needed, persistent
 from oms_gate.filesystem.models import Found, Models, shared_models
 from oms_gate.filesystem.read_only import ReadOnlyFileSystem
@@ -211,6 +213,13 @@ class OmsFileSystem(ReadOnlyFileSystem):
         """See `fsspec.AbstractFileSystem.get` and `get_file`."""
         self._fetch_all(rpath, recursive, maxdepth)
         super().get(rpath, lpath, recursive, maxdepth=maxdepth, **kw)
+
+    async def open_async(self, path: str, mode: str = "rb", **_: Any) -> AsyncVerifiedFile:
+        """See `fsspec.asyn.AsyncFileSystem.open_async`: what it opens is read with ``await``."""
+        if mode != "rb":
+            raise ValueError(f"mode {mode!r}: an asynchronous file is read, as bytes")
+        path = self._strip_protocol(path)
+        return AsyncVerifiedFile(self, path, await asyncio.to_thread(self._open, path))
 
     def invalidate_cache(self, path: str | None = None) -> None:
         """See `fsspec.AbstractFileSystem.invalidate_cache`; what was decided stays so."""

@@ -23,6 +23,7 @@ from oms_gate.verdict import Model, Reason, ReasonCode, Verdict
 
 _LOG = logging.getLogger("oms_gate")
 _KINDS = {None: "", "model": "", "dataset": "datasets/", "space": "spaces/"}
+DEFAULT_BRANCH = "main"
 # Below a cache_dir, beside what huggingface_hub itself keeps there.
 _BELOW_CACHE_DIR = "oms-gate"
 _let_through: ContextVar[bool] = ContextVar("oms_gate_let_through", default=False)
@@ -42,7 +43,8 @@ class Admitted:
         self._cache = Cache(gate, cache_folder)
         self._others: dict[str, Cache] = {}
         self._handed_out: dict[Path, CachedModel] = {}
-        self._warned: set[str] = set()
+        self._warned: dict[str, set[ReasonCode]] = {}
+        self._refused: set[str] = set()
         self._lock = threading.Lock()
 
     @property
@@ -67,27 +69,55 @@ class Admitted:
             AdmissionDenied: it is not admitted.
             UsageError, ConfigError: see `Cache.model`.
         """
-        model = self._cache_at(cache_dir).model(reference, options=options, offline=offline)
+        try:
+            model = self._cache_at(cache_dir).model(reference, options=options, offline=offline)
+        except AdmissionDenied:
+            if not offline:
+                with self._lock:
+                    self._refused.add(reference.url)
+            raise
         with self._lock:
+            if not offline:
+                self._refused.discard(reference.url)
             before = self._handed_out.get(model.folder)
-        if before is not None and before is not model:
-            # It is asked about no more: a decision is used for a while only.
-            self._check(before)
-        with self._lock:
             self._handed_out[model.folder] = model
+        if before is not None and before is not model:
+            # It is asked about no more: a decision is used for a while only. What was changed is
+            # said once, or a guard that is on for good would never load the model again.
+            self._check(before)
         return model
 
-    def check(self) -> None:
-        """See whether files that were handed out have been changed since, and forget them.
+    def was_refused(self, reference: Reference) -> bool:
+        """Whether the last answer about it was a denial, with whatever token it was asked for."""
+        with self._lock:
+            return reference.url in self._refused
+
+    def check(self, *, forget: bool = True) -> None:
+        """See whether files that were handed out have been changed since.
+
+        forget: them; False where some of them may still be read.
 
         Raises:
             AdmissionDenied: one has.
         """
         with self._lock:
             models = list(self._handed_out.values())
-            self._handed_out.clear()
+            if forget:
+                self._handed_out.clear()
         for model in models:
             self._check(model)
+
+    def check_failures(self) -> None:
+        """See that no signed file was wrong: of an optional one libraries make a missing one.
+
+        Raises:
+            AdmissionDenied: one was.
+        """
+        with self._lock:
+            models = list(self._handed_out.values())
+        if not self.annotates:
+            for model in models:
+                model.check_failure()
 
     def refusal(self, name: str, message: str) -> AdmissionDenied:
         """The error for what cannot be checked.
@@ -120,16 +150,22 @@ class Admitted:
             )
         # A revision may have been resolved; its text is still what was asked for.
         revision = getattr(revision, "resolved", revision)
-        at = "" if revision is None else f"@{quote(revision, safe='')}"
+        # The default branch has this name. Libraries use it, and leave it out, in the same load.
+        is_default = revision is None or revision == DEFAULT_BRANCH
+        at = "" if is_default else f"@{quote(str(revision), safe='')}"
         return Reference.parse(f"hf://{_KINDS[kind]}{repository}{at}")
 
     def warn(self, denied: AdmissionDenied) -> None:
-        """Say, once of each model, that a denied one is used."""
+        """Say, once of each model and reason, that a denied one is used."""
         name = denied.verdict.model.name
+        codes = {reason.code for reason in denied.verdict.reasons}
         with self._lock:
-            if name in self._warned:
-                return
-            self._warned.add(name)
+            said = self._warned.setdefault(name, set())
+            # A model that is used all the same is transferred unchecked, of course.
+            new = codes - said - ({ReasonCode.GUARD_UNCHECKED} if said else set())
+            said |= codes
+        if not new:
+            return
         text = f"{denied}; it is used all the same, as the gate is in mode: annotate"
         _LOG.warning("%s", text)
         warnings.warn(text, AdmissionWarning, stacklevel=2)

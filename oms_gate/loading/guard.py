@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -26,6 +27,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _active: list[Guard] = []
 _swaps: Swaps | None = None
 _lock = threading.RLock()
+# Those that were turned on here: in this thread, or this task.
+_entered: ContextVar[tuple[Guard, ...]] = ContextVar("oms_gate_entered", default=())
 
 
 def guard(gate: Gate | None = None, *, cache_folder: str | os.PathLike[str] | None = None) -> Guard:
@@ -38,8 +41,8 @@ def guard(gate: Gate | None = None, *, cache_folder: str | os.PathLike[str] | No
     Raises:
         ConfigError: there is no usable configuration.
     """
-    if gate is None and (around := _active[-1:]):
-        return Guard(around[0].gate, cache_folder or around[0].cache_folder)
+    if gate is None and (around := _innermost()):
+        return Guard(around.gate, cache_folder or around.cache_folder)
     return Guard(Gate.from_environment() if gate is None else gate, cache_folder)
 
 
@@ -48,7 +51,8 @@ class Guard(ContextDecorator):
 
     What they get of the Hub comes from the verified cache. A model that is denied raises
     `AdmissionDenied` where it was asked for; in ``mode: annotate`` it is loaded, with a warning.
-    Of several guards the innermost decides: the one that was turned on last.
+    Of several guards the innermost decides: the one that was turned on last in the same thread,
+    or task; where none was, the one that was turned on last.
     """
 
     def __init__(self, gate: Gate, cache_folder: str | os.PathLike[str] | None = None) -> None:
@@ -100,6 +104,7 @@ class Guard(ContextDecorator):
             if _swaps is None:
                 _swaps = _swapped()
             _active.append(self)
+        _entered.set((*_entered.get(), self))
         return self
 
     def __exit__(
@@ -115,17 +120,21 @@ class Guard(ContextDecorator):
                 out, so what was loaded of it may not be what was signed.
         """
         global _swaps
+        if self in (here := list(_entered.get())):  # It may have been turned on elsewhere.
+            del here[len(here) - 1 - here[::-1].index(self)]
+            _entered.set(tuple(here))
         with _lock:
             # Threads leave in any order; of those with the same guard one is like the other. The
             # rest of the list is read meanwhile, and is never in another order.
             del _active[len(_active) - 1 - _active[::-1].index(self)]
+            still_on = self in _active
             if not _active and _swaps is not None:
                 _swaps.undo()
                 _swaps = None
         if error is not None:
             _explain(error)
         elif self._admitted is not None:
-            self._admitted.check()
+            self._admitted.check(forget=not still_on)
 
     def __call__(self, func: _Function) -> _Function:
         """The function, during whose calls the guard is on.
@@ -162,10 +171,17 @@ def _explain(error: BaseException) -> None:
         error.add_note(str(hidden))
 
 
+def _innermost() -> Guard | None:
+    """The guard that decides here. What other threads turn on is not to decide for this one."""
+    active = _active[:]
+    here = [on for on in _entered.get() if on in active]
+    return next(iter([*here[-1:], *active[-1:]]), None)
+
+
 def _current() -> Admitted | None:
-    """The models of the innermost guard that is on."""
-    active = _active[-1:]
-    return active[0]._admitted if active else None
+    """Its models."""
+    on = _innermost()
+    return None if on is None else on._admitted
 
 
 def _swapped() -> Swaps:

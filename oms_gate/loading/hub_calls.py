@@ -17,6 +17,7 @@ from oms_gate.loading.admitted import Admitted, Current, letting_through
 from oms_gate.loading.hub_errors import as_library_error, is_not_there, missing_file, missing_here
 from oms_gate.loading.progress import fetch, fetched
 from oms_gate.loading.swaps import Swaps, unknown
+from oms_gate.verdict import ReasonCode
 
 _COPY_BYTES = 1024 * 1024
 # What says how to transfer, or for whom, and not what: verified files need none of it.
@@ -201,11 +202,16 @@ def _from_cache(
     revision: str | None = None,
     repo_type: str | None = None,
 ) -> object:
-    """``try_to_load_from_cache``: it raises nothing, so what is denied is not in it."""
+    """``try_to_load_from_cache``: it raises nothing, so what is denied is not in it.
+
+    Only what was changed while it was in use is told at once: it is told once.
+    """
     from huggingface_hub import _CACHED_NO_EXIST
 
     try:
         reference = models.reference(repo_type, repo_id, revision)
+        if not models.annotates and models.was_refused(reference):
+            return None  # Libraries look here after a denial, too, for what was there before.
         # To say why a model is denied, an annotating gate has to decide now: nobody asks again.
         offline = not models.annotates or is_offline()
         model = models.model(reference, cache_dir=cache_dir, offline=offline)
@@ -214,8 +220,9 @@ def _from_cache(
         path = model.present(filename)
     except UsageError:
         return None
-    except AdmissionDenied:
-        if models.annotates:
+    except AdmissionDenied as denied:
+        changed = any(r.code is ReasonCode.CACHE_CHANGED for r in denied.verdict.reasons)
+        if models.annotates or changed:
             raise
         return None
     return None if path is None else str(path)

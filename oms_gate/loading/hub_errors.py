@@ -61,7 +61,11 @@ def _both(name: str) -> type[AdmissionDenied]:
     def init(self: Any, verdict: Any) -> None:
         self.verdict = verdict
 
-    return type(name, (AdmissionDenied, getattr(errors, name)), {"__init__": init})
+    def reduce(self: Any, _protocol: object) -> tuple[Any, ...]:
+        return as_library_error, (AdmissionDenied(self.verdict),)
+
+    own = {"__init__": init, "__reduce_ex__": reduce}
+    return type(name, (AdmissionDenied, getattr(errors, name)), own)
 
 
 def _response(status: int, url: str) -> Any:

@@ -19,6 +19,8 @@ from oms_gate.loading.hub_errors import as_library_error, is_missing_file
 from oms_gate.loading.swaps import Swaps
 
 _WRITING = frozenset("awx+")
+# To find the end of a line, fsspec reads a block, and forgets what follows.
+_LINE_BYTES = 8 * 1024
 
 
 def swap_filesystem(swaps: Swaps, current: Current) -> None:
@@ -70,7 +72,15 @@ class VerifiedFile(HfFileSystemFile):
         self, fs: HfFileSystem, path: str, revision: str | None, content: BufferedReader
     ) -> None:
         size = os.fstat(content.fileno()).st_size
-        super().__init__(fs, path, revision, mode="rb", size=size, cache_type="none")
+        super().__init__(
+            fs,
+            path,
+            revision,
+            mode="rb",
+            size=size,
+            cache_type="none",
+            block_size=_LINE_BYTES,
+        )
         self._descriptor = os.dup(content.fileno())
 
     def _fetch_range(self, start: int, end: int) -> bytes:

@@ -8,6 +8,7 @@ import inspect
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from oms_gate.cache import CachedModel
 from oms_gate.cache.layout import Layout
 from oms_gate.errors import AdmissionDenied, UsageError
 from oms_gate.gate import Gate
+from oms_gate.loading.admitted import DEFAULT_BRANCH
 from oms_gate.loading.guard import Guard, guard
 from oms_gate.loading.hub_calls import store_options
 from oms_gate.loading.progress import fetch, fetched
@@ -65,21 +67,23 @@ def from_pretrained(
     one = filename is not None or next(iter(parameters), None) == "filename"
     with _lasting(guard(gate)) as on:
         load = _Load(on, reference, kwargs)
+        if load.is_repository and reference.revision is not None:
+            kwargs["revision"] = reference.revision
         place: str | Path
         if one:
             place = load.file(filename)
         elif load.is_repository and all(map(_takes(parameters), kwargs.keys() & set(_OURS))):
             load.decide()
             place = reference.location
-            if reference.revision is not None:
-                kwargs["revision"] = reference.revision
         else:
             place = load.folder()
             kwargs.pop("revision", None)
         for name in _OURS:
             if one or not _takes(parameters)(name):
                 kwargs.pop(name, None)
-        return _called(loader, parameters, str(place), args, kwargs)
+        loaded = _called(loader, parameters, str(place), args, kwargs)
+        on.models.check_failures()
+        return loaded
 
 
 class VerifiedMixin:
@@ -89,9 +93,11 @@ class VerifiedMixin:
     """
 
     @classmethod
-    def from_pretrained(cls, name_or_url: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
-        """See `oms_gate.from_pretrained`."""
-        return from_pretrained(super(), name_or_url, *args, **kwargs)
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """See `oms_gate.from_pretrained`. The model may be named by keyword, as libraries allow."""
+        if not args:
+            args = tuple(kwargs.pop(name) for name in ("name_or_url", *_NAMES) if name in kwargs)
+        return from_pretrained(super(), *args, **kwargs)
 
 
 def verified(cls: _Class) -> _Class:
@@ -124,9 +130,12 @@ class _Load:
             AdmissionDenied: it is denied.
         """
         models = self._on.models
+        reference = self._reference
+        if reference.scheme == "hf" and reference.revision == DEFAULT_BRANCH:
+            reference = replace(reference, revision=None)
         try:
             return models.model(
-                self._reference,
+                reference,
                 cache_dir=self._cache_dir,
                 options=self._options,
                 offline=self._offline,
@@ -176,8 +185,10 @@ def _reference(name_or_url: str | os.PathLike[str], revision: str | None) -> Ref
     """What is meant, as the libraries themselves would have it: a folder goes first."""
     name = os.fspath(name_or_url)
     is_url = "://" in name
-    if not is_url and (os.path.isdir(name) or isinstance(name_or_url, os.PathLike)):  # noqa: PTH112
-        name = os.path.abspath(name)
+    # No repository is called like these, whether there is such a folder or not.
+    is_path = isinstance(name_or_url, os.PathLike) or name.startswith(("/", ".", "~"))
+    if not is_url and (is_path or os.path.isdir(name)):  # noqa: PTH112
+        name = os.path.abspath(os.path.expanduser(name))
     elif not is_url:
         name = f"hf://{name}"
     reference = Reference.parse(name)

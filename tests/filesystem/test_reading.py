@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import random
@@ -256,3 +257,24 @@ def test_a_path_that_leads_elsewhere_is_none(opened: Open, url: str, tmp_path: P
             with pytest.raises(UsageError, match=r"'\.\.' part"):
                 call(path)
     memory.rm("acme", recursive=True)
+
+
+def test_files_are_read_without_waiting(opened: Open, url: str) -> None:
+    """As asynchronous servers do: several reads of one file at a time."""
+
+    async def read() -> list[bytes]:
+        fs, path = opened(f"{url}/{WEIGHTS}")
+        async with await fs.open_async(path) as file:
+            head = await file.read(10)
+            several = await asyncio.gather(*(file._fetch_range(i, i + 7) for i in range(50)))
+            rest = await file.read()
+        with pytest.raises(ValueError, match="closed"):
+            await file.read(1)
+        with pytest.raises(FileNotFoundError, match="not one of those that were signed"):
+            await fs.open_async(path.replace(WEIGHTS, "LICENSE"))
+        with pytest.raises(ValueError, match="'wb'"):
+            await fs.open_async(path, "wb")
+        assert several == [CONTENT[i : i + 7] for i in range(50)]
+        return [head, rest]
+
+    assert asyncio.run(read()) == [CONTENT[:10], CONTENT[10:]]

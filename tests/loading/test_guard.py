@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from huggingface_hub import (
 from huggingface_hub.utils import _http
 
 from oms_gate import AdmissionDenied, ConfigError, Gate, ReasonCode, UsageError, guard
+from oms_gate.cache.layout import Layout
+from oms_gate.cache.pruning import prune
 from oms_gate.config import CONFIG_VARIABLE
 from tests import models
 from tests.delivery.pulling import codes, gate_of, signed
@@ -159,6 +162,29 @@ def test_it_is_on_in_every_thread(gate: Gate, denied: str) -> None:
     assert found == [True]
 
 
+def test_another_thread_does_not_decide_for_this_one(
+    gate: Gate, settings: dict[str, Any], denied: str
+) -> None:
+    lenient = gate_of(settings | {"mode": "annotate"})
+    inside, leave = threading.Event(), threading.Event()
+
+    def elsewhere() -> None:
+        with guard(lenient):
+            inside.set()
+            leave.wait(30)
+
+    with guard(gate):
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        inside.wait(30)
+        try:
+            assert is_guarded(denied)
+            assert guard().gate is gate
+        finally:
+            leave.set()
+            thread.join()
+
+
 def test_threads_leave_in_any_order(gate: Gate, denied: str) -> None:
     first, second = guard(gate), guard(gate)
     first.__enter__()
@@ -182,10 +208,26 @@ def test_a_file_that_was_changed_while_it_was_loaded(gate: Gate, admitted: str) 
         raise KeyError  # The user's own error is what they are to see.
 
 
+def test_a_file_that_was_changed_after_an_inner_block(gate: Gate, admitted: str) -> None:
+    on = guard(gate)
+
+    def load() -> None:
+        with on:
+            path = Path(hf_hub_download(admitted, "config.json"))
+            with on:
+                pass
+            path.chmod(0o600)
+            path.write_bytes(b"{}")
+
+    with pytest.raises(AdmissionDenied) as raised:
+        load()
+    assert codes(raised.value.verdict) == [ReasonCode.CACHE_CHANGED]
+
+
 def test_a_file_that_was_changed_before_the_model_was_decided_about_again(
     settings: dict[str, Any], admitted: str
 ) -> None:
-    gate = gate_of(settings | {"limits": settings["limits"] | {"decision_seconds": 0}})
+    gate = gate_of(settings | {"limits": settings["limits"] | {"decision_seconds": 0.001}})
     with pytest.raises(AdmissionDenied) as changed, guard(gate):
         path = Path(hf_hub_download(admitted, "config.json"))
         path.chmod(0o644)
@@ -193,6 +235,34 @@ def test_a_file_that_was_changed_before_the_model_was_decided_about_again(
         hf_hub_download(admitted, "README.md")
         raise AssertionError("a model was decided about again, and the first one forgotten")
     assert codes(changed.value.verdict) == [ReasonCode.CACHE_CHANGED]
+
+
+def test_a_change_is_told_where_only_the_cache_is_asked(
+    settings: dict[str, Any], admitted: str
+) -> None:
+    gate = gate_of(settings | {"limits": settings["limits"] | {"decision_seconds": 0.001}})
+    with guard(gate):
+        path = Path(hf_hub_download(admitted, "config.json"))
+        path.chmod(0o644)
+        path.write_bytes(b"{}")
+        with pytest.raises(AdmissionDenied) as changed:
+            try_to_load_from_cache(admitted, "model.safetensors")
+    assert codes(changed.value.verdict) == [ReasonCode.CACHE_CHANGED]
+
+
+def test_a_pruned_cache_is_filled_again(
+    gate: Gate, settings: dict[str, Any], admitted: str, tmp_path: Path
+) -> None:
+    brief = gate_of(settings | {"limits": settings["limits"] | {"decision_seconds": 0.001}})
+    for this in (gate, brief):
+        folder = tmp_path / str(this.limits.decision_seconds)
+        with guard(this, cache_folder=folder):
+            hf_hub_download(admitted, "config.json")
+            prune(Layout.of(folder), timedelta(0))
+            refused = 0
+            while is_guarded(admitted) and refused < 5:
+                refused += 1
+            assert refused <= 2
 
 
 def test_the_configuration_of_the_environment(

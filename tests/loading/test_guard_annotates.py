@@ -109,3 +109,15 @@ def test_nothing_is_said_without_a_reason(
             hf_hub_download("acme/m", "adapter_config.json")
         with pytest.raises(RepositoryNotFoundError):
             hf_hub_download("acme/nothing", "config.json")
+
+
+def test_a_further_reason_is_said_too(
+    hub: HubStandIn, annotating: Gate, key: ec.EllipticCurvePrivateKey
+) -> None:
+    hub.create("acme/m", files=signed(key) | {"CARD.md": b"# Not signed\n"})
+    hub.replace_under_commit("acme/m", "model.safetensors", b"x" * 256_000)
+    with guard(annotating):
+        with pytest.warns(AdmissionWarning, match="not covered"):
+            hf_hub_download("acme/m", "CARD.md")
+        with pytest.warns(AdmissionWarning, match="changed after signing"):
+            hf_hub_download("acme/m", "model.safetensors")

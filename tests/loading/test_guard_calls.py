@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -267,6 +268,33 @@ def test_what_does_not_exist_is_what_libraries_expect(
                 assert isinstance(missing.value, AdmissionDenied)
                 assert str(missing.value).startswith(f"hf://{name}")
                 assert missing.value.verdict.reasons
+
+
+def test_denials_reach_other_processes(
+    hub: HubStandIn, gate: Gate, key: ec.EllipticCurvePrivateKey
+) -> None:
+    hub.create("mallory/m", files=signed(key))
+    for name, kind in (("mallory/m", AdmissionDenied), ("acme/absent", RepositoryNotFoundError)):
+        with guard(gate), pytest.raises(AdmissionDenied) as raised:
+            hf_hub_download(name, "config.json")
+        again = pickle.loads(pickle.dumps(raised.value))
+        assert isinstance(again, AdmissionDenied)
+        assert isinstance(again, kind)
+        assert (str(again), again.verdict) == (str(raised.value), raised.value.verdict)
+
+
+def test_after_a_denial_there_is_no_earlier_commit(
+    hub: HubStandIn, gate: Gate, key: ec.EllipticCurvePrivateKey
+) -> None:
+    hub.create("acme/m", files=signed(key))
+    with guard(gate):
+        hf_hub_download("acme/m", "config.json", token=hub.token)
+    hub.commit("acme/m", {"model.sig": None})
+    # As transformers does it: it passes on no token to the latter.
+    with guard(gate):
+        with pytest.raises(AdmissionDenied):
+            hf_hub_download("acme/m", "config.json", token=hub.token)
+        assert try_to_load_from_cache("acme/m", "config.json") is None
 
 
 def test_patterns(hub: HubStandIn, gate: Gate, key: ec.EllipticCurvePrivateKey) -> None:

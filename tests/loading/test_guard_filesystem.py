@@ -94,6 +94,26 @@ def test_an_open_file_is_one_of_the_library_s(gate: Gate, fs: Any) -> None:
         assert kept.read() == WEIGHTS
 
 
+def test_lines_are_read_without_reading_the_file_for_each(
+    hub: HubStandIn, gate: Gate, key: ec.EllipticCurvePrivateKey
+) -> None:
+    lines = b'{"text": "a line"}\n' * 50_000
+    hub.create("acme/lines", files=signed(key, {"a.jsonl": lines}))
+    with guard(gate), make_mine(skip_instance_cache=True).open("acme/lines/a.jsonl") as file:
+        read = file._fetch_range
+        count = 0
+
+        def counted(start: int, end: int) -> bytes:
+            nonlocal count
+            count += end - start
+            return read(start, end)  # type: ignore[no-any-return]
+
+        file.cache.fetcher = counted
+        for _ in range(10):
+            assert file.readline() == lines[:19]
+    assert count <= 1024 * 1024
+
+
 def test_a_revision(hub: HubStandIn, gate: Gate, fs: Any) -> None:
     first = hub.head("acme/m")
     hub.commit("acme/m", {"config.json": b"not signed"})

@@ -138,6 +138,24 @@ def test_a_spoilt_model_is_refused(
         from_pretrained(cls, NAME, gate=gate)
 
 
+def test_an_optional_file_that_was_changed_is_not_passed_over(
+    gate: Gate, hub: HubStandIn, key: ec.EllipticCurvePrivateKey, files: dict[str, Content]
+) -> None:
+    optional = {"generation_config.json": b'{"temperature": 0.1}'}
+    hub.create(NAME, files=signed_files({**files, **optional}, key))
+    hub.replace_under_commit(NAME, "generation_config.json", b'{"temperature": 9.9}')
+
+    def load(name: str) -> str | None:
+        # As transformers does it in PreTrainedModel.from_pretrained.
+        try:
+            return hf_hub_download(name, "generation_config.json")
+        except OSError:
+            return None
+
+    changed = code_of(lambda: from_pretrained(load, NAME, gate=gate))
+    assert changed is ReasonCode.FILE_CHANGED
+
+
 def test_a_branch_that_moves_while_it_loads_changes_nothing(
     gate: Gate, hub: HubStandIn, key: ec.EllipticCurvePrivateKey, commit: str
 ) -> None:
@@ -171,6 +189,24 @@ def test_one_load_is_of_one_commit(
     paths = from_pretrained(load, NAME, gate=gate)
     assert hub.head(NAME) != commit
     assert all(commit in Path(path).parts for path in paths)
+
+
+def test_the_default_branch_is_one_commit_by_name_and_without(
+    gate: Gate, hub: HubStandIn, key: ec.EllipticCurvePrivateKey, files: dict[str, Content]
+) -> None:
+    commit = hub.create(NAME, files=signed_files(files, key))
+
+    def load(name: str, revision: str = "main") -> set[str]:
+        hub.commit(NAME, signed_files({**files, "new.txt": b"new"}, key))
+        paths = (
+            hf_hub_download(name, "config.json", revision=revision),
+            hf_hub_download(name, "vocab.txt"),
+        )
+        return {Path(path).parent.name for path in paths}
+
+    for options in ({}, {"revision": "main"}):
+        assert from_pretrained(load, NAME, gate=gate, **options) == {commit}
+        commit = hub.head(NAME)
 
 
 def test_a_file_that_is_swapped_while_it_loads_is_noticed(gate: Gate, commit: str) -> None:
@@ -217,6 +253,17 @@ def test_a_library_without_revisions_gets_one_all_the_same(
     assert model.encode(["a model"]).shape == (1, 4)
     missing = code_of(lambda: from_pretrained(StaticModel, "acme/static", gate=gate))
     assert missing is ReasonCode.SIGNATURE_MISSING
+
+
+def test_a_library_without_revisions_gets_the_one_of_a_url(
+    gate: Gate,
+    hub: HubStandIn,
+    key: ec.EllipticCurvePrivateKey,
+    embeddings: dict[str, Content],
+) -> None:
+    first = hub.create("acme/static", files=signed_files(embeddings, key))
+    hub.commit("acme/static", {"model.sig": None})
+    assert from_pretrained(StaticModel, f"hf://acme/static@{first}", gate=gate).dim == 4
 
 
 def test_a_token_is_honoured(
@@ -310,6 +357,12 @@ def test_a_folder_goes_before_a_repository_of_its_name(
     assert changed is ReasonCode.FILE_CHANGED
 
 
+@pytest.mark.parametrize("place", [f"/{NAME}", f"./{NAME}", f"~/{NAME}"])
+def test_a_folder_that_is_not_there_is_no_repository(gate: Gate, commit: str, place: str) -> None:
+    missing = code_of(lambda: from_pretrained(AutoConfig, place, gate=gate))
+    assert missing is ReasonCode.STORE_NOT_FOUND
+
+
 def test_safetensors_get_a_file(
     gate: Gate, hub: HubStandIn, key: ec.EllipticCurvePrivateKey, tmp_path: Path
 ) -> None:
@@ -355,7 +408,7 @@ def test_a_class_refuses_by_itself(
 ) -> None:
     hub.create("acme/unsigned", files=files)
 
-    class Mixed(VerifiedMixin, AutoTokenizer):  # type: ignore[misc]
+    class Mixed(VerifiedMixin, AutoTokenizer):
         pass
 
     @verified
@@ -365,6 +418,8 @@ def test_a_class_refuses_by_itself(
     assert (Decorated.__name__, Decorated.__doc__) == ("Decorated", "It is described.")
     for cls in (Mixed, Decorated):
         assert cls.from_pretrained(NAME, gate=gate) is not None
+        named = {"pretrained_model_name_or_path": NAME}
+        assert cls.from_pretrained(**named, gate=gate) is not None
         with pytest.raises(AdmissionDenied):
             cls.from_pretrained("acme/unsigned", gate=gate)
 

@@ -978,7 +978,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "filesystem/test_models.py::test_an_unsigned_chain_or_none_is_refused",
     ),
-    _filesystem("files that are opened for writing", 'if mode != "rb":', "if False:"),
+    _filesystem(
+        "files that are opened for writing",
+        'if mode != "rb":\n            self._refuse()',
+        "pass",
+    ),
     _filesystem(
         "listed names that lead elsewhere",
         "if _is_directly_in(path, name)",
@@ -1140,7 +1144,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "loading/test_guard.py",
     ),
     _guard("reasons that a library hides", "error.add_note(str(hidden))", "pass"),
-    _guard("the innermost guard", "active = _active[-1:]", "active = _active[:1]"),
+    _guard("the innermost guard", "[*here[-1:], *active[-1:]]", "[*here[:1], *active[:1]]"),
+    _guard("the guard of another thread", "*here[-1:], *active[-1:]", "*active[-1:]"),
     _guard(
         "generators that run later",
         "if inspect.isgeneratorfunction(func) or ",
