@@ -214,9 +214,16 @@ class Gate:
 _configuring = threading.Lock()
 
 
+class _SharedGate(Gate):
+    """A gate that nobody closes for the others."""
+
+    def close(self) -> None:
+        """Leave it open: it lasts as long as the process."""
+
+
 @functools.cache
 def _configured(path: str) -> Gate:
-    return Gate.from_config(path)
+    return _SharedGate.from_config(path)
 
 
 def _parsed(reference: Reference | str | os.PathLike[str]) -> Reference:

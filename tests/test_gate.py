@@ -630,3 +630,24 @@ def test_every_expected_file_ends_with_a_digest(
             snapshot, {"a": (Resource("a", digest),)}, "sha256", Limits(), deadline=1e12
         )
         assert [finding.code for finding in measured.findings] == expected
+
+
+def test_one_gate_is_for_all_who_ask(
+    settings: dict[str, Any],
+    key: ec.EllipticCurvePrivateKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is of the environment, and who has used it does not close it for the others."""
+    monkeypatch.delenv("OMS_GATE_CONFIG", raising=False)
+    with pytest.raises(ConfigError, match="OMS_GATE_CONFIG is not set"):
+        Gate.from_environment()
+    config = tmp_path / "gate.yaml"
+    config.write_text(json.dumps(settings, default=str))
+    monkeypatch.setenv("OMS_GATE_CONFIG", str(config))
+    model = models.write(tmp_path / "acme" / "m", signed(key))
+    with Gate.from_environment() as gate:
+        assert gate.check(model).admitted
+        assert gate.config_file == config
+    assert Gate.from_environment() is gate
+    assert gate.check(model).admitted

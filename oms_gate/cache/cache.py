@@ -38,6 +38,7 @@ class Cache:
         self._layout = Layout.of(folder)
         self._known = Known(self._layout)
         self._decided: dict[Hashable, tuple[float, CachedModel | Verdict]] = {}
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._locks: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
 
@@ -66,6 +67,7 @@ class Cache:
         if options:
             gate = gate.with_store_options(reference.scheme, options)
         asked = reference.url, tuple(sorted((options or {}).items()))
+        self._forget_parent()
         with self._lock:
             lock = self._locks[asked]
         with lock:
@@ -75,15 +77,14 @@ class Cache:
                 decided = self._recent((*asked, True))
             if decided is None:
                 decided = self._decide(gate, reference, offline=offline)
-                if isinstance(decided, CachedModel) or not decided.undecided:
-                    until = time.monotonic() + gate.limits.decision_seconds
-                    self._decided[*asked, offline] = until, decided
+                self._remember((*asked, offline), decided, gate.limits.decision_seconds)
         if isinstance(decided, Verdict):
             raise AdmissionDenied(decided)
         return decided
 
     def close(self) -> None:
         """Release all connections."""
+        self._forget_parent()
         with self._lock:
             decided = [outcome for _, outcome in self._decided.values()]
             self._decided.clear()
@@ -103,7 +104,28 @@ class Cache:
         spent = isinstance(decided, CachedModel) and decided.failure is not None
         return None if spent or time.monotonic() >= until else decided
 
+    def _remember(self, key: Hashable, decided: CachedModel | Verdict, seconds: float) -> None:
+        """Use a decision again, unless it is none about the model, and let go of old ones."""
+        now = time.monotonic()
+        with self._lock:
+            for old in [old for old, (until, _) in self._decided.items() if now >= until]:
+                # Whoever has the model still may be using it, so it is not closed.
+                del self._decided[old]
+            if isinstance(decided, CachedModel) or not _is_passing(decided):
+                self._decided[key] = now + seconds, decided
+
+    def _forget_parent(self) -> None:
+        """In a process that was forked, begin anew: its locks may be held by threads that it has
+        not, and its connections are the other one's."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._lock = threading.Lock()
+            self._locks = defaultdict(threading.Lock)
+            self._decided = {}
+
     def _decide(self, gate: Gate, reference: Reference, *, offline: bool) -> CachedModel | Verdict:
+        # It may have been deleted, or exchanged, since.
+        Layout.of(self._layout.folder)
         listing, endpoint = None, ""
         if reference.scheme == "hf":
             listing, endpoint = self._hub_listing(gate, reference, offline=offline)
@@ -150,3 +172,8 @@ class Cache:
             return store.snapshot(pinned)
 
         return listing, store.endpoint
+
+
+def _is_passing(denied: Verdict) -> bool:
+    """Whether it is the store that may be as it should be in a moment, rather than the model."""
+    return denied.undecided or any(r.code.startswith("store.") for r in denied.reasons)

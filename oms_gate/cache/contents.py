@@ -91,7 +91,7 @@ class Contents:
         with (
             locked_stage(place, deadline) as stage,
             disk_errors(self._layout.folder),
-            opened(str(self._layout.folder)) as cache,
+            self._layout.opened() as cache,
         ):
             self._view.reload()
             absent = {path for path in paths if status_of(cache, self._view.name(path)) is None}
@@ -183,16 +183,19 @@ class Contents:
             remove(stage, MODEL)
             staging.prepare()
             staging.check_room(paths)
-            measured = measure(
-                admission.snapshot,
-                {path: admission.signed[path] for path in paths},
-                admission.hash_type,
-                self._limits,
-                deadline=deadline,
-                destination=_Arrival(staging, keep),
-                on_progress=on_progress,
-            )
-        self._view.note(arrived)
+            try:
+                measured = measure(
+                    admission.snapshot,
+                    {path: admission.signed[path] for path in paths},
+                    admission.hash_type,
+                    self._limits,
+                    deadline=deadline,
+                    destination=_Arrival(staging, keep),
+                    on_progress=on_progress,
+                )
+            finally:
+                # Of a transfer that was ended early, too: what has arrived needs no more hashing.
+                self._view.note(arrived)
         if measured.findings:
             first = measured.findings[0]
             raise MeasureError(first.code, first.message, path=first.path)

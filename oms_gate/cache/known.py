@@ -138,6 +138,9 @@ class Known:
                     yield name, content or b""
 
     def _file(self, reference: Reference, endpoint: str, ending: Literal["json", "txt"]) -> Path:
+        if reference.scheme == "hf" and reference.revision is None:
+            # Clients of the Hub name its default branch or leave it out.
+            reference = reference.at("main")
         name = hashlib.sha256(f"{endpoint}\0{reference.url}".encode()).hexdigest()
         return self._folder / f"{name}.{ending}"
 

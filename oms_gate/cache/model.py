@@ -13,8 +13,8 @@ from oms_gate.admission import Admission
 from oms_gate.cache.contents import Contents
 from oms_gate.cache.layout import Layout
 from oms_gate.cache.view import Receipt, View
-from oms_gate.delivery.folders import around, open_file, opened
-from oms_gate.errors import StepError, defect, machine_failure
+from oms_gate.delivery.folders import around, open_file
+from oms_gate.errors import AdmissionDenied, StepError, defect, machine_failure
 from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Resource
 from oms_gate.reference import Reference
@@ -63,7 +63,7 @@ class CachedModel:
         self._admission = admission
         self._layout = layout
         self._limits = limits
-        self._view = View(layout.folder, self.folder)
+        self._view = View(layout, self.folder)
         self._contents = Contents(admission, layout, self._view, limits)
         self._failure: Reason | None = None
         self._handed_out: dict[str, Receipt] = {}
@@ -109,12 +109,12 @@ class CachedModel:
         self.fetch([name])
         try:
             with (
-                opened(str(self._layout.folder)) as cache,
+                self._layout.opened() as cache,
                 around(cache, self._view.name(name)) as (here, base),
             ):
                 stream = os.fdopen(open_file(here, base), "rb")
-        except OSError as error:
-            raise self._admission.denied([machine_failure(error)]) from error
+        except (OSError, StepError) as error:
+            raise self._denied(_reason(error)) from error
         now = Receipt.of(self._contents.name(name), os.fstat(stream.fileno()))
         if not _is_same(self._handed_out[name], now):
             stream.close()
@@ -128,9 +128,29 @@ class CachedModel:
             AdmissionDenied: one was.
         """
         for name, receipt in list(self._handed_out.items()):
-            now = self._view.now(name, receipt.content)
+            try:
+                now = self._view.now(name, receipt.content)
+            except (OSError, StepError) as error:
+                raise self._denied(_reason(error)) from error
             if now is None or not _is_same(receipt, now):
-                raise self._admission.denied([_swapped(name)])
+                raise self._denied(_swapped(name))
+
+    def check_folder(self) -> None:
+        """See that what is in the folder are signed files, each as it was hashed.
+
+        To be asked before the folder as a whole is handed out.
+
+        Raises:
+            AdmissionDenied: somebody has put something else there, or changed a file.
+        """
+        try:
+            others = self._view.others(self.files)
+            there = [path for path in self.files if self._view.now(path, "") is not None]
+        except (OSError, StepError) as error:
+            raise self._denied(_reason(error)) from error
+        if others:
+            raise self._denied(_foreign(others[0], self.folder))
+        self.fetch(there)
 
     def check_failure(self) -> None:
         """See that no file that was asked for was wrong, or failed to come.
@@ -175,16 +195,27 @@ class CachedModel:
 
     def _hand_out(self, path: str, content: str) -> bool:
         """Whether a file is there as it was hashed; if so, remember how it was."""
-        if (receipt := self._view.sound(path, content)) is None:
+        try:
+            receipt = self._view.sound(path, content)
+        except (OSError, StepError) as error:
+            raise self._denied(_reason(error)) from error
+        if receipt is None:
             return False
         before = self._handed_out.setdefault(path, receipt)
         if not _is_same(before, receipt):
             # What is right again now may have been wrong when it was read. That is said by this
             # one; who asks for the model again gets a new one.
-            self._failure = _swapped(path)
-            raise self._admission.denied([self._failure])
+            raise self._denied(_swapped(path))
         self._handed_out[path] = receipt
         return True
+
+    def _denied(self, reason: Reason) -> AdmissionDenied:
+        """The error for what is the matter here, not there: who asks for the model again gets it.
+
+        A failure that came before stays the reason.
+        """
+        self._failure = self._failure or reason
+        return self._admission.denied([reason])
 
     def _bring(self, wanted: Mapping[str, str], on_progress: ProgressCallback | None) -> None:
         for _ in range(_ATTEMPTS):
@@ -216,6 +247,15 @@ def _reason(error: BaseException) -> Reason:
 
 def _is_same(before: Receipt, now: Receipt) -> bool:
     return now == before or before.is_only_renamed(now)
+
+
+def _foreign(path: str, folder: Path) -> Reason:
+    return Reason(
+        code=ReasonCode.CACHE_CHANGED,
+        message=f"{path} was put into {folder}, which is to have signed files only, so none of it "
+        "is used; see what writes there, and run oms-gate cache verify --repair",
+        path=path,
+    )
 
 
 def _swapped(path: str) -> Reason:

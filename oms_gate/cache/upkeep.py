@@ -130,7 +130,7 @@ def looked_after(layout: Layout) -> Iterator[int]:
         OmsGateError: one of its folders is a link, or the file system failed meanwhile.
     """
     try:
-        with opened(str(layout.folder)) as cache:
+        with layout.opened() as cache:
             for name in (FILES, ROOTS, KNOWN, STAGES):
                 with opened(name, cache):
                     pass

@@ -221,7 +221,7 @@ class _Run:
 
     def _check_view(self, view: str, files: Mapping[str, os.stat_result]) -> None:
         """Check the files of a model at a revision. Its stage is locked."""
-        folder = View(self._layout.folder, self._layout.folder / view)
+        folder = View(self._layout, self._layout.folder / view)
         signed = self._signed.get(view)
         if signed is None:
             # Nothing remembers the model; what its files were found to be is beside them.

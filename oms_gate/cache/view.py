@@ -6,14 +6,15 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from oms_gate.delivery.folders import content_of, opened, status_of
+from oms_gate.cache.layout import Layout
+from oms_gate.delivery.folders import below, content_of, status_of, walk
 
 RECEIPTS: Final = ".receipts.json"
 """How the name of a view's receipts ends, which begins with that of the view."""
@@ -58,21 +59,21 @@ _RECEIPTS = TypeAdapter(dict[str, Receipt])
 class View:
     """The folder, and the receipts of its files, which are beside it."""
 
-    def __init__(self, cache: Path, folder: Path) -> None:
+    def __init__(self, layout: Layout, folder: Path) -> None:
         """
-        cache: the cache's own folder, from which on no link is followed.
-        folder: below it.
+        layout: the cache's, from whose folder on no link is followed.
+        folder: below that.
         """
         self.folder = folder
-        self._cache = cache
-        self._below = folder.relative_to(cache).as_posix()
+        self._layout = layout
+        self._below = folder.relative_to(layout.folder).as_posix()
         self._file = folder.with_name(f"{folder.name}{RECEIPTS}")
         self._receipts: dict[str, Receipt] = {}
         self._version: tuple[int, int] | None = None
 
     def reload(self) -> None:
         """Read the receipts, if they were written since: another process may have brought more."""
-        with opened(str(self._cache)) as cache:
+        with self._layout.opened() as cache:
             version = self._version_now(cache)
             if version == self._version:
                 return
@@ -89,7 +90,7 @@ class View:
 
     def now(self, path: str, content: str) -> Receipt | None:
         """What a receipt of a file would say now; None where there is no regular file."""
-        with opened(str(self._cache)) as cache:
+        with self._layout.opened() as cache:
             status = status_of(cache, self.name(path))
         if status is None or not stat.S_ISREG(status.st_mode):
             return None
@@ -102,6 +103,18 @@ class View:
         if self._receipts.get(path) != now:
             self.reload()
         return now if self._receipts.get(path) == now else None
+
+    def others(self, known: Collection[str]) -> list[str]:
+        """What is in the folder, but folders and files with these paths."""
+        with self._layout.opened() as cache:
+            if status_of(cache, self._below) is None:
+                return []
+            with below(cache, self._below) as view:
+                return [
+                    path
+                    for path, status in walk(view)
+                    if path not in known and not stat.S_ISDIR(status.st_mode)
+                ]
 
     def note(self, receipts: Mapping[str, Receipt]) -> None:
         """Write down that these files were hashed, and how they were then."""
@@ -122,7 +135,7 @@ class View:
 
     def _write(self) -> None:
         write_whole(self._file, json.dumps(self._receipts).encode())
-        with opened(str(self._cache)) as cache:
+        with self._layout.opened() as cache:
             self._version = self._version_now(cache)
 
     def _version_now(self, cache: int) -> tuple[int, int] | None:

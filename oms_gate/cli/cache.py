@@ -111,7 +111,9 @@ def _age(text: str) -> timedelta | None:
         raise UsageError(
             f"--older-than {text!r} is no age: write a number with s, m, h, d or w, such as 30d"
         )
-    return timedelta(**{_UNITS[match["unit"]]: int(match["count"])})
+    age = timedelta(**{_UNITS[match["unit"]]: int(match["count"])})
+    # Nothing is older than the clock.
+    return min(age, timedelta(days=365 * 50))
 
 
 def _json(holding: Holding) -> dict[str, object]:

@@ -53,6 +53,9 @@ def locked_stage(place: Place, deadline: float) -> Iterator[int]:
         with suppress(OSError):
             if all(stat.S_ISDIR(status.st_mode) for _, status in walk(stage, (LOCK,))):
                 remove_stage(stage, place)
+        # A process that was forked meanwhile has the descriptor too, and with it the lock.
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_UN)
         os.close(lock)
         os.close(stage)
 

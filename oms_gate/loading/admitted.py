@@ -43,6 +43,7 @@ class Admitted:
         self._cache = Cache(gate, cache_folder)
         self._others: dict[str, Cache] = {}
         self._handed_out: dict[Path, CachedModel] = {}
+        self._changed: list[CachedModel] = []
         self._warned: dict[str, set[ReasonCode]] = {}
         self._refused: set[str] = set()
         self._lock = threading.Lock()
@@ -82,9 +83,14 @@ class Admitted:
             before = self._handed_out.get(model.folder)
             self._handed_out[model.folder] = model
         if before is not None and before is not model:
-            # It is asked about no more: a decision is used for a while only. What was changed is
-            # said once, or a guard that is on for good would never load the model again.
-            self._check(before)
+            # It is asked about no more: a decision is used for a while only. If it was changed,
+            # that is said now and in the end; who asks in between gets what is verified again.
+            try:
+                self._check(before)
+            except AdmissionDenied:
+                with self._lock:
+                    self._changed.append(before)
+                raise
         return model
 
     def was_refused(self, reference: Reference) -> bool:
@@ -101,8 +107,9 @@ class Admitted:
             AdmissionDenied: one has.
         """
         with self._lock:
-            models = list(self._handed_out.values())
+            models = [*self._changed, *self._handed_out.values()]
             if forget:
+                self._changed.clear()
                 self._handed_out.clear()
         for model in models:
             self._check(model)

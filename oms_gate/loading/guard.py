@@ -174,8 +174,11 @@ def _explain(error: BaseException) -> None:
 def _innermost() -> Guard | None:
     """The guard that decides here. What other threads turn on is not to decide for this one."""
     active = _active[:]
-    here = [on for on in _entered.get() if on in active]
-    return next(iter([*here[-1:], *active[-1:]]), None)
+    if here := [on for on in _entered.get() if on in active]:
+        return here[-1]
+    # Where none was, one that enforces goes before one that annotates elsewhere.
+    active.sort(key=lambda on: on.gate.mode == "enforce")
+    return active[-1] if active else None
 
 
 def _current() -> Admitted | None:

@@ -17,7 +17,6 @@ from oms_gate.loading.admitted import Admitted, Current, letting_through
 from oms_gate.loading.hub_errors import as_library_error, is_not_there, missing_file, missing_here
 from oms_gate.loading.progress import fetch, fetched
 from oms_gate.loading.swaps import Swaps, unknown
-from oms_gate.verdict import ReasonCode
 
 _COPY_BYTES = 1024 * 1024
 # What says how to transfer, or for whom, and not what: verified files need none of it.
@@ -177,6 +176,7 @@ def _snapshot(
     )
     _bring(model, names, offline)
     if local_dir is None:
+        model.check_folder()
         return str(model.folder)
     folder = _folder(local_dir)
     for name in names:
@@ -202,10 +202,7 @@ def _from_cache(
     revision: str | None = None,
     repo_type: str | None = None,
 ) -> object:
-    """``try_to_load_from_cache``: it raises nothing, so what is denied is not in it.
-
-    Only what was changed while it was in use is told at once: it is told once.
-    """
+    """``try_to_load_from_cache``: it raises nothing, so what is denied is not in it."""
     from huggingface_hub import _CACHED_NO_EXIST
 
     try:
@@ -220,9 +217,8 @@ def _from_cache(
         path = model.present(filename)
     except UsageError:
         return None
-    except AdmissionDenied as denied:
-        changed = any(r.code is ReasonCode.CACHE_CHANGED for r in denied.verdict.reasons)
-        if models.annotates or changed:
+    except AdmissionDenied:
+        if models.annotates:
             raise
         return None
     return None if path is None else str(path)

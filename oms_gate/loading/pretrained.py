@@ -64,6 +64,9 @@ def from_pretrained(
     loader = getattr(cls, "from_pretrained", cls)
     parameters = _parameters(loader)
     reference = _reference(name_or_url, kwargs.get("revision"))
+    if filename is not None and "filename" in list(parameters)[1:]:
+        # Of the library's own words, such as llama.cpp's.
+        kwargs["filename"], filename = filename, None
     one = filename is not None or next(iter(parameters), None) == "filename"
     with _lasting(guard(gate)) as on:
         load = _Load(on, reference, kwargs)
@@ -151,6 +154,7 @@ class _Load:
         if (model := self.decide()) is None:
             return self._as_it_is()
         fetch(model, model.files)
+        model.check_folder()
         return model.folder
 
     def file(self, name: str | None) -> Path:

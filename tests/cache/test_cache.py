@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import multiprocessing
 import os
+import shutil
+import signal
 import stat
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +19,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.cache import Cache, CachedModel
+from oms_gate.cache.layout import Layout
+from oms_gate.cache.pruning import prune
 from oms_gate.errors import AdmissionDenied, ConfigError
 from oms_gate.gate import Gate
 from oms_gate.reference import Reference
@@ -204,6 +211,17 @@ def test_a_denied_model_is_not_asked_for_again_at_once(cache: Cache, hub: HubSta
     assert not asked(hub)
 
 
+def test_offline_the_default_branch_may_be_named_or_not(
+    gate: Gate, folder: Path, commit: str
+) -> None:
+    for online, offline in ((NAME, f"{NAME}@main"), (f"{NAME}@main", NAME)):
+        shutil.rmtree(folder, ignore_errors=True)
+        with Cache(gate, folder) as cache:
+            model_of(cache, online).path(CONFIG)
+        with Cache(gate, folder) as cache:
+            assert model_of(cache, offline, offline=True).present(CONFIG)
+
+
 def test_a_store_that_failed_is_asked_again(cache: Cache, hub: HubStandIn, commit: str) -> None:
     hub.api.stop()
     assert code_of(lambda: model_of(cache)) is ReasonCode.STORE_UNAVAILABLE
@@ -338,6 +356,88 @@ def test_a_change_that_was_undone_is_noticed(cache: Cache, commit: str) -> None:
     assert code_of(lambda: model.path(CONFIG)) is ReasonCode.CACHE_CHANGED
 
 
+def test_after_a_change_the_model_can_be_loaded_again(
+    cache: Cache, folder: Path, commit: str
+) -> None:
+    """As the message says: a model that was pruned is not denied for as long as it is decided."""
+    model_of(cache).path(CONFIG)
+    prune(Layout.of(folder), None)
+    assert code_of(lambda: model_of(cache).path(CONFIG)) is ReasonCode.CACHE_CHANGED
+    assert model_of(cache).path(CONFIG).read_bytes() == models.FILES[CONFIG]
+
+
+def test_a_cache_that_was_deleted_is_made_again(cache: Cache, folder: Path, commit: str) -> None:
+    model = model_of(cache)
+    model.path(CONFIG)
+    shutil.rmtree(folder)
+    for use in (model.check, lambda: model.path(CONFIG), lambda: model.open(CONFIG)):
+        assert code_of(use) is ReasonCode.SYSTEM_IO
+    assert model_of(cache).path(CONFIG).read_bytes() == models.FILES[CONFIG]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can play another user")
+def test_a_cache_that_another_user_put_in_its_place_is_not_used(
+    cache: Cache, folder: Path, commit: str
+) -> None:
+    """Where a folder above it may be changed by everybody; see `Layout.opened`."""
+    model = model_of(cache)
+    path = model.path(CONFIG)
+    evil = shutil.copytree(folder, folder.with_name("evil"), copy_function=os.link)
+    folder.rename(folder.with_name("aside"))
+    Path(evil).rename(folder)
+    assert model.path(CONFIG) == path
+    os.chown(folder, 4242, -1)
+    for use in (model.check, lambda: model.path(CONFIG), lambda: model.open(CONFIG)):
+        assert code_of(use) is ReasonCode.SYSTEM_IO
+    with pytest.raises(ConfigError, match="may be changed by other users"):
+        model_of(cache)
+
+
+def test_a_forked_process_waits_for_no_thread_of_its_parent(
+    cache: Cache, hub: HubStandIn, commit: str
+) -> None:
+    hub.inject(faults.Slow(100_000), f"*{WEIGHTS}")
+    bringing = threading.Thread(target=lambda: model_of(cache).path(WEIGHTS))
+    bringing.start()
+    while not any(WEIGHTS in path for path in asked(hub)):
+        time.sleep(0.01)
+    child = os.fork()
+    if not child:
+        # In it there is no such thread, but the locks that it held, and its connections.
+        os._exit(model_of(cache, f"{NAME}@{commit}").path(WEIGHTS).stat().st_size != 256_000)
+    bringing.join()
+    deadline = time.monotonic() + 30
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if ended == (0, 0):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended == (child, 0)
+
+
+def test_an_answer_that_was_spoilt_is_no_decision(
+    cache: Cache, hub: HubStandIn, commit: str
+) -> None:
+    hub.inject(faults.Body(b"{}"), times=1)
+    assert code_of(lambda: model_of(cache)) is ReasonCode.STORE_PROTOCOL
+    assert model_of(cache).path(CONFIG).exists()
+
+
+def test_what_is_decided_about_no_more_is_let_go(
+    gate: Gate, folder: Path, hub: HubStandIn, key: ec.EllipticCurvePrivateKey
+) -> None:
+    gate.limits = gate.limits.model_copy(update={"decision_seconds": 0})
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    with Cache(gate, folder) as cache:
+        for number in range(20):
+            hub.create(f"acme/m{number}", files=signed(key))
+            model_of(cache, f"hf://acme/m{number}").path(CONFIG)
+        hub.api.stop()  # Its ends of the connections are in this process, too.
+        hub.api.start()
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) < before + 10  # noqa: PTH208
+
+
 def test_an_open_file_is_the_one_that_was_hashed(
     cache: Cache, commit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,6 +550,30 @@ def test_a_cache_that_others_may_change_is_refused(gate: Gate, folder: Path) -> 
     (folder / "file").touch()
     with pytest.raises(ConfigError, match="cannot be used"):
         Cache(gate, folder / "file")
+
+
+def test_a_folder_of_something_else_is_refused(gate: Gate, folder: Path) -> None:
+    """To prune it would remove the user's own files."""
+    (folder / "files").mkdir(parents=True)
+    (folder / "files" / "thesis.tex").touch()
+    with pytest.raises(ConfigError, match="is no verified cache"):
+        Cache(gate, folder)
+    assert [path.name for path in folder.iterdir()] == ["files"]
+
+
+def test_a_cache_that_lost_a_folder_is_one_still(gate: Gate, folder: Path, commit: str) -> None:
+    with Cache(gate, folder) as cache:
+        model_of(cache).path(CONFIG)
+    shutil.rmtree(folder / "files")
+    with Cache(gate, folder) as cache:
+        assert model_of(cache).path(WEIGHTS).read_bytes() == models.FILES[WEIGHTS]
+
+
+def test_folders_that_cannot_be_made_are_said(gate: Gate, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "files").touch()
+    with pytest.raises(ConfigError, match="cannot be used"):
+        Cache(gate, folder)
 
 
 def test_where_the_cache_is(gate: Gate, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

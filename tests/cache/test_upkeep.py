@@ -99,8 +99,8 @@ def age(layout: Layout, url: str, days: float) -> None:
 
 
 def files_in(layout: Layout) -> list[str]:
-    """All that is in a cache but folders."""
-    found = layout.folder.rglob("*")
+    """All that is in the folders of a cache but folders."""
+    found = layout.folder.rglob("*/**/*")
     return sorted(str(p.relative_to(layout.folder)) for p in found if not p.is_dir())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from oms_gate import ReasonCode
 from oms_gate.delivery.access import Access
 from oms_gate.delivery.folders import opened
+from oms_gate.delivery.place import Place
+from oms_gate.delivery.stage import locked_stage
 from oms_gate.delivery.staging import Staging
 from oms_gate.errors import DeliveryError
 from oms_gate.oms.manifest import Resource
@@ -341,3 +345,20 @@ class TestWriting:
             with pytest.raises(DeliveryError, match="changed by another program"):
                 staging.complete("a/x")
         assert list((folder / "model").iterdir()) == []
+
+
+def test_a_process_that_was_forked_meanwhile_does_not_keep_the_lock(to: Path) -> None:
+    place = Place.of(to)
+    with locked_stage(place, time.monotonic()) as stage:
+        # What is left over keeps the stage, and the lock in it.
+        os.close(os.open("left", os.O_CREAT, dir_fd=stage))
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        with locked_stage(place, time.monotonic()):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

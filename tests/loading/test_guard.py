@@ -9,7 +9,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ from huggingface_hub import (
 from huggingface_hub.utils import _http
 
 from oms_gate import AdmissionDenied, ConfigError, Gate, ReasonCode, UsageError, guard
-from oms_gate.cache.layout import Layout
-from oms_gate.cache.pruning import prune
 from oms_gate.config import CONFIG_VARIABLE
 from tests import models
 from tests.delivery.pulling import codes, gate_of, signed
@@ -237,34 +234,6 @@ def test_a_file_that_was_changed_before_the_model_was_decided_about_again(
     assert codes(changed.value.verdict) == [ReasonCode.CACHE_CHANGED]
 
 
-def test_a_change_is_told_where_only_the_cache_is_asked(
-    settings: dict[str, Any], admitted: str
-) -> None:
-    gate = gate_of(settings | {"limits": settings["limits"] | {"decision_seconds": 0.001}})
-    with guard(gate):
-        path = Path(hf_hub_download(admitted, "config.json"))
-        path.chmod(0o644)
-        path.write_bytes(b"{}")
-        with pytest.raises(AdmissionDenied) as changed:
-            try_to_load_from_cache(admitted, "model.safetensors")
-    assert codes(changed.value.verdict) == [ReasonCode.CACHE_CHANGED]
-
-
-def test_a_pruned_cache_is_filled_again(
-    gate: Gate, settings: dict[str, Any], admitted: str, tmp_path: Path
-) -> None:
-    brief = gate_of(settings | {"limits": settings["limits"] | {"decision_seconds": 0.001}})
-    for this in (gate, brief):
-        folder = tmp_path / str(this.limits.decision_seconds)
-        with guard(this, cache_folder=folder):
-            hf_hub_download(admitted, "config.json")
-            prune(Layout.of(folder), timedelta(0))
-            refused = 0
-            while is_guarded(admitted) and refused < 5:
-                refused += 1
-            assert refused <= 2
-
-
 def test_the_configuration_of_the_environment(
     settings: dict[str, Any], denied: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,3 +301,16 @@ def test_denied_files_have_no_bytes(hub: HubStandIn, gate: Gate, denied: str) ->
     with guard(gate):
         assert is_guarded(denied)
     assert not [r for r in hub.requests if r.file in models.FILES]
+
+
+def test_of_two_elsewhere_the_one_that_enforces_decides(
+    gate: Gate, settings: dict[str, Any], denied: str
+) -> None:
+    """For threads that have turned on none, such as those of a pool."""
+    lenient = gate_of(settings | {"mode": "annotate"})
+    found: list[bool] = []
+    with guard(gate), guard(lenient):
+        thread = threading.Thread(target=lambda: found.append(is_guarded(denied)))
+        thread.start()
+        thread.join()
+    assert found == [True]

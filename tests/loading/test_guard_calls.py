@@ -30,6 +30,8 @@ from huggingface_hub.errors import (
 )
 
 from oms_gate import AdmissionDenied, Gate, ReasonCode, guard
+from oms_gate.cache.layout import Layout
+from oms_gate.cache.pruning import prune
 from tests import models
 from tests.delivery.pulling import codes, signed, tree
 from tests.peers.content import Content
@@ -408,3 +410,40 @@ def test_many_threads_at_once(hub: HubStandIn, gate: Gate, key: ec.EllipticCurve
         found = list(threads.map(load, range(32)))
     assert found == [models.FILES[WEIGHTS], None] * 16
     assert len([r for r in hub.requests if r.origin == "cdn"]) == 1
+
+
+def test_a_model_that_was_pruned_can_be_loaded_again(
+    hub: HubStandIn, gate: Gate, key: ec.EllipticCurvePrivateKey, tmp_path: Path
+) -> None:
+    """In a process that goes on: the change is said, once more in the end, and not for ever."""
+    hub.create("acme/m", files=signed(key))
+    told = []
+    with pytest.raises(AdmissionDenied), guard(gate, cache_folder=tmp_path):
+        hf_hub_download("acme/m", "config.json")
+        prune(Layout.of(tmp_path), None)
+        for _ in range(3):
+            try:
+                path = hf_hub_download("acme/m", "config.json")
+            except AdmissionDenied as denied:
+                told += codes(denied.verdict)
+        assert read(path) == models.FILES["config.json"]
+    assert set(told) == {ReasonCode.CACHE_CHANGED}
+
+
+@pytest.mark.parametrize("change", ["add", "edit"])
+def test_a_folder_is_handed_out_with_signed_files_only(
+    hub: HubStandIn, gate: Gate, key: ec.EllipticCurvePrivateKey, change: str
+) -> None:
+    """Attack row 19: a library reads whatever is there, be it asked for or not."""
+    hub.create("acme/m", files=signed(key))
+    with pytest.raises(AdmissionDenied), guard(gate):
+        folder = Path(snapshot_download("acme/m"))
+        if change == "add":
+            (folder / "chat_template.jinja").write_text("{{ gotcha }}")
+        else:
+            (folder / "README.md").chmod(0o644)
+            (folder / "README.md").write_text("# Another model\n")
+        with pytest.raises(AdmissionDenied) as raised:
+            snapshot_download("acme/m", allow_patterns=["config.json"])
+        assert codes(raised.value.verdict) == [ReasonCode.CACHE_CHANGED]
+        raise raised.value

@@ -397,6 +397,13 @@ def test_a_function_of_the_model_is_given_its_name(gate: Gate, commit: str) -> N
     assert from_pretrained(embedder, NAME, "cpu", gate=gate) == (NAME, "cpu")
 
 
+def test_a_filename_may_be_the_library_s_own(gate: Gate, commit: str) -> None:
+    def load(repo_id: str, filename: str | None = None) -> tuple[str, str | None]:
+        return repo_id, filename
+
+    assert from_pretrained(load, NAME, filename="x.gguf", gate=gate) == (NAME, "x.gguf")
+
+
 def test_a_pipeline_is_made_of_admitted_models(gate: Gate, hub: HubStandIn) -> None:
     hub.create("acme/unsigned", files={"config.json": b'{"model_type": "bert"}'})
     with pytest.raises(OSError, match=re.escape("[signature.missing]")):

@@ -115,6 +115,7 @@ _models = _in("filesystem/models.py", "filesystem/test_models.py")
 _filesystem = _in("filesystem/filesystem.py", "filesystem/test_reading.py")
 _pretrained = _in("loading/pretrained.py", "loading/test_pretrained.py")
 _guard = _in("loading/guard.py", "loading/test_guard.py")
+_opened_gate = _in("gate.py", "test_gate.py::test_one_gate_is_for_all_who_ask")
 _admitted = _in("loading/admitted.py", "loading/test_guard_calls.py")
 _swaps = _in("loading/swaps.py", "loading/test_guard_internals.py")
 _hub_calls = _in("loading/hub_calls.py", "loading/test_guard_calls.py")
@@ -1144,8 +1145,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "loading/test_guard.py",
     ),
     _guard("reasons that a library hides", "error.add_note(str(hidden))", "pass"),
-    _guard("the innermost guard", "[*here[-1:], *active[-1:]]", "[*here[:1], *active[:1]]"),
-    _guard("the guard of another thread", "*here[-1:], *active[-1:]", "*active[-1:]"),
     _guard(
         "generators that run later",
         "if inspect.isgeneratorfunction(func) or ",
@@ -1271,12 +1270,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if not _is_same(before, receipt):",
         "        if False:",
     ),
-    _cache(
-        "a branch that moves between two files",
-        "until = time.monotonic() + gate.limits.decision_seconds",
-        "until = 0.0",
-    ),
-    _cache("a failure that lasts", "or not decided.undecided:", "or True:"),
     _cache("a model that failed", "return None if spent or", "return None if"),
     _cache(
         "requests of who may make none",
@@ -1294,11 +1287,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "listed = replace(listed, read_range=_offline)",
         "pass",
         "cache/test_cache.py",
-    ),
-    _layout(
-        "a cache that others may change",
-        " or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):",
-        ":",
     ),
     _pretrained(
         "a load of two commits",
@@ -1370,6 +1358,63 @@ MUTANTS: tuple[Mutant, ...] = (
         "if self.gate.config_file is not None:",
         "if False:",
         "loading/test_run.py::test_what_an_installed_guard_starts_is_guarded",
+    ),
+    _layout(
+        "a cache of another user's",
+        "            if not _is_own(os.fstat(descriptor)):",
+        "            if False:",
+    ),
+    _layout("a folder of something else", "if filled and missing:", "if False:"),
+    _cache("decisions that a store has spoilt", "return denied.undecided or any", "return any"),
+    _cache(
+        "locks of another process",
+        "if self._process != os.getpid():",
+        "if False:",
+    ),
+    _cache("decisions that are over", "if now >= until]:", "if False]:"),
+    _model(
+        "a folder with something else in it",
+        "        if others:",
+        "        if False:",
+        "loading/test_guard_calls.py::test_a_folder_is_handed_out_with_signed_files_only",
+    ),
+    _model(
+        "files of a folder that nobody asked for",
+        "self.fetch(there)",
+        "pass",
+        "loading/test_guard_calls.py::test_a_folder_is_handed_out_with_signed_files_only",
+    ),
+    _admitted(
+        "a change that a library hides",
+        "self._changed.append(before)",
+        "pass",
+    ),
+    _guard(
+        "a guard elsewhere that annotates",
+        'active.sort(key=lambda on: on.gate.mode == "enforce")',
+        "pass",
+    ),
+    _opened_gate(
+        "a shared gate that one of its users closes",
+        "return _SharedGate.from_config(path)",
+        "return Gate.from_config(path)",
+    ),
+    _stage("a lock that a forked process has", "fcntl.flock(lock, fcntl.LOCK_UN)", "pass"),
+    _guard("the innermost guard", "return here[-1]", "return here[0]"),
+    _guard(
+        "the guard of another thread",
+        "if here := [on for on in _entered.get() if on in active]:",
+        "if here := []:",
+    ),
+    _cache(
+        "a branch that moves between two files",
+        "self._decided[key] = now + seconds, decided",
+        "self._decided[key] = now, decided",
+    ),
+    _layout(
+        "a cache that others may change",
+        "status.st_uid == os.geteuid() and not status.st_mode & others",
+        "status.st_uid == os.geteuid()",
     ),
 )
 
