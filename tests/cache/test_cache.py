@@ -404,7 +404,7 @@ def test_a_forked_process_waits_for_no_thread_of_its_parent(
     child = os.fork()
     if not child:
         # In it there is no such thread, but the locks that it held, and its connections.
-        os._exit(model_of(cache, f"{NAME}@{commit}").path(WEIGHTS).stat().st_size != 256_000)
+        os._exit(model_of(cache).path(WEIGHTS).stat().st_size != 256_000)
     bringing.join()
     deadline = time.monotonic() + 30
     while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:

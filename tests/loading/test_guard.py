@@ -159,14 +159,16 @@ def test_it_is_on_in_every_thread(gate: Gate, denied: str) -> None:
     assert found == [True]
 
 
+@pytest.mark.parametrize("annotates", [True, False])
 def test_another_thread_does_not_decide_for_this_one(
-    gate: Gate, settings: dict[str, Any], denied: str
+    gate: Gate, settings: dict[str, Any], denied: str, admitted: str, annotates: bool
 ) -> None:
-    lenient = gate_of(settings | {"mode": "annotate"})
+    otherwise: dict[str, Any] = {"mode": "annotate"} if annotates else {"publishers": []}
+    other = gate_of(settings | otherwise)
     inside, leave = threading.Event(), threading.Event()
 
     def elsewhere() -> None:
-        with guard(lenient):
+        with guard(other):
             inside.set()
             leave.wait(30)
 
@@ -176,6 +178,7 @@ def test_another_thread_does_not_decide_for_this_one(
         inside.wait(30)
         try:
             assert is_guarded(denied)
+            assert not is_guarded(admitted)
             assert guard().gate is gate
         finally:
             leave.set()

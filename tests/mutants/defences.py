@@ -1365,7 +1365,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "            if False:",
     ),
     _layout("a folder of something else", "if filled and missing:", "if False:"),
-    _cache("decisions that a store has spoilt", "return denied.undecided or any", "return any"),
+    _cache(
+        "decisions that a store has spoilt",
+        'any(r.code.startswith("store.") for r in denied.reasons)',
+        "False",
+    ),
     _cache(
         "locks of another process",
         "if self._process != os.getpid():",
