@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -99,8 +98,11 @@ class Gate:
                 f"no gate is given, and {CONFIG_VARIABLE} is not set: set it to the path of a "
                 "gate.yaml"
             )
-        with _configuring:
-            return _configured(os.path.abspath(path))
+        path = os.path.abspath(path)
+        with _sharing:
+            if path not in _shared:
+                _shared[path] = _SharedGate.from_config(path)
+            return _shared[path]
 
     def check(
         self,
@@ -211,7 +213,9 @@ class Gate:
         self.close()
 
 
-_configuring = threading.Lock()
+_sharing = threading.Lock()
+# Of `Gate.from_environment`, by the path of their configuration.
+_shared: dict[str, Gate] = {}
 
 
 class _SharedGate(Gate):
@@ -219,11 +223,6 @@ class _SharedGate(Gate):
 
     def close(self) -> None:
         """Leave it open: it lasts as long as the process."""
-
-
-@functools.cache
-def _configured(path: str) -> Gate:
-    return _SharedGate.from_config(path)
 
 
 def _parsed(reference: Reference | str | os.PathLike[str]) -> Reference:

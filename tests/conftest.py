@@ -98,6 +98,16 @@ def home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture(autouse=True)
+def shared_gates() -> Iterator[None]:
+    """Gates of the environment last as long as the process; here, as long as the test."""
+    yield
+    if module := sys.modules.get("oms_gate.gate"):
+        while module._shared:
+            _, gate = module._shared.popitem()
+            module.Gate.close(gate)
+
+
 @pytest.fixture(scope="session")
 def _hub_server() -> Iterator[HubStandIn]:
     import huggingface_hub

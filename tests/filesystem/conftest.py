@@ -79,7 +79,7 @@ def settings(public_key: Path) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gate(settings: dict[str, Any]) -> Iterator[Gate]:
     with Gate.from_config(GateConfig.model_validate(settings)) as gate:
         yield gate

@@ -46,10 +46,10 @@ def files() -> dict[str, Content]:
 
 
 @pytest.fixture
-def settings(settings: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
     """The same, for Acme's models elsewhere, too."""
     (publisher,) = settings["publishers"]
-    places = [*publisher["models"], "s3://*/acme/*", f"{tmp_path}/acme/*"]
+    places = [*publisher["models"], "s3://*/acme/*", "/**/acme/*"]
     return settings | {"publishers": [publisher | {"models": places}]}
 
 

@@ -1400,8 +1400,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _opened_gate(
         "a shared gate that one of its users closes",
-        "return _SharedGate.from_config(path)",
-        "return Gate.from_config(path)",
+        "_SharedGate.from_config(path)",
+        "Gate.from_config(path)",
     ),
     _stage("a lock that a forked process has", "fcntl.flock(lock, fcntl.LOCK_UN)", "pass"),
     _guard("the innermost guard", "return here[-1]", "return here[0]"),
