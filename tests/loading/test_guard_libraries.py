@@ -18,7 +18,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 from huggingface_hub import hf_hub_download, snapshot_download
 
-from oms_gate import AdmissionDenied, Gate, ReasonCode, guard
+from oms_gate import AdmissionDenied, Gate, ReasonCode, from_pretrained, guard
 from tests.delivery.pulling import codes, signed
 from tests.peers.content import Content
 from tests.peers.hub import HubStandIn
@@ -184,6 +184,35 @@ def test_code_that_nobody_signed_is_not_run(
     with guard(gate), pytest.raises(AdmissionDenied) as denied:
         load("acme/m")
     assert codes(denied.value.verdict) == [ReasonCode.FILE_CHANGED]
+
+
+@pytest.mark.parametrize("entry", ["guard", "from_pretrained"])
+def test_code_of_another_repository_must_be_admitted_too(
+    hub: HubStandIn, gate: Gate, key: ec.EllipticCurvePrivateKey, entry: str
+) -> None:
+    """Attack row 30: the model is signed, and names code of somebody else's."""
+    elsewhere = {
+        "model_type": "own",
+        "auto_map": {"AutoConfig": "acme/code--configuration_own.OwnConfig"},
+    }
+    hub.create("acme/m", files=signed(key, {"config.json": json.dumps(elsewhere).encode()}))
+    code = {path: content for path, content in CODED.items() if path != "config.json"}
+    trusted = hub.create("acme/code", files=signed(key, code))
+    hub.commit("acme/code", {"values.py": b"VALUE = 'evil'\n"})
+
+    def loaded(**options: Any) -> Any:
+        if entry == "guard":
+            with guard(gate):
+                return load("acme/m", **options)
+        options |= {"gate": gate, "trust_remote_code": True}
+        return from_pretrained(transformers.AutoConfig, "acme/m", **options)
+
+    with pytest.raises(OSError, match=r"acme/code@.*values\.py.*\[file\.changed\]"):
+        loaded()
+    hub.commit("acme/code", {"model.sig": None})
+    with pytest.raises(OSError, match=r"acme/code@.*\[signature\.missing\]"):
+        loaded()
+    assert loaded(code_revision=trusted).value == "signed"
 
 
 def test_a_guard_after_a_guard(
