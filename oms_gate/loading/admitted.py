@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from oms_gate.verdict import Model, Reason, ReasonCode, Verdict
 
 _LOG = logging.getLogger("oms_gate")
 _KINDS = {None: "", "model": "", "dataset": "datasets/", "space": "spaces/"}
-DEFAULT_BRANCH = "main"
+_DEFAULT_BRANCH = "main"
 # Below a cache_dir, beside what huggingface_hub itself keeps there.
 _BELOW_CACHE_DIR = "oms-gate"
 _let_through: ContextVar[bool] = ContextVar("oms_gate_let_through", default=False)
@@ -70,6 +71,7 @@ class Admitted:
             AdmissionDenied: it is not admitted.
             UsageError, ConfigError: see `Cache.model`.
         """
+        reference = _as_default(reference)
         try:
             model = self._cache_at(cache_dir).model(reference, options=options, offline=offline)
         except AdmissionDenied:
@@ -96,7 +98,7 @@ class Admitted:
     def was_refused(self, reference: Reference) -> bool:
         """Whether the last answer about it was a denial, with whatever token it was asked for."""
         with self._lock:
-            return reference.url in self._refused
+            return _as_default(reference).url in self._refused
 
     def check(self, *, forget: bool = True) -> None:
         """See whether files that were handed out have been changed since.
@@ -157,9 +159,7 @@ class Admitted:
             )
         # A revision may have been resolved; its text is still what was asked for.
         revision = getattr(revision, "resolved", revision)
-        # The default branch has this name. Libraries use it, and leave it out, in the same load.
-        is_default = revision is None or revision == DEFAULT_BRANCH
-        at = "" if is_default else f"@{quote(str(revision), safe='')}"
+        at = "" if revision is None else f"@{quote(revision, safe='')}"
         return Reference.parse(f"hf://{_KINDS[kind]}{repository}{at}")
 
     def warn(self, denied: AdmissionDenied) -> None:
@@ -215,3 +215,12 @@ def letting_through() -> Iterator[None]:
 def is_let_through() -> bool:
     """Whether such a call is under way here."""
     return _let_through.get()
+
+
+def _as_default(reference: Reference) -> Reference:
+    """The same repository; without its default branch's name.
+
+    Libraries use that name, and leave it out, in the same load.
+    """
+    is_default = reference.scheme == "hf" and reference.revision == _DEFAULT_BRANCH
+    return replace(reference, revision=None) if is_default else reference

@@ -8,7 +8,6 @@ import inspect
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -17,7 +16,6 @@ from oms_gate.cache import CachedModel
 from oms_gate.cache.layout import Layout
 from oms_gate.errors import AdmissionDenied, UsageError
 from oms_gate.gate import Gate
-from oms_gate.loading.admitted import DEFAULT_BRANCH
 from oms_gate.loading.guard import Guard, guard
 from oms_gate.loading.hub_calls import store_options
 from oms_gate.loading.progress import fetch, fetched
@@ -133,12 +131,9 @@ class _Load:
             AdmissionDenied: it is denied.
         """
         models = self._on.models
-        reference = self._reference
-        if reference.scheme == "hf" and reference.revision == DEFAULT_BRANCH:
-            reference = replace(reference, revision=None)
         try:
             return models.model(
-                reference,
+                self._reference,
                 cache_dir=self._cache_dir,
                 options=self._options,
                 offline=self._offline,
