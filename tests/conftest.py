@@ -18,6 +18,8 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     from tests.peers.hub import HubStandIn
     from tests.peers.seaweedfs import SeaweedFS
 
@@ -96,6 +98,24 @@ def home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ):
             monkeypatch.setattr(constants, name, str(place))
     return home
+
+
+@pytest.fixture(scope="session")
+def key() -> ec.EllipticCurvePrivateKey:
+    """The key of a publisher whom gates trust."""
+    from tests import models
+
+    return models.new_key()
+
+
+@pytest.fixture(scope="session")
+def public_key(key: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file with its public half, as operators configure it."""
+    from tests import models
+
+    path = tmp_path_factory.mktemp("trusted") / "acme.pub"
+    path.write_bytes(models.public_pem(key))
+    return path
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,6 @@ from oms_gate.gate import Gate
 from tests import models
 
 
-@pytest.fixture(scope="session")
-def key() -> ec.EllipticCurvePrivateKey:
-    return models.new_key()
-
-
 @pytest.fixture
 def gate(key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> Iterator[Gate]:
     """A gate for the models of acme on every store, signed with the key."""

@@ -48,19 +48,6 @@ def registered() -> None:
 
 
 @pytest.fixture(scope="session")
-def key() -> ec.EllipticCurvePrivateKey:
-    return models.new_key()
-
-
-@pytest.fixture(scope="session")
-def public_key(key: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file with the key that is trusted."""
-    path = tmp_path_factory.mktemp("trusted") / "acme.pub"
-    path.write_bytes(models.public_pem(key))
-    return path
-
-
-@pytest.fixture(scope="session")
 def settings(public_key: Path) -> dict[str, Any]:
     """A configuration that trusts the key for models of Acme's, and for all local ones."""
     return {

@@ -7,18 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Gate
-from tests import models
 from tests.delivery.pulling import close_gates, gate_of
 from tests.loading.real_model import real_files
 from tests.peers.content import Content
-
-
-@pytest.fixture(scope="session")
-def key() -> ec.EllipticCurvePrivateKey:
-    return models.new_key()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,14 +19,6 @@ def gates() -> Iterator[None]:
     """The gates of a module are closed with it: each has a thread."""
     yield
     close_gates()
-
-
-@pytest.fixture(scope="session")
-def public_key(key: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file with the key that is trusted."""
-    path = tmp_path_factory.mktemp("trusted") / "acme.pub"
-    path.write_bytes(models.public_pem(key))
-    return path
 
 
 @pytest.fixture
