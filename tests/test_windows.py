@@ -19,11 +19,11 @@ from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.stores.snapshot import CHUNK_BYTES
 from oms_gate.streaming.hashing import FileRange, RangeWriter
 from oms_gate.streaming.measure import Measurement, measure
-from oms_gate.streaming.window import AHEAD_BYTES, PIECE_BYTES, Buffers, Piece, Window, piece_bytes
+from oms_gate.streaming.window import AHEAD_BYTES, KEPT_BYTES, Buffers, Piece, Window, piece_bytes
 from oms_gate.verdict import ReasonCode
 from tests.test_measure import ended
 
-SIZE = 10 * PIECE_BYTES + 12345
+SIZE = 10 * KEPT_BYTES + 12345
 CONTENT = b"".join(number.to_bytes(4, "little") for number in range(SIZE // 4 + 1))[:SIZE]
 
 
@@ -197,7 +197,7 @@ def test_the_last_of_many_files_is_divided_when_the_others_have_ended() -> None:
     assert store.measure().files == 4
     whole = [asked for asked in store.asked if asked[1:] == (0, SIZE)]
     assert len(whole) == 4
-    assert sum(path == "last" for path, *_ in store.asked) > 5
+    assert sum(path == "last" for path, *_ in store.asked) > 2
 
 
 def test_a_shard_is_divided_too() -> None:
@@ -228,7 +228,7 @@ def test_a_changed_byte_in_a_piece_is_found() -> None:
 
 
 def test_a_piece_that_is_longer_than_its_memory_waits_for_who_takes_it() -> None:
-    content = os.urandom(3 * PIECE_BYTES)
+    content = os.urandom(3 * KEPT_BYTES)
     changed, buffers = threading.Condition(), Buffers()
     buffers.most = 1
 
@@ -240,38 +240,58 @@ def test_a_piece_that_is_longer_than_its_memory_waits_for_who_takes_it() -> None
             window.filled(piece, len(chunk))
 
     window = Window(0, len(content), fetch, changed, buffers)
+    window.rate = 9e9
     with changed:
-        piece = window.begin(len(content))
+        piece = window.begin(1)
     assert piece is not None
     fetching = threading.Thread(target=window.fetch, args=(piece,))
     fetching.start()
     # All of it would take a few milliseconds.
     fetching.join(0.3)
-    assert piece.filled == PIECE_BYTES
+    assert piece.filled == KEPT_BYTES
     assert b"".join(map(bytes, window.take())) == content
     fetching.join()
 
 
-def test_several_fetch_no_more_at_a_time_than_is_kept_of_a_piece() -> None:
+def test_slow_threads_fetch_no_more_at_a_time_than_is_kept_of_a_piece() -> None:
     """Else all would wait for the first one, and be no faster than it."""
-    assert {piece_bytes(threads, 9e9) for threads in (2, 8, 64)} == {PIECE_BYTES}
+    slow = 60 * MIB
+    assert {piece_bytes(threads, slow, KEPT_BYTES) for threads in (1, 2, 8)} == {KEPT_BYTES}
+    assert piece_bytes(8, slow, 2 * MIB) == 2 * MIB
 
 
-@pytest.mark.parametrize("size", [piece_bytes(8, 9e9), piece_bytes(1, 0), piece_bytes(1, 9e9)])
-def test_what_is_fetched_ahead_is_bounded(size: int) -> None:
+def test_fast_threads_are_spared_requests_and_share_what_is_fetched_ahead() -> None:
+    sizes = [piece_bytes(threads, 9e9, 2 * MIB) // MIB for threads in (1, 2, 8, 64)]
+    assert sizes == [32, 16, 4, 2]
+
+
+def test_the_more_pieces_there_are_the_less_is_kept_of_each() -> None:
+    kept = {}
+    for most in (1, 4, 6, 9, 100):
+        buffers = Buffers()
+        buffers.most = most
+        sizes = [len(memory) for memory in iter(buffers.get, None)]
+        kept[most] = [size // MIB for size in sizes]
+    assert kept == {1: [4], 4: 4 * [4], 6: 6 * [3], 9: 9 * [2], 100: 9 * [2]}
+
+
+@pytest.mark.parametrize("rate", [0, 60 * MIB, 9e9])
+@pytest.mark.parametrize("threads", [1, 2, 8, 64])
+def test_what_is_fetched_ahead_is_bounded(threads: int, rate: float) -> None:
     """However long the piece whose turn it is takes."""
     buffers = Buffers()
-    buffers.most = 100
+    buffers.most = threads + 2
     window = Window(0, 1024 * MIB, lambda _: None, threading.Condition(), buffers)
+    window.rate = rate
     pieces = []
-    while piece := window.begin(size):
+    while piece := window.begin(threads):
         pieces.append(piece)
     assert len(pieces) > 1
     assert pieces[-1].end <= AHEAD_BYTES
-    assert sum(len(piece.memory) for piece in pieces) <= 9 * PIECE_BYTES
+    assert sum(len(piece.memory) for piece in pieces) <= 18 * MIB
 
 
-@pytest.mark.parametrize("failing", [2 * PIECE_BYTES, SIZE - 12345])
+@pytest.mark.parametrize("failing", [2 * KEPT_BYTES, SIZE - 12345])
 def test_an_error_in_a_piece_reaches_the_caller(failing: int) -> None:
     def wait(path: str, start: int) -> None:
         if path == "a" and start == failing:
@@ -308,7 +328,7 @@ def test_nobody_writes_after_the_end(divisible: bool, seconds: float) -> None:
             after.append(start)
         if path == "bad" and start >= SIZE - 2 * MIB:
             entered.wait(20)
-        elif path == "long" and start > PIECE_BYTES:
+        elif path == "long" and start > KEPT_BYTES:
             entered.set()
             store.aborted.wait(20)
             time.sleep(seconds)

@@ -17,7 +17,7 @@ from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType, new_hasher
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.pace import Pace
-from oms_gate.streaming.window import PIECE_BYTES, Buffers, Piece, Window, piece_bytes
+from oms_gate.streaming.window import KEPT_BYTES, Buffers, Piece, Window
 from oms_gate.verdict import ReasonCode
 
 THREAD_NAME = "oms-gate-hash"
@@ -26,7 +26,7 @@ THREAD_NAME = "oms-gate-hash"
 _POLL_SECONDS = 0.1
 _END_SECONDS = 0.8
 # From so many bytes on it is worth it to divide a range.
-_DIVIDED_BYTES = 4 * PIECE_BYTES
+_DIVIDED_BYTES = 4 * KEPT_BYTES
 # A request takes about as long as to transfer so much.
 _REQUEST_BYTES = 256 * 1024
 _FIRST_CONNECTIONS = 4
@@ -262,8 +262,7 @@ class Hashing:
                 # Those that are being fetched and hashed, and one in between.
                 self._buffers.most = self._pace.count + len(self._windows) + 1
                 for window in sorted(self._windows, key=lambda window: window.ahead):
-                    size = piece_bytes(self._pace.count, window.rate)
-                    if (piece := window.begin(size)) is not None:
+                    if (piece := window.begin(self._pace.count)) is not None:
                         return piece
                 if not self._windows:
                     break

@@ -6,31 +6,34 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from mmap import mmap
 from threading import Condition
 from typing import Final
 
 from oms_gate.limits import MIB
 from oms_gate.stores.snapshot import CHUNK_BYTES
 
-PIECE_BYTES: Final = 4 * MIB
-"""What one thread fetches at a time where there are several: what is kept of a piece."""
 LONG_PIECE_BYTES: Final = 32 * MIB
-"""The most that one thread fetches at a time."""
+"""The most that all threads of a window together fetch at a time."""
 AHEAD_BYTES: Final = 64 * MIB
 """How far ahead of the first byte that was not taken a piece may end, in bytes."""
+KEPT_BYTES: Final = 4 * MIB
+"""The most that is kept of one piece."""
 
+_ALL_KEPT_BYTES = 18 * MIB
 _MOST_PIECES = 9
 # A request takes a few milliseconds of a server even where it is near.
 _PIECE_SECONDS = 0.05
 
 
-def piece_bytes(threads: int, rate: float) -> int:
+def piece_bytes(threads: int, rate: float, kept: int) -> int:
     """How much a thread fetches at a time, of so many that each get so many bytes a second.
 
-    One alone is spared requests. Of several, all but the first fetch no more than can be kept.
+    Fast ones are spared requests. A slow one fetches no more than can be kept of it, so as not to
+    wait until those before it were taken.
     """
-    parts = int(rate * _PIECE_SECONDS / PIECE_BYTES) if threads == 1 else 1
-    return min(max(parts, 1) * PIECE_BYTES, LONG_PIECE_BYTES)
+    quick = min(int(rate * _PIECE_SECONDS), LONG_PIECE_BYTES // threads)
+    return max(quick // KEPT_BYTES * KEPT_BYTES, kept)
 
 
 @dataclass(slots=True, eq=False)
@@ -77,20 +80,31 @@ class Buffers:
     def __init__(self) -> None:
         self.most = 0
         self._held = 0
-        self._free: list[memoryview] = []
+        self._free: list[mmap] = []
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much is kept of a piece: the less, the more pieces there are."""
+        return min(_ALL_KEPT_BYTES // self._most // MIB * MIB, KEPT_BYTES)
 
     def get(self) -> memoryview | None:
         """Memory for one piece, if there is any left."""
-        if self._held >= min(self.most, _MOST_PIECES):
+        if self._held >= self._most:
             return None
-        memory = self._free.pop() if self._free else memoryview(bytearray(PIECE_BYTES))
+        # Of this, only what was once written to takes any room.
+        memory = self._free.pop() if self._free else mmap(-1, KEPT_BYTES)
         self._held += 1
-        return memory
+        return memoryview(memory)[: self.kept_bytes]
 
     def put(self, memory: memoryview) -> None:
         """Give it back."""
         self._held -= 1
-        self._free.append(memory)
+        assert isinstance(memory.obj, mmap)
+        self._free.append(memory.obj)
+
+    @property
+    def _most(self) -> int:
+        return min(self.most, _MOST_PIECES)
 
 
 class Window:
@@ -141,11 +155,12 @@ class Window:
         """How many bytes are there and were not taken yet. Needs the lock."""
         return sum(piece.filled - piece.taken for piece in self._pieces)
 
-    def begin(self, size: int) -> Piece | None:
+    def begin(self, threads: int) -> Piece | None:
         """The next piece, to be fetched by the caller, if there is one. Needs the lock.
 
-        size: bytes; the last piece of a range may have less.
+        threads: see `piece_bytes`.
         """
+        size = piece_bytes(threads, self.rate, self._buffers.kept_bytes)
         end = min(self._next + size, self._end)
         if self.closed or self._next == end or end - self._taken > AHEAD_BYTES:
             return None

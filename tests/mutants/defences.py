@@ -672,8 +672,8 @@ MUTANTS: tuple[Mutant, ...] = (
     _window("fetching on for what nobody takes", "while self._fetching:", "while False:"),
     _window(
         "as much memory as comes",
-        "self._held >= min(self.most, _MOST_PIECES)",
-        "self._held >= 99",
+        "return min(self.most, _MOST_PIECES)",
+        "return 99",
     ),
     _window(
         "a window that was closed taken for whole",
