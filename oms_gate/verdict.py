@@ -73,6 +73,7 @@ class ReasonCode(StrEnum):
     STORE_TOO_MANY_FILES = "store.too-many-files"
 
     # The gate and its machine.
+    GUARD_FOLDER = "guard.folder"
     GUARD_UNCHECKED = "guard.unchecked"
     CACHE_CHANGED = "cache.changed"
     DEADLINE_EXCEEDED = "gate.deadline-exceeded"

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from oms_gate.cache.known import Known
@@ -41,6 +42,11 @@ class Cache:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._locks: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
+
+    @property
+    def folder(self) -> Path:
+        """Where it is, links resolved."""
+        return self._layout.folder
 
     def model(
         self,

@@ -31,7 +31,10 @@ _let_through: ContextVar[bool] = ContextVar("oms_gate_let_through", default=Fals
 
 
 class Admitted:
-    """The models that one guard has handed out files of. Safe for use by several threads."""
+    """The models that one guard has handed out files of. Safe for use by several threads.
+
+    copies: verified files that were put where the caller wanted them, links resolved.
+    """
 
     def __init__(self, gate: Gate, cache_folder: str | os.PathLike[str] | None) -> None:
         """
@@ -41,6 +44,7 @@ class Admitted:
             ConfigError: see `Cache`.
         """
         self.gate = gate
+        self.copies: set[Path] = set()
         self._cache = Cache(gate, cache_folder)
         self._others: dict[str, Cache] = {}
         self._handed_out: dict[Path, CachedModel] = {}
@@ -53,6 +57,21 @@ class Admitted:
     def annotates(self) -> bool:
         """Whether denied models are used all the same."""
         return self.gate.mode == "annotate"
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where files are that may be loaded, links resolved.
+
+        They were verified; if the gate annotates, or it was warned of them.
+        """
+        from huggingface_hub import constants
+
+        # Needs no lock, and what asks may be within it.
+        others = dict(self._others)
+        folders = [cache.folder for cache in (self._cache, *others.values())]
+        if self.annotates:
+            folders += map(Path, (os.path.realpath(constants.HF_HUB_CACHE), *others))
+        return folders
 
     def model(
         self,
@@ -128,7 +147,9 @@ class Admitted:
             for model in models:
                 model.check_failure()
 
-    def refusal(self, name: str, message: str) -> AdmissionDenied:
+    def refusal(
+        self, name: str, message: str, code: ReasonCode = ReasonCode.GUARD_UNCHECKED
+    ) -> AdmissionDenied:
         """The error for what cannot be checked.
 
         name: of the model, or of what is in its place.
@@ -138,7 +159,7 @@ class Admitted:
                 outcome="denied",
                 mode=self.gate.mode,
                 model=Model(url=name, name=name),
-                reasons=(Reason(code=ReasonCode.GUARD_UNCHECKED, message=message),),
+                reasons=(Reason(code=code, message=message),),
                 checked_at=datetime.now(UTC),
                 gate_version=__version__,
             )

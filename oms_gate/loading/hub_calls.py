@@ -122,7 +122,7 @@ def _file(
     )
     name = f"{subfolder}/{filename}" if subfolder else filename
     path = verified_file(models, model, name, offline)
-    return str(path if local_dir is None else _copy(model, name, _folder(local_dir)))
+    return str(path if local_dir is None else _copy(models, model, name, _folder(local_dir)))
 
 
 def verified_file(models: Admitted, model: CachedModel, name: str, offline: bool = False) -> Path:
@@ -180,7 +180,7 @@ def _snapshot(
         return str(model.folder)
     folder = _folder(local_dir)
     for name in names:
-        _copy(model, name, folder)
+        _copy(models, model, name, folder)
     return str(folder)
 
 
@@ -241,7 +241,7 @@ def _folder(named: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(os.path.expanduser(named)))
 
 
-def _copy(model: CachedModel, name: str, folder: Path) -> Path:
+def _copy(models: Admitted, model: CachedModel, name: str, folder: Path) -> Path:
     """Put a copy of a verified file where the caller wants one, complete or not at all."""
     target = folder / name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -252,4 +252,5 @@ def _copy(model: CachedModel, name: str, folder: Path) -> Path:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+    models.copies.add(target)
     return target

@@ -16,10 +16,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 from oms_gate.loading.swaps import Swaps
 
-_VARIABLE = "HF_MODULES_CACHE"
+MODULES_VARIABLE: Final = "HF_MODULES_CACHE"
+"""The environment variable that names the folder."""
+
 # What transformers, diffusers and datasets call the package in that folder.
 _PACKAGES = frozenset({"transformers_modules", "diffusers_modules", "datasets_modules"})
 
@@ -39,9 +42,9 @@ class _ModulesFolder:
     def __init__(self) -> None:
         from huggingface_hub import constants
 
-        self._variable = os.environ.get(_VARIABLE)
+        self._variable = os.environ.get(MODULES_VARIABLE)
         self._usual = self._variable or str(Path(constants.HF_HOME, "modules"))
-        self._libraries = {name: vars(module)[_VARIABLE] for name, module in _libraries()}
+        self._libraries = {name: vars(module)[MODULES_VARIABLE] for name, module in _libraries()}
         self._private = tempfile.mkdtemp(prefix="oms-gate-modules-")
         atexit.register(_remove, self._private, os.getpid())
         self._code: dict[str, ModuleType] = {}
@@ -49,7 +52,7 @@ class _ModulesFolder:
 
     def enter(self) -> None:
         """Let code come from the private folder only."""
-        os.environ[_VARIABLE] = self._private
+        os.environ[MODULES_VARIABLE] = self._private
         folders = {self._usual, *map(str, self._libraries.values())}
         self._path = [entry for entry in sys.path if entry in folders]
         # First, so that no package of such a name elsewhere is in the way.
@@ -62,9 +65,9 @@ class _ModulesFolder:
     def leave(self) -> None:
         """Let code come from where it came before; what was loaded can import the rest of it."""
         if self._variable is None:
-            os.environ.pop(_VARIABLE, None)
+            os.environ.pop(MODULES_VARIABLE, None)
         else:
-            os.environ[_VARIABLE] = self._variable
+            os.environ[MODULES_VARIABLE] = self._variable
         with suppress(ValueError):
             sys.path.remove(self._private)
         sys.path += self._path
@@ -82,19 +85,19 @@ class _ModulesFolder:
         importlib.invalidate_caches()
 
     def _is_private(self, module: ModuleType) -> bool:
-        return str(vars(module)[_VARIABLE]) == self._private
+        return str(vars(module)[MODULES_VARIABLE]) == self._private
 
     def _point_to(self, folders: dict[str, str | Path]) -> None:
         for name, module in _libraries():
             if name in folders:
-                kind = type(vars(module)[_VARIABLE])
-                setattr(module, _VARIABLE, kind(folders[name]))
+                kind = type(vars(module)[MODULES_VARIABLE])
+                setattr(module, MODULES_VARIABLE, kind(folders[name]))
 
 
 def _libraries() -> Iterator[tuple[str, ModuleType]]:
     """The imported modules that have a copy of the setting, by name."""
     for name, module in list(sys.modules.items()):
-        if isinstance(getattr(module, "__dict__", {}).get(_VARIABLE), str | Path):
+        if isinstance(getattr(module, "__dict__", {}).get(MODULES_VARIABLE), str | Path):
             yield name, module
 
 

@@ -18,6 +18,7 @@ from oms_gate.errors import AdmissionDenied, UsageError
 from oms_gate.gate import Gate
 from oms_gate.loading.guard import Guard, guard
 from oms_gate.loading.hub_calls import store_options
+from oms_gate.loading.opened import verified_only
 from oms_gate.loading.progress import fetch, fetched
 from oms_gate.reference import Reference
 
@@ -82,7 +83,8 @@ def from_pretrained(
         for name in _OURS:
             if one or not _takes(parameters)(name):
                 kwargs.pop(name, None)
-        loaded = _called(loader, parameters, str(place), args, kwargs)
+        with verified_only(on.models, place if isinstance(place, Path) else None):
+            loaded = _called(loader, parameters, str(place), args, kwargs)
         on.models.check_failures()
         return loaded
 

@@ -195,9 +195,11 @@ def test_the_default_branch_is_one_commit_by_name_and_without(
     gate: Gate, hub: HubStandIn, key: ec.EllipticCurvePrivateKey, files: dict[str, Content]
 ) -> None:
     commit = hub.create(NAME, files=signed_files(files, key))
+    there = {path: Path(str(content)).read_bytes() for path, content in files.items()}
+    newer = signed_files({**there, "new.txt": b"new"}, key)
 
     def load(name: str, revision: str = "main") -> set[str]:
-        hub.commit(NAME, signed_files({**files, "new.txt": b"new"}, key))
+        hub.commit(NAME, newer)
         paths = (
             hf_hub_download(name, "config.json", revision=revision),
             hf_hub_download(name, "vocab.txt"),

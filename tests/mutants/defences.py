@@ -121,6 +121,7 @@ _swaps = _in("loading/swaps.py", "loading/test_guard_internals.py")
 _hub_calls = _in("loading/hub_calls.py", "loading/test_guard_calls.py")
 _hub_client = _in("loading/hub_client.py", "loading/test_guard_client.py")
 _hub_filesystem = _in("loading/hub_filesystem.py", "loading/test_guard_filesystem.py")
+_opened = _in("loading/opened.py", "loading/test_opened.py")
 _modules_folder = _in("loading/modules_folder.py", "loading/test_guard_libraries.py")
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -1122,6 +1123,18 @@ MUTANTS: tuple[Mutant, ...] = (
         "    if True:\n        fetch(model, names)",
     ),
     _hub_calls("names that lead elsewhere", "if name in model.files:", "if True:"),
+    _opened("folders that were never verified", "if is_loaded and not", "if False and not"),
+    _opened(
+        "folders with code that was never verified",
+        'if event not in ("open", "shutil.copyfile")',
+        'if event != "open"',
+    ),
+    _opened("folders that were passed over", "    if load.refused:\n", "    if False:\n"),
+    _opened(
+        "a folder that came after its repository was looked for",
+        "() if place is None else (place.resolve(),)",
+        'tuple(Path().resolve().glob("*/*"))',
+    ),
     _admitted(
         "kinds that are never verified",
         "if kind not in _KINDS:",
@@ -1227,7 +1240,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _modules_folder(
         "libraries that are imported later",
-        "        os.environ[_VARIABLE] = self._private\n",
+        "        os.environ[MODULES_VARIABLE] = self._private\n",
         "",
     ),
     _modules_folder(

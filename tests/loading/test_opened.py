@@ -1,0 +1,245 @@
+"""What libraries open while they load a model: folders in the place of repositories are refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from huggingface_hub import hf_hub_download
+from transformers import AutoConfig, AutoTokenizer
+
+from oms_gate import AdmissionDenied, AdmissionWarning, Gate, ReasonCode, from_pretrained
+from tests.delivery.pulling import signed
+from tests.loading.real_model import real_files, signed_files
+from tests.peers.content import Content
+from tests.peers.hub import HubStandIn
+
+BASE = b'{"model_type": "bert"}'
+CODE: dict[str, Content] = {
+    "configuration_own.py": b"""
+from transformers import PretrainedConfig
+from .values import VALUE
+class OwnConfig(PretrainedConfig):
+    model_type = "own"
+    value = VALUE
+""",
+    "values.py": b"VALUE = 'signed'\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def working_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where others may have put something."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def base(hub: HubStandIn, key: ec.EllipticCurvePrivateKey, working_folder: Path) -> str:
+    """A model that is signed on the Hub, and in a folder of its name is not."""
+    hub.create("acme/base", files=signed(key, {"config.json": BASE}))
+    return put(working_folder / "acme/base", {"config.json": BASE})
+
+
+@pytest.fixture
+def adapter(hub: HubStandIn, key: ec.EllipticCurvePrivateKey) -> str:
+    named = json.dumps({"base_model_name_or_path": "acme/base"}).encode()
+    hub.create("acme/adapter", files=signed(key, {"adapter_config.json": named}))
+    return "acme/adapter"
+
+
+def put(folder: Path, files: dict[str, bytes]) -> str:
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return str(folder)
+
+
+def load_adapter(name: str) -> Any:
+    """As peft does: the base model is the one that the adapter names."""
+    config = json.loads(Path(hf_hub_download(name, "adapter_config.json")).read_text())
+    return AutoConfig.from_pretrained(config["base_model_name_or_path"])
+
+
+def load_what_there_is(name: str) -> str:
+    """As libraries do that can do without a part of a model."""
+    try:
+        load_adapter(name)
+    except OSError:
+        return "without"
+    return "with"
+
+
+def opening(path: str | bytes | Path, mode: str = "rb") -> Callable[[str], str]:
+    def load(name: str) -> str:
+        with open(path, mode):  # noqa: PTH123 - as libraries do
+            return name
+
+    return load
+
+
+def refused(load: Callable[..., object], name: str, gate: Gate, **options: Any) -> str:
+    with pytest.raises(OSError, match="never verified") as raised:
+        from_pretrained(load, name, gate=gate, **options)
+    error: BaseException | None = raised.value
+    while error is not None and not isinstance(error, AdmissionDenied):
+        error = error.__cause__ or error.__context__
+    assert error is not None
+    (reason,) = error.verdict.reasons
+    assert reason.code is ReasonCode.GUARD_FOLDER
+    return reason.message
+
+
+def test_a_folder_in_the_place_of_a_base_model(adapter: str, base: str, gate: Gate) -> None:
+    """Attack row 30: everything on the Hub is signed, and the folder is what would be loaded."""
+    assert "acme/base/config.json was to be loaded" in refused(load_adapter, adapter, gate)
+    shutil.rmtree(base)
+    assert from_pretrained(load_adapter, adapter, gate=gate).model_type == "bert"
+
+
+def test_a_folder_that_a_library_passes_over_is_told_in_the_end(
+    adapter: str, base: str, gate: Gate
+) -> None:
+    assert "acme/base" in refused(load_what_there_is, adapter, gate)
+    shutil.rmtree(base)
+    assert from_pretrained(load_what_there_is, adapter, gate=gate) == "with"
+
+
+@pytest.mark.parametrize("where", ["acme/code", "/folder"])
+def test_a_folder_in_the_place_of_code(
+    where: str, hub: HubStandIn, key: ec.EllipticCurvePrivateKey, gate: Gate, tmp_path: Path
+) -> None:
+    """Attack row 30: it is not run."""
+    ran = tmp_path / "ran"
+    evil = f"open({str(ran)!r}, 'x')\n".encode()
+    place = where if where == "acme/code" else str(tmp_path / "folder")
+    put(Path(place), {"configuration_own.py": evil, "values.py": evil})
+    named = {
+        "model_type": "own",
+        "auto_map": {"AutoConfig": f"{place}--configuration_own.OwnConfig"},
+    }
+    hub.create("acme/m", files=signed(key, {"config.json": json.dumps(named).encode()}))
+    hub.create("acme/code", files=signed(key, CODE))
+    refused(AutoConfig, "acme/m", gate, trust_remote_code=True)
+    assert not ran.exists()
+    shutil.rmtree(place)
+    if where == "acme/code":
+        loaded = from_pretrained(AutoConfig, "acme/m", gate=gate, trust_remote_code=True)
+        assert loaded.value == "signed"
+
+
+def test_a_folder_that_is_made_while_the_model_loads(
+    hub: HubStandIn, key: ec.EllipticCurvePrivateKey, gate: Gate, working_folder: Path
+) -> None:
+    """Attack row 18: of the model's own name, after it was looked whether there is one."""
+    hub.create("acme/base", files=signed(key, {"config.json": BASE}))
+
+    def load(name: str) -> Any:
+        put(working_folder / name, {"config.json": BASE})
+        return AutoConfig.from_pretrained(name)
+
+    refused(load, "acme/base", gate)
+
+
+def test_a_tokenizer_that_is_named_besides(
+    hub: HubStandIn, key: ec.EllipticCurvePrivateKey, gate: Gate, working_folder: Path
+) -> None:
+    """Attack row 30. What was loaded through the gate itself may be handed over."""
+    files = {name: path for name, path in real_files().items() if name.endswith((".json", ".txt"))}
+    hub.create("acme/minilm", files=signed_files(files, key))
+    folder = working_folder / "tokenizer"
+    folder.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        shutil.copy(files[name], folder)
+
+    def load(name: str, tokenizer: object) -> Any:
+        config = AutoConfig.from_pretrained(name)
+        if isinstance(tokenizer, str):
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+        return config, tokenizer
+
+    assert "tokenizer/tokenizer_config.json" in refused(
+        load, "acme/minilm", gate, tokenizer="./tokenizer"
+    )
+    verified = from_pretrained(AutoTokenizer, "acme/minilm", gate=gate)
+    assert from_pretrained(load, "acme/minilm", gate=gate, tokenizer=verified)[1] is verified
+
+
+@pytest.mark.parametrize("as_", [str, os.fsencode, Path])
+@pytest.mark.parametrize("name", ["config.json", "weights.bin", "model.safetensors", "vocab.txt"])
+def test_whatever_a_model_is_loaded_from(
+    name: str, as_: Callable[[str], str | bytes | Path], base: str, gate: Gate
+) -> None:
+    Path(base, name).touch()
+    shutil.move(base, "acme/other")
+    assert f"acme/other/{name}" in refused(opening(as_(f"acme/other/{name}")), "acme/base", gate)
+
+
+@pytest.mark.parametrize(
+    ("path", "mode"),
+    [
+        ("data/train/rows.json", "rb"),  # Of no model.
+        ("acme/other/train.py", "rb"),  # Code is run where it is copied or imported.
+        ("acme/other/README.md", "rb"),
+        ("acme/other/config.json", "wb"),
+        ("acme/other/new.json", "xb"),
+    ],
+)
+def test_what_is_of_no_model_or_written_is_let_be(
+    path: str, mode: str, base: str, gate: Gate
+) -> None:
+    shutil.move(base, "acme/other")
+    for name in ("data/train/rows.json", "acme/other/train.py", "acme/other/README.md"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    assert from_pretrained(opening(path, mode), "acme/base", gate=gate) == "acme/base"
+
+
+def test_after_a_load_everything_may_be_opened(adapter: str, base: str, gate: Gate) -> None:
+    refused(load_adapter, adapter, gate)
+    assert AutoConfig.from_pretrained("acme/base").model_type == "bert"
+
+
+def test_what_is_installed_may_be_opened(
+    adapter: str, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "installed/package", {"config.json": BASE})
+    path = tmp_path / "installed/package/config.json"
+    refused(opening(path), adapter, gate)
+    monkeypatch.setattr("oms_gate.loading.opened._installed", lambda: (tmp_path / "installed",))
+    assert from_pretrained(opening(path), adapter, gate=gate) == adapter
+
+
+def test_a_verified_copy_may_be_opened(
+    adapter: str, gate: Gate, hub: HubStandIn, key: ec.EllipticCurvePrivateKey
+) -> None:
+    def load(name: str) -> Any:
+        return AutoConfig.from_pretrained(
+            Path(hf_hub_download(name, "config.json", local_dir="copy")).parent
+        )
+
+    hub.create("acme/base", files=signed(key, {"config.json": BASE}))
+    assert from_pretrained(load, "acme/base", gate=gate).model_type == "bert"
+
+
+def test_an_annotating_gate_warns_of_the_folder(adapter: str, base: str, annotating: Gate) -> None:
+    with pytest.warns(AdmissionWarning, match="acme/base/config.json was to be loaded besides"):
+        assert from_pretrained(load_adapter, adapter, gate=annotating).model_type == "bert"
+
+
+def test_an_annotating_gate_warns_once_of_what_the_hub_has(
+    hub: HubStandIn, annotating: Gate, recwarn: pytest.WarningsRecorder
+) -> None:
+    hub.create("acme/m", files={"config.json": BASE})
+    assert from_pretrained(AutoConfig, "acme/m", gate=annotating).model_type == "bert"
+    warned = [str(each.message) for each in recwarn if each.category is AdmissionWarning]
+    (warning,) = warned
+    assert "signature.missing" in warning
