@@ -158,7 +158,7 @@ def test_a_tokenizer_that_is_named_besides(
     folder = working_folder / "tokenizer"
     folder.mkdir()
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
-        shutil.copy(real_files()[name], folder)
+        shutil.copy(str(files[name]), folder)
 
     def load(name: str, tokenizer: object) -> Any:
         config = AutoConfig.from_pretrained(name)
