@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from mmap import mmap
+from weakref import WeakSet
 
 import pytest
 
@@ -425,6 +428,44 @@ def test_an_end_is_no_reason_to_discard_what_was_kept(divisible: bool) -> None:
         )
     assert ended()
     assert kept.discarded == []
+
+
+def test_a_window_that_is_made_after_the_end_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def kept(_: Writer) -> Iterator[memoryview]:
+        time.sleep(0.5)
+        return iter(())
+
+    monkeypatch.setattr(Writer, "kept", kept)
+    with pytest.raises(MeasureError):
+        measure(
+            Store("a").snapshot,
+            signed(a=CONTENT),
+            "sha256",
+            Limits(),
+            deadline=time.monotonic() + 0.1,
+            destination=Kept(),
+        )
+    assert ended()
+
+
+def test_memory_of_pieces_is_given_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server checks many models, and memory that is mapped does not count for a collector."""
+    mapped: WeakSet[mmap] = WeakSet()
+
+    class Mapped(mmap):
+        def __init__(self, *_: object, **__: object) -> None:
+            mapped.add(self)
+
+    monkeypatch.setattr("oms_gate.streaming.window.mmap", Mapped)
+    gc.disable()
+    try:
+        assert Store("a", wait=briefly).measure().findings == ()
+        assert ended()
+        assert not mapped
+    finally:
+        gc.enable()
 
 
 def test_a_machine_without_memory_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,9 +44,9 @@ class Cache:
         self._locks: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
 
     @property
-    def folder(self) -> Path:
-        """Where it is, links resolved."""
-        return self._layout.folder
+    def folders(self) -> list[Path]:
+        """See `Layout.folders`."""
+        return self._layout.folders
 
     def model(
         self,

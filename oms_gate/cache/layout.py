@@ -71,11 +71,17 @@ class Layout:
                 f"{status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o}), so what is in it may "
                 f"be theirs; chmod 700 it, or name another one by {CACHE_VARIABLE}"
             )
+        layout = cls(folder)
         try:
-            _make_folders(folder)
+            _make_folders(layout)
         except OSError as error:
             raise _unusable(folder, error) from error
-        return cls(folder)
+        return layout
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders for what is verified, or under way to that."""
+        return [self.folder / name for name in (FILES, ROOTS, KNOWN, STAGES)]
 
     @contextmanager
     def opened(self) -> Iterator[int]:
@@ -114,14 +120,14 @@ class Layout:
         )
 
 
-def _make_folders(folder: Path) -> None:
+def _make_folders(layout: Layout) -> None:
     """Make what is not there yet.
 
     Raises:
         ConfigError: it is somebody's folder for something else, of which upkeep would remove files.
         OSError: the file system failed.
     """
-    folders = [folder / name for name in (FILES, ROOTS, KNOWN, STAGES)]
+    folder, folders = layout.folder, layout.folders
     if not (folder / _TAG).exists():
         # In this order, since another process may just be making them, and using them then.
         filled = [each for each in folders if each.exists() and any(each.iterdir())]

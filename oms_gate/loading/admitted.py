@@ -60,7 +60,7 @@ class Admitted:
 
     @property
     def folders(self) -> list[Path]:
-        """Where files are that may be loaded, links resolved.
+        """Where files are that may be loaded.
 
         They were verified; if the gate annotates, or it was warned of them.
         """
@@ -68,9 +68,9 @@ class Admitted:
 
         # Needs no lock, and what asks may be within it.
         others = dict(self._others)
-        folders = [cache.folder for cache in (self._cache, *others.values())]
+        folders = [each for cache in (self._cache, *others.values()) for each in cache.folders]
         if self.annotates:
-            folders += map(Path, (os.path.realpath(constants.HF_HUB_CACHE), *others))
+            folders += map(Path, (os.path.abspath(constants.HF_HUB_CACHE), *others))
         return folders
 
     def model(

@@ -181,6 +181,11 @@ def _innermost() -> Guard | None:
     return active[-1] if active else None
 
 
+def models_on() -> list[Admitted]:
+    """The models of all guards that are on in this process."""
+    return [on.models for on in _active[:]]
+
+
 def _current() -> Admitted | None:
     """Its models."""
     on = _innermost()

@@ -28,6 +28,8 @@ _Class = TypeVar("_Class", bound=type)
 _NAMES = ("pretrained_model_name_or_path", "model_id", "model_name_or_path")
 # What is honoured here, whether the library knows it or not.
 _OURS = ("revision", "token", "cache_dir", "local_files_only")
+# What runs when nothing is looked at any more.
+_LATER = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 def from_pretrained(
@@ -57,10 +59,16 @@ def from_pretrained(
 
     Raises:
         AdmissionDenied: the model, or one that it needs, is denied; it has the verdict.
-        UsageError: there is no such file, or `name_or_url` cannot be a model.
+        UsageError: there is no such file, `name_or_url` cannot be a model, or `cls` is a
+            coroutine or a generator.
         ConfigError: there is no usable configuration.
     """
     loader = getattr(cls, "from_pretrained", cls)
+    if any(is_later(loader) for is_later in _LATER):
+        raise UsageError(
+            f"{loader.__qualname__} is a coroutine or a generator, which loads after it was "
+            "called; use from_pretrained in it"
+        )
     parameters = _parameters(loader)
     reference = _reference(name_or_url, kwargs.get("revision"))
     if filename is not None and "filename" in list(parameters)[1:]:
@@ -83,7 +91,7 @@ def from_pretrained(
         for name in _OURS:
             if one or not _takes(parameters)(name):
                 kwargs.pop(name, None)
-        with verified_only(on.models, place if isinstance(place, Path) else None):
+        with verified_only(on.models, place):
             loaded = _called(loader, parameters, str(place), args, kwargs)
         on.models.check_failures()
         return loaded

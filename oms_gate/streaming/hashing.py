@@ -186,6 +186,7 @@ class Hashing:
             for window in self._windows:
                 window.closed = True
             self._changed.notify_all()
+            self._buffers.drop()
             threads = list(self._threads)
         if under_way:
             self._snapshot.abort()
@@ -325,6 +326,8 @@ class Hashing:
         window = Window(position, self._end_of(part), fetch, self._changed, self._buffers)
         try:
             with self._changed:
+                # Who ended the whole a moment ago did not know of it.
+                window.closed = self._stop.is_set()
                 self._windows.append(window)
                 self._start_threads()
                 self._changed.notify_all()

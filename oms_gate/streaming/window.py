@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from mmap import mmap
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from threading import Condition
 from typing import Final
 
@@ -92,7 +92,11 @@ class Buffers:
         if self._held >= self._most:
             return None
         # Of this, only what was once written to takes any room.
-        memory = self._free.pop() if self._free else mmap(-1, KEPT_BYTES)
+        memory = (
+            self._free.pop()
+            if self._free
+            else mmap(-1, KEPT_BYTES, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+        )
         self._held += 1
         return memoryview(memory)[: self.kept_bytes]
 
@@ -101,6 +105,10 @@ class Buffers:
         self._held -= 1
         assert isinstance(memory.obj, mmap)
         self._free.append(memory.obj)
+
+    def drop(self) -> None:
+        """Forget what is not held: windows and what fetches for them keep each other alive."""
+        self._free.clear()
 
     @property
     def _most(self) -> int:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from huggingface_hub import hf_hub_download
+from huggingface_hub import hf_hub_download, snapshot_download
 from transformers import AutoConfig, AutoTokenizer
 
-from oms_gate import AdmissionDenied, AdmissionWarning, Gate, ReasonCode, from_pretrained
+from oms_gate import (
+    AdmissionDenied,
+    AdmissionWarning,
+    Gate,
+    ReasonCode,
+    UsageError,
+    from_pretrained,
+    guard,
+)
 from tests.delivery.pulling import signed
 from tests.loading.real_model import real_files, signed_files
 from tests.peers.content import Content
@@ -214,8 +222,123 @@ def test_what_is_installed_may_be_opened(
     put(tmp_path / "installed/package", {"config.json": BASE})
     path = tmp_path / "installed/package/config.json"
     refused(opening(path), adapter, gate)
-    monkeypatch.setattr("oms_gate.loading.opened._installed", lambda: (tmp_path / "installed",))
+    monkeypatch.syspath_prepend(tmp_path / "installed")
     assert from_pretrained(opening(path), adapter, gate=gate) == adapter
+
+
+@pytest.mark.parametrize("above", [".", ".."])
+def test_what_is_imported_from_where_one_works_is_not_installed(
+    above: str, adapter: str, base: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(above).resolve())
+    refused(load_adapter, adapter, gate)
+
+
+def test_a_link_to_a_verified_file_is_none(adapter: str, base: str, gate: Gate) -> None:
+    """Attack row 19: what is beside it would be read by who does not look where it leads."""
+
+    def verified(name: str) -> str:
+        return hf_hub_download("acme/base", "config.json")
+
+    shutil.rmtree(base)
+    real = from_pretrained(verified, adapter, gate=gate)
+    put(Path(base), {"model.safetensors": b"evil"})
+    Path(base, "config.json").symlink_to(real)
+    refused(load_adapter, adapter, gate)
+
+
+def test_what_was_used_unverified_is_not_verified_by_that(
+    hub: HubStandIn, adapter: str, base: str, gate: Gate, annotating: Gate, home: Path
+) -> None:
+    """Not even for who knows where it is."""
+    shutil.rmtree(base)
+    hub.create("acme/evil", files={"config.json": BASE})
+
+    def load(path: str) -> Path:
+        return Path(path)
+
+    with pytest.warns(AdmissionWarning):
+        path = from_pretrained(load, "hf://acme/evil/", gate=annotating, filename="config.json")
+    assert path.name == "config.json"
+    refused(opening(path), adapter, gate)
+    Path(base).parent.mkdir(exist_ok=True)
+    Path(base).symlink_to(path.parent)
+    refused(load_adapter, adapter, gate)
+
+
+def test_a_folder_that_cannot_be_listed(
+    adapter: str, base: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may enter it can still read what is in it. Tests may run as root, who may do anything."""
+
+    iterdir = Path.iterdir
+
+    def listed(folder: Path) -> Iterator[Path]:
+        if folder == Path(base):
+            raise PermissionError
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", listed)
+    refused(load_adapter, adapter, gate)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "model.safetensors", "pytorch_model.bin"])
+def test_a_part_of_a_model_without_its_configuration(
+    name: str, adapter: str, gate: Gate, working_folder: Path
+) -> None:
+    put(working_folder / "acme/base", {name: b"evil"})
+    refused(opening(f"acme/base/{name}"), adapter, gate)
+
+
+def test_a_folder_of_its_own_name_that_no_python_reads(adapter: str, gate: Gate) -> None:
+    """Attack row 18: it is there in the end, and it is enough that it was there."""
+
+    def load(name: str) -> str:
+        Path(name).mkdir(parents=True)
+        return name
+
+    refused(load, adapter, gate)
+
+
+def test_what_the_library_itself_has_made_may_be_opened(
+    adapter: str, base: str, gate: Gate, tmp_path: Path
+) -> None:
+    shutil.rmtree(base)
+
+    def load(name: str) -> Any:
+        load_adapter(name).save_pretrained(tmp_path / "converted")
+        return AutoConfig.from_pretrained(tmp_path / "converted")
+
+    assert from_pretrained(load, adapter, gate=gate).model_type == "bert"
+
+
+def test_what_other_guards_have_verified_may_be_opened(
+    adapter: str, base: str, gate: Gate, tmp_path: Path
+) -> None:
+    shutil.rmtree(base)
+
+    def load(name: str, copy: Path | None = None) -> Any:
+        if copy is not None:
+            return AutoConfig.from_pretrained(copy)
+        with guard(gate, cache_folder=tmp_path / "other"):
+            return load_adapter(name)
+
+    assert from_pretrained(load, adapter, gate=gate).model_type == "bert"
+    with guard(gate):
+        copy = snapshot_download("acme/base", local_dir="copy")
+        assert from_pretrained(load, adapter, gate=gate, copy=copy).model_type == "bert"
+
+
+def test_what_would_load_later_is_refused(adapter: str, gate: Gate) -> None:
+    async def soon(name: str) -> Any:
+        return load_adapter(name)
+
+    def piecemeal(name: str) -> Any:
+        yield load_adapter(name)
+
+    for load in (soon, piecemeal):
+        with pytest.raises(UsageError, match="loads after it was called"):
+            from_pretrained(load, adapter, gate=gate)
 
 
 def test_a_verified_copy_may_be_opened(

@@ -666,6 +666,12 @@ MUTANTS: tuple[Mutant, ...] = (
         '            if False:\n                raise InterruptedError("nobody',
     ),
     _hashing(
+        "windows that come after the end",
+        "window.closed = self._stop.is_set()",
+        "window.closed = False",
+    ),
+    _hashing("memory that nobody needs any more", "            self._buffers.drop()\n", ""),
+    _hashing(
         "more connections than allowed", "return self._pace.count + len(self._windows)", "return 99"
     ),
     _window("pieces that fail", "raise piece.error", "return"),
@@ -1132,8 +1138,28 @@ MUTANTS: tuple[Mutant, ...] = (
     _opened("folders that were passed over", "    if load.refused:\n", "    if False:\n"),
     _opened(
         "a folder that came after its repository was looked for",
-        "() if place is None else (place.resolve(),)",
-        'tuple(Path().resolve().glob("*/*"))',
+        "if isinstance(place, str) and",
+        "if False and",
+    ),
+    _opened("links to what was verified", "path = os.path.abspath(", "path = os.path.realpath("),
+    _opened("folders that cannot be listed", "return True  # Who", "return False  # Who"),
+    _opened("weights without a configuration", "return kind in _ALWAYS", "return False"),
+    _opened(
+        "folders around the working directory",
+        "if entry and not here.is_relative_to(entry)",
+        "if entry",
+    ),
+    _admitted(
+        "what was used unverified",
+        "for each in cache.folders]",
+        "for each in [cache.folders[0].parent]]",
+        "loading/test_opened.py",
+    ),
+    _pretrained(
+        "what loads later",
+        "if any(is_later(loader) for is_later in _LATER):",
+        "if False:",
+        "loading/test_opened.py",
     ),
     _admitted(
         "kinds that are never verified",
