@@ -6,11 +6,13 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.cache import Cache
+from oms_gate.cache.contents import Contents
 from oms_gate.errors import AdmissionDenied
 from oms_gate.gate import Gate
 from oms_gate.reference import Reference
@@ -100,6 +102,23 @@ def test_a_file_that_gets_a_name_while_others_arrive_is_handed_out(
         model.fetch(models.FILES, name_config)
         assert (folder / "more").exists()
         assert model.path(CONFIG).read_bytes() == models.FILES[CONFIG]
+
+
+def test_a_file_that_gets_a_name_when_it_has_arrived_is_handed_out(
+    gate: Gate, folder: Path, slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring = Contents.bring
+
+    def bring_and_name(contents: Contents, *arguments: Any) -> None:
+        bring(contents, *arguments)
+        if not (folder / "more").exists():
+            os.link(_content(folder, CONFIG), folder / "more")
+
+    monkeypatch.setattr(Contents, "bring", bring_and_name)
+    with Cache(gate, folder) as cache:
+        model = cache.model(Reference.parse(slow))
+        assert model.path(CONFIG).read_bytes() == models.FILES[CONFIG]
+        assert (folder / "more").exists()
 
 
 @pytest.mark.parametrize("before", [True, False])

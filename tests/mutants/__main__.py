@@ -29,6 +29,8 @@ from tests.mutants.defences import MUTANTS, PROJECT, Mutant, misplaced
 COPIED = ("oms_gate", "policies", "tests", "docs", "examples", "pyproject.toml", "README.md")
 _TESTS_FAILED = 1
 _LONGEST_SECONDS = 200
+# Modules, or single tests, whose tests together take no longer than that.
+_AT_ONCE = 8
 
 T = TypeVar("T")
 
@@ -71,8 +73,8 @@ def main() -> int:
             finally:
                 copies.put(copy)
 
-        shares = (tests[number :: options.processes] for number in range(options.processes))
-        controls = [partial(_run, tests=share) for share in shares if share]
+        shares = (tests[start : start + _AT_ONCE] for start in range(0, len(tests), _AT_ONCE))
+        controls = [partial(_run, tests=share) for share in shares]
         for control in threads.map(in_a_copy, controls):
             if control.returncode:
                 print(f"tests fail without a mutant:\n{control.stdout[-3000:]}{control.stderr}")

@@ -1050,7 +1050,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "one look at names that come and go",
         "for _ in range(_ATTEMPTS):",
         "for _ in range(1):",
-        "cache/test_further_names.py::test_a_file_that_gets_a_name_while_others_arrive_is_handed_out",
+        "cache/test_further_names.py::test_a_file_that_gets_a_name_when_it_has_arrived_is_handed_out",
     ),
     _known(
         "records through links",
