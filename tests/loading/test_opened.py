@@ -23,7 +23,7 @@ from oms_gate import (
     from_pretrained,
     guard,
 )
-from tests.delivery.pulling import signed
+from tests.delivery.pulling import gate_of, signed
 from tests.loading.real_model import real_files, signed_files
 from tests.peers.content import Content
 from tests.peers.hub import HubStandIn
@@ -62,6 +62,13 @@ def adapter(hub: HubStandIn, key: ec.EllipticCurvePrivateKey) -> str:
     named = json.dumps({"base_model_name_or_path": "acme/base"}).encode()
     hub.create("acme/adapter", files=signed(key, {"adapter_config.json": named}))
     return "acme/adapter"
+
+
+@pytest.fixture
+def gate_of_folders(settings: dict[str, Any]) -> Gate:
+    (publisher,) = settings["publishers"]
+    everywhere = publisher | {"models": ["hf://acme/*", "/**/acme/*"]}
+    return gate_of(settings | {"publishers": [everywhere]})
 
 
 def put(folder: Path, files: dict[str, bytes]) -> str:
@@ -209,6 +216,19 @@ def test_what_is_of_no_model_or_written_is_let_be(
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
     assert from_pretrained(opening(path, mode), "acme/base", gate=gate) == "acme/base"
+
+
+def test_a_folder_is_verified_in_the_load_of_another(
+    adapter: str, base: str, gate_of_folders: Gate, key: ec.EllipticCurvePrivateKey
+) -> None:
+    shutil.rmtree(base)
+    files = signed(key, {"config.json": BASE})
+    put(Path(base), {name: bytes(content) for name, content in files.items()})  # type: ignore[arg-type]
+
+    def load(name: str) -> Any:
+        return from_pretrained(AutoConfig, Path(base), gate=gate_of_folders)
+
+    assert from_pretrained(load, adapter, gate=gate_of_folders).model_type == "bert"
 
 
 def test_after_a_load_everything_may_be_opened(adapter: str, base: str, gate: Gate) -> None:
