@@ -195,12 +195,13 @@ def test_the_last_of_many_files_is_divided_when_the_others_have_ended() -> None:
             while any(path != "last" for path, _ in list(store.now.values())):
                 time.sleep(0.01)
             others.set()
+        briefly()  # Fast ones are fetched in longer pieces.
 
     store = Store("a", "b", "c", "last", wait=wait)
     assert store.measure().files == 4
     whole = [asked for asked in store.asked if asked[1:] == (0, SIZE)]
     assert len(whole) == 4
-    assert sum(path == "last" for path, *_ in store.asked) > 2
+    assert sum(path == "last" for path, *_ in store.asked) > 5
 
 
 def test_a_shard_is_divided_too() -> None:

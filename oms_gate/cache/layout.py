@@ -32,6 +32,8 @@ FILES: Final = "files"
 ROOTS: Final = "roots"
 KNOWN: Final = "known"
 STAGES: Final = "stages"
+FOLDERS: Final = (FILES, ROOTS, KNOWN, STAGES)
+"""The folders of a cache: all that is verified, or under way to that, is below these."""
 
 _TAG: Final = "CACHEDIR.TAG"
 _TAG_CONTENT: Final = (
@@ -80,8 +82,8 @@ class Layout:
 
     @property
     def folders(self) -> list[Path]:
-        """The folders for what is verified, or under way to that."""
-        return [self.folder / name for name in (FILES, ROOTS, KNOWN, STAGES)]
+        """The paths of `FOLDERS`."""
+        return [self.folder / name for name in FOLDERS]
 
     @contextmanager
     def opened(self) -> Iterator[int]:

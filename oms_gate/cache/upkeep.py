@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from oms_gate.cache.known import Known, KnownModel
-from oms_gate.cache.layout import FILES, KNOWN, ROOTS, STAGES, Layout
+from oms_gate.cache.layout import FOLDERS, KNOWN, ROOTS, STAGES, Layout
 from oms_gate.cache.view import RECEIPTS
 from oms_gate.delivery.folders import around, below, opened, remove, status_of, walk
 from oms_gate.errors import OmsGateError, UsageError
@@ -131,7 +131,7 @@ def looked_after(layout: Layout) -> Iterator[int]:
     """
     try:
         with layout.opened() as cache:
-            for name in (FILES, ROOTS, KNOWN, STAGES):
+            for name in FOLDERS:
                 with opened(name, cache):
                     pass
             yield cache
@@ -240,7 +240,7 @@ def total_bytes(cache: int) -> int:
     """The size of all files of a cache, each counted once whatever names it has."""
     sizes = {
         (status.st_dev, status.st_ino): status.st_size
-        for folder in (FILES, ROOTS, KNOWN, STAGES)
+        for folder in FOLDERS
         for _, status in walked(cache, folder)
         if stat.S_ISREG(status.st_mode)
     }

@@ -205,6 +205,7 @@ def test_whatever_a_model_is_loaded_from(
         ("acme/other/train.py", "rb"),  # Code is run where it is copied or imported.
         ("acme/other/README.md", "rb"),
         ("acme/other/config.json", "wb"),
+        ("acme/other/config.json", "ab"),
         ("acme/other/new.json", "xb"),
     ],
 )
@@ -290,7 +291,6 @@ def test_a_folder_that_cannot_be_listed(
     adapter: str, base: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who may enter it can still read what is in it. Tests may run as root, who may do anything."""
-
     iterdir = Path.iterdir
 
     def listed(folder: Path) -> Iterator[Path]:

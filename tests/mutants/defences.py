@@ -1061,7 +1061,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _upkeep("a view of another manifest", "== signature.root_digest", "!= ''"),
     _upkeep(
         "folders of the cache that are links",
-        "for name in (FILES, ROOTS, KNOWN, STAGES):",
+        "for name in FOLDERS:",
         "for name in ():",
         "test_cli_cache.py::test_a_cache_that_cannot_be_read_is_3",
     ),
