@@ -1,8 +1,8 @@
-"""What is opened while a library loads a model: of models, nothing but what was verified.
+"""What is opened while a library loads a model is seen, and judged.
 
 Libraries take a folder in the place of a repository of its name, also of one that a model names:
 the base model of an adapter, code of ``auto_map``. huggingface_hub is never asked then, so what
-Python opens is looked at, by an audit hook (PEP 578).
+Python opens is looked at, by an audit hook (PEP 578), and what `native` readers are given.
 """
 
 from __future__ import annotations
@@ -13,67 +13,81 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from oms_gate.errors import AdmissionDenied
 from oms_gate.loading.admitted import Admitted
-from oms_gate.loading.guard import models_on
+from oms_gate.loading.judgement import Load, current_load, judge, part_of, refuse
+from oms_gate.loading.made import Made
 from oms_gate.loading.modules_folder import MODULES_VARIABLE
+from oms_gate.loading.native import readers, swap_readers
+from oms_gate.loading.swaps import Swaps
+from oms_gate.loading.threads import swap_threads
 from oms_gate.policy.kinds import kind_of
-from oms_gate.verdict import ReasonCode
 
 # Code counts where it is copied to be run: programs' own is opened all the time. So are settings of
 # all sorts; those count that are a model's own, or beside one of these.
 _ALWAYS: Final = frozenset({"weights", "pickle", "tokenizer"})
-_OWN_CONFIG: Final = re.compile(r"(?:.+_)?config(?:_.+)?\.json|model_index\.json|modules\.json")
+_OWN_CONFIG: Final = re.compile(
+    r"(?:.+_)?config(?:_.+)?\.json|model_index\.json|modules\.json|.+\.index\.json"
+)
+_LOOKED_AT: Final = frozenset({"open", "shutil.copyfile", *Made.EVENTS})
 
-
-@dataclass
-class _Load:
-    """A load that is under way; see `verified_only`.
-
-    written: files that were made meanwhile.
-    """
-
-    models: Admitted
-    place: str | Path
-    written: set[str] = field(default_factory=set)
-    refused: list[AdmissionDenied] = field(default_factory=list)
-
-
-_load: ContextVar[_Load | None] = ContextVar("oms_gate_load", default=None)
+# How many loads are under way, and what was replaced for them.
+_count = 0
+_swaps = Swaps()
 _lock = threading.Lock()
 
 
 @contextmanager
 def verified_only(models: Admitted, place: str | Path) -> Iterator[None]:
-    """Around a library's own loading, in this thread: models' files come from the cache only.
+    """Around a library's own loading: models' files come from the cache only.
 
-    models: the guard's.
-    place: what the library is given: the name of a repository; or a path, which may be that of a
-        denied model that is used all the same.
+    That holds for this thread, and for those that are started in it or get work from it.
+
+    models, place: see `Load`.
 
     Raises:
         AdmissionDenied: where another file was to be opened, and in the end, if the library
             passed over that.
+        ConfigError: a library is not made as it was expected; nothing is loaded then.
     """
+    load = Load(models, place, current_load())
+    try:
+        with _seen(), part_of(load):
+            yield
+    finally:
+        load.is_on = False
+    if isinstance(place, str) and Path(place).is_dir():
+        # It was not there before, and what was read of it may have been read by no Python code.
+        refuse(load, place)
+    if load.refused:
+        raise load.refused[0]
+
+
+@contextmanager
+def _seen() -> Iterator[None]:
+    """While it lasts, all is seen that loads do."""
+    global _count
+    watched = readers()
     with _lock:
         _look_from_now_on()
-    load = _Load(models, place)
-    token = _load.set(load)
+        if _count == 0:
+            try:
+                swap_threads(_swaps)
+                swap_readers(_swaps, watched)
+            except BaseException:
+                _swaps.undo()
+                raise
+        _count += 1
     try:
         yield
     finally:
-        _load.reset(token)
-    if isinstance(place, str) and Path(place).is_dir():
-        # It was not there before, and what was read of it may have been read by no Python code.
-        _refuse(load, place)
-    if load.refused:
-        raise load.refused[0]
+        with _lock:
+            _count -= 1
+            if _count == 0:
+                _swaps.undo()
 
 
 @cache
@@ -82,27 +96,27 @@ def _look_from_now_on() -> None:
     sys.addaudithook(_look)
 
 
-def _look(event: str, arguments: tuple[object, ...]) -> None:
-    if event not in ("open", "shutil.copyfile") or (load := _load.get()) is None:
+def _look(event: str, arguments: tuple[Any, ...]) -> None:
+    if event not in _LOOKED_AT or (load := current_load()) is None:
         return
-    opened, second = arguments[:2]
-    if not isinstance(opened, str | bytes | os.PathLike):
+    first = arguments[0]
+    if not isinstance(first, str | bytes | os.PathLike):
         return  # It was open before.
-    # As it was named: where a link leads to may be another place by the time it is opened.
-    path = os.path.abspath(os.fsdecode(opened))
+    name = os.fsdecode(first)
+    path = os.path.abspath(name)
     if event == "open":
-        if second is None and path != os.fsdecode(opened):
-            return  # By os.open, to which a name may be relative to any folder.
-        flags = arguments[2]
-        assert isinstance(flags, int)
-        if flags & (os.O_TRUNC | os.O_EXCL):
-            load.written.add(path)
+        _, mode, flags = arguments
+        if mode is None and path != name and not os.path.lexists(path):
+            return  # By os.open, to which a name may be relative to another folder.
+        if load.made.by_opening(path, flags) or flags & os.O_WRONLY:
             return
-        is_loaded = not flags & os.O_WRONLY and _is_of_a_model(Path(path))
+        if _is_of_a_model(Path(path)):
+            judge(load, name)
+    elif event == "shutil.copyfile":
+        if str(arguments[1]).startswith(os.environ.get(MODULES_VARIABLE, os.devnull) + os.sep):
+            judge(load, name)
     else:
-        is_loaded = str(second).startswith(os.environ.get(MODULES_VARIABLE, os.devnull) + os.sep)
-    if is_loaded and not _is_known(load, path):
-        _refuse(load, os.fsdecode(opened))
+        load.made.note(event, *arguments)
 
 
 def _is_of_a_model(path: Path) -> bool:
@@ -115,32 +129,3 @@ def _is_of_a_model(path: Path) -> bool:
         return False
     except OSError:
         return True  # Who may not list a folder may still be able to read what is in it.
-
-
-def _is_known(load: _Load, path: str) -> bool:
-    """Whether it was verified, was made or warned of, or belongs to what Python imports."""
-    every = [load.models, *models_on()]
-    if path in load.written or any(Path(path) in models.copies for models in every):
-        return True
-    known = [folder for models in every for folder in models.folders]
-    here = Path.cwd()
-    # A folder around the working directory has whatever others put into that.
-    known += [Path(entry) for entry in sys.path if entry and not here.is_relative_to(entry)]
-    if isinstance(load.place, Path):
-        known.append(load.place)
-    return any(Path(path).is_relative_to(folder) for folder in known)
-
-
-def _refuse(load: _Load, path: str) -> None:
-    denied = load.models.refusal(
-        os.path.abspath(path),
-        f"{path} was to be loaded besides, and was never verified: a folder goes before a "
-        "repository of its name; work in another folder, or load it by a from_pretrained of its "
-        "own and hand over what that returns",
-        ReasonCode.GUARD_FOLDER,
-    )
-    if load.models.annotates:
-        load.models.warn(denied)
-        return
-    load.refused.append(denied)
-    raise denied

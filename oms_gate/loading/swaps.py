@@ -11,10 +11,10 @@ from typing import Any
 from oms_gate.errors import ConfigError
 
 
-def unknown(what: str) -> ConfigError:
-    """The error for a huggingface_hub that is not made as it was expected."""
+def unknown(what: str, library: str = "huggingface_hub") -> ConfigError:
+    """The error for a library that is not made as it was expected."""
     return ConfigError(
-        f"huggingface_hub {metadata.version('huggingface_hub')} cannot be guarded: {what}; nothing "
+        f"{library} {metadata.version(library)} cannot be guarded: {what}; nothing "
         "is loaded unguarded, so use another version, or ask for one of oms-gate that knows it"
     )
 
@@ -43,6 +43,36 @@ class Swaps:
             # Whoever replaced it meanwhile did so on purpose.
             if vars(owner).get(name) is replacement:
                 setattr(owner, name, original)
+
+        self._undo.append(undo)
+
+    def function(
+        self, owner: type, name: str, make: Callable[[Callable[..., Any]], Any], library: str
+    ) -> None:
+        """Replace a function of a class, which may inherit it.
+
+        make: the new one, for the old one as the class has it.
+        library: the one whose class it is.
+
+        Raises:
+            ConfigError: there is none, or it cannot be replaced.
+        """
+        is_own = name in getattr(owner, "__dict__", {})
+        try:
+            original = vars(owner)[name] if is_own else getattr(owner, name)
+            replacement = make(getattr(owner, name))
+            setattr(owner, name, replacement)
+        except (AttributeError, TypeError) as error:
+            raise unknown(f"{error}", library) from error
+
+        def undo() -> None:
+            # Whoever replaced it meanwhile did so on purpose.
+            if vars(owner).get(name) is not replacement:
+                return
+            if is_own:
+                setattr(owner, name, original)
+            else:
+                delattr(owner, name)
 
         self._undo.append(undo)
 

@@ -30,17 +30,18 @@ INERT: Final[frozenset[Kind]] = frozenset({"cache", "document", "image", "signat
 
 _EXTENSIONS: Final[dict[Kind, str]] = {
     "weights": """
-        safetensors gguf ggml onnx onnx_data h5 hdf5 keras tflite msgpack npz npy mlmodel pb pbtxt
-        pte engine plan params caffemodel ot mnn ncnn rknn ort pdmodel weights lgb ubj cbm parquet
-        arrow""",
+        safetensors sft dduf flashpack gguf ggml onnx onnx_data h5 hdf5 keras tflite msgpack npz npy
+        mlmodel pb pbtxt pte engine plan params caffemodel ot mnn ncnn rknn ort pdmodel weights lgb
+        ubj cbm parquet arrow""",
     "pickle": """
-        bin pt pth ckpt pkl p pickle skops joblib dill cloudpickle pdparams pdiparams jit ptl t7""",
+        bin pt pt2 pth ckpt torchscript distcp pkl p pickle skops joblib dill cloudpickle pdparams
+        pdiparams jit ptl t7""",
     "code": """
         py pyc pyd pyi pyw pyx pxd pyz so dll dylib a o sh bash zsh ps1 bat cmd exe llamafile wasm
         js mjs cjs ts ipynb cu cuh ptx cubin metal cl c cc cpp cxx h hpp rs go java jar class lua rb
         pl r jl swift kt php tcl""",
     "config": "json jsonl yaml yml toml ini cfg conf jinja jinja2 j2 xml properties env",
-    "tokenizer": "model spm tiktoken vocab bpe",
+    "tokenizer": "model spm tiktoken vocab bpe codes tokenizer",
     "archive": "zip tar gz tgz bz2 xz zst lz4 7z rar nemo mar whl egg",
     "image": "png jpg jpeg gif webp svg bmp ico tiff avif",
     "document": "md rst pdf bib",
@@ -55,11 +56,15 @@ _BY_NAME: Final[dict[str, Kind]] = {
     **dict.fromkeys(
         (
             "tokenizer.json",
+            "tekken.json",
+            "byte_maps.json",
+            "emoji.json",
+            "word_shape.json",
+            "word_pronunciation.json",
+            "dict.txt",
             "tokenizer_config.json",
             "special_tokens_map.json",
             "added_tokens.json",
-            "vocab.json",
-            "vocab.txt",
             "merges.txt",
         ),
         "tokenizer",
@@ -93,6 +98,8 @@ _DOCUMENT = re.compile(
 _BY_PATTERN: Final[tuple[tuple[re.Pattern[str], Kind], ...]] = (
     (re.compile(r".+\.onnx(?:\.data|_data(?:_\d+)?)"), "weights"),
     (re.compile(r".+\.(?:data-\d+-of-\d+|index)"), "weights"),
+    (re.compile(r"(?:.+[-_])?vocab(?:[-_].+)?\.(?:json|txt)"), "tokenizer"),
+    (re.compile(r"tokenizer\.model\.v\d.*"), "tokenizer"),
     (re.compile(r".+\.so(?:\.\d+)+"), "code"),
     # Installing a package runs it. The word is looked for once: a name may repeat it.
     (re.compile(r"(?=.*\.(?:txt|in)\Z).*?(?<![^-_.])requirements[-_.].*"), "code"),

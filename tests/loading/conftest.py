@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Gate
-from tests.delivery.pulling import close_gates, gate_of
+from tests.delivery.pulling import close_gates, gate_of, signed
 from tests.loading.real_model import real_files
 from tests.peers.content import Content
+from tests.peers.hub import HubStandIn
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,3 +68,35 @@ def embeddings(tmp_path: Path) -> dict[str, Content]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+@pytest.fixture
+def working_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where others may have put something."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def base(hub: HubStandIn, key: ec.EllipticCurvePrivateKey, working_folder: Path) -> str:
+    """A model that is signed on the Hub, and in a folder of its name is not."""
+    from tests.loading.folders import BASE, put
+
+    hub.create("acme/base", files=signed(key, {"config.json": BASE}))
+    return put(working_folder / "acme/base", {"config.json": BASE})
+
+
+@pytest.fixture
+def adapter(hub: HubStandIn, key: ec.EllipticCurvePrivateKey) -> str:
+    named = json.dumps({"base_model_name_or_path": "acme/base"}).encode()
+    hub.create("acme/adapter", files=signed(key, {"adapter_config.json": named}))
+    return "acme/adapter"
+
+
+@pytest.fixture
+def gate_of_folders(settings: dict[str, Any]) -> Gate:
+    (publisher,) = settings["publishers"]
+    everywhere = publisher | {"models": ["hf://acme/*", "/**/acme/*"]}
+    return gate_of(settings | {"publishers": [everywhere]})

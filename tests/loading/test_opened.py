@@ -9,26 +9,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from huggingface_hub import hf_hub_download, snapshot_download
+from safetensors.numpy import load_file, save
 from transformers import AutoConfig, AutoTokenizer
 
 from oms_gate import (
-    AdmissionDenied,
     AdmissionWarning,
     Gate,
-    ReasonCode,
     UsageError,
     from_pretrained,
     guard,
 )
-from tests.delivery.pulling import gate_of, signed
+from tests.delivery.pulling import signed
+from tests.loading.folders import BASE, load_adapter, opening, put, refused
 from tests.loading.real_model import real_files, signed_files
 from tests.peers.content import Content
 from tests.peers.hub import HubStandIn
 
-BASE = b'{"model_type": "bert"}'
+pytestmark = pytest.mark.usefixtures("working_folder")
+
 CODE: dict[str, Content] = {
     "configuration_own.py": b"""
 from transformers import PretrainedConfig
@@ -41,49 +43,6 @@ class OwnConfig(PretrainedConfig):
 }
 
 
-@pytest.fixture(autouse=True)
-def working_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where others may have put something."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
-def base(hub: HubStandIn, key: ec.EllipticCurvePrivateKey, working_folder: Path) -> str:
-    """A model that is signed on the Hub, and in a folder of its name is not."""
-    hub.create("acme/base", files=signed(key, {"config.json": BASE}))
-    return put(working_folder / "acme/base", {"config.json": BASE})
-
-
-@pytest.fixture
-def adapter(hub: HubStandIn, key: ec.EllipticCurvePrivateKey) -> str:
-    named = json.dumps({"base_model_name_or_path": "acme/base"}).encode()
-    hub.create("acme/adapter", files=signed(key, {"adapter_config.json": named}))
-    return "acme/adapter"
-
-
-@pytest.fixture
-def gate_of_folders(settings: dict[str, Any]) -> Gate:
-    (publisher,) = settings["publishers"]
-    everywhere = publisher | {"models": ["hf://acme/*", "/**/acme/*"]}
-    return gate_of(settings | {"publishers": [everywhere]})
-
-
-def put(folder: Path, files: dict[str, bytes]) -> str:
-    folder.mkdir(parents=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    return str(folder)
-
-
-def load_adapter(name: str) -> Any:
-    """As peft does: the base model is the one that the adapter names."""
-    config = json.loads(Path(hf_hub_download(name, "adapter_config.json")).read_text())
-    return AutoConfig.from_pretrained(config["base_model_name_or_path"])
-
-
 def load_what_there_is(name: str) -> str:
     """As libraries do that can do without a part of a model."""
     try:
@@ -91,26 +50,6 @@ def load_what_there_is(name: str) -> str:
     except OSError:
         return "without"
     return "with"
-
-
-def opening(path: str | bytes | Path, mode: str = "rb") -> Callable[[str], str]:
-    def load(name: str) -> str:
-        with open(path, mode):  # noqa: PTH123 - as libraries do
-            return name
-
-    return load
-
-
-def refused(load: Callable[..., object], name: str, gate: Gate, **options: Any) -> str:
-    with pytest.raises(OSError, match="never verified") as raised:
-        from_pretrained(load, name, gate=gate, **options)
-    error: BaseException | None = raised.value
-    while error is not None and not isinstance(error, AdmissionDenied):
-        error = error.__cause__ or error.__context__
-    assert error is not None
-    (reason,) = error.verdict.reasons
-    assert reason.code is ReasonCode.GUARD_FOLDER
-    return reason.message
 
 
 def test_a_folder_in_the_place_of_a_base_model(adapter: str, base: str, gate: Gate) -> None:
@@ -247,6 +186,26 @@ def test_what_is_installed_may_be_opened(
     assert from_pretrained(opening(path), adapter, gate=gate) == adapter
 
 
+def test_what_is_installed_in_a_folder_that_is_named_from_here_may_be_opened(
+    adapter: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(Path("vendor/package"), {"vocab.txt": b""})
+    monkeypatch.syspath_prepend("vendor")
+    assert from_pretrained(opening("vendor/package/vocab.txt"), adapter, gate=gate) == adapter
+
+
+def test_what_is_opened_by_a_descriptor(adapter: str, base: str, gate: Gate) -> None:
+    """As Python opens it for nobody; a relative name may be one of another folder."""
+
+    def load(name: str, at: str, folder: str | None = None) -> str:
+        descriptor = None if folder is None else os.open(folder, os.O_RDONLY)
+        os.close(os.open(at, os.O_RDONLY, dir_fd=descriptor))
+        return name
+
+    assert "acme/base/config.json" in refused(load, adapter, gate, at="acme/base/config.json")
+    assert from_pretrained(load, adapter, gate=gate, at="config.json", folder=base) == adapter
+
+
 @pytest.mark.parametrize("above", [".", ".."])
 def test_what_is_imported_from_where_one_works_is_not_installed(
     above: str, adapter: str, base: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
@@ -302,7 +261,10 @@ def test_a_folder_that_cannot_be_listed(
     refused(load_adapter, adapter, gate)
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize(
+    "name",
+    ["tokenizer.json", "model.safetensors", "pytorch_model.bin", "a.safetensors.index.json"],
+)
 def test_a_part_of_a_model_without_its_configuration(
     name: str, adapter: str, gate: Gate, working_folder: Path
 ) -> None:
@@ -386,3 +348,30 @@ def test_an_annotating_gate_warns_once_of_what_the_hub_has(
     warned = [str(each.message) for each in recwarn if each.category is AdmissionWarning]
     (warning,) = warned
     assert "signature.missing" in warning
+
+
+def signed_folder(key: ec.EllipticCurvePrivateKey, name: str) -> Path:
+    files = signed(key, {"model.safetensors": save({"a": numpy.zeros(3)})})
+    return Path(put(Path(name), {path: bytes(content) for path, content in files.items()}))  # type: ignore[arg-type]
+
+
+def test_weights_are_verified_in_the_load_of_another(
+    adapter: str, gate_of_folders: Gate, key: ec.EllipticCurvePrivateKey
+) -> None:
+    folder = signed_folder(key, "acme/own").resolve()
+
+    def load(name: str) -> Any:
+        return from_pretrained(load_file, folder, gate=gate_of_folders)
+
+    assert list(from_pretrained(load, adapter, gate=gate_of_folders)) == ["a"]
+
+
+def test_a_gate_may_be_asked_in_the_load_of_another(
+    adapter: str, gate_of_folders: Gate, key: ec.EllipticCurvePrivateKey
+) -> None:
+    folder = signed_folder(key, "acme/own").resolve()
+
+    def load(name: str) -> bool:
+        return gate_of_folders.check(folder).admitted
+
+    assert from_pretrained(load, adapter, gate=gate_of_folders)

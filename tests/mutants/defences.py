@@ -122,6 +122,10 @@ _hub_calls = _in("loading/hub_calls.py", "loading/test_guard_calls.py")
 _hub_client = _in("loading/hub_client.py", "loading/test_guard_client.py")
 _hub_filesystem = _in("loading/hub_filesystem.py", "loading/test_guard_filesystem.py")
 _opened = _in("loading/opened.py", "loading/test_opened.py")
+_judgement = _in("loading/judgement.py", "loading/test_opened.py")
+_threads = _in("loading/threads.py", "loading/test_threads.py")
+_native = _in("loading/native.py", "loading/test_native.py")
+_made = _in("loading/made.py", "loading/test_made.py")
 _modules_folder = _in("loading/modules_folder.py", "loading/test_guard_libraries.py")
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -1129,11 +1133,23 @@ MUTANTS: tuple[Mutant, ...] = (
         "    if True:\n        fetch(model, names)",
     ),
     _hub_calls("names that lead elsewhere", "if name in model.files:", "if True:"),
-    _opened("folders that were never verified", "if is_loaded and not", "if False and not"),
+    _judgement("folders that were never verified", "        refuse(load, name)", "        pass"),
+    _judgement("links to what was verified", "load, os.path.abspath(", "load, os.path.realpath("),
+    _judgement(
+        "folders around the working directory",
+        " if not here.is_relative_to(entry)]",
+        "]",
+    ),
+    _judgement(
+        "a load that goes on when a part of it has ended",
+        "        load = load.around\n",
+        "        load = None\n",
+        "loading/test_threads.py",
+    ),
     _opened(
         "folders with code that was never verified",
-        'if event not in ("open", "shutil.copyfile")',
-        'if event != "open"',
+        '{"open", "shutil.copyfile", ',
+        '{"open", ',
     ),
     _opened("folders that were passed over", "    if load.refused:\n", "    if False:\n"),
     _opened(
@@ -1141,14 +1157,56 @@ MUTANTS: tuple[Mutant, ...] = (
         "if isinstance(place, str) and",
         "if False and",
     ),
-    _opened("links to what was verified", "path = os.path.abspath(", "path = os.path.realpath("),
     _opened("folders that cannot be listed", "return True  # Who", "return False  # Who"),
     _opened("weights without a configuration", "return kind in _ALWAYS", "return False"),
     _opened(
-        "folders around the working directory",
-        "if entry and not here.is_relative_to(entry)",
-        "if entry",
+        "threads that outlive a load",
+        "        load.is_on = False\n",
+        "        pass\n",
+        "loading/test_threads.py",
     ),
+    _threads("threads of a load", "thread.run = run_in_load", "pass"),
+    _threads("work that a load gives to threads", "work = _within(load, work)", "pass"),
+    _threads("threads for all that a load starts", "with part_of(None):", "if True:"),
+    _native(
+        "what is read past Python", "                        judge(", "                        str("
+    ),
+    _native("what is named", "strict=False)) | kwargs", "strict=False))"),
+    _native("a second path", '("vocab", "merges")', '("vocab",)'),
+    _native("vocabularies that are read as they are made", '("__init__", ("self",)), ', ""),
+    _swaps(
+        "what others replaced meanwhile",
+        "if vars(owner).get(name) is not replacement:",
+        "if False:",
+        "loading/test_native.py",
+    ),
+    _opened("shards of any name", r"|.+\.index\.json", ""),
+    _opened("files that are opened by descriptors", " and not os.path.lexists(path)", ""),
+    _made("files that could not be made", "_files[path] != _state(path):", "_files:"),
+    _made(
+        "folders that could not be made",
+        "elif is_here and _state(folder := os.path.abspath(os.fsdecode(first))) is None:",
+        "elif is_here and (folder := os.path.abspath(os.fsdecode(first))):",
+    ),
+    _made("what descriptors bring", "self._folders.clear()", "pass"),
+    _made("files that were there before", "before is not None or not", "not"),
+    _made("what was brought", "            self._brought.add(to)\n", "            pass\n"),
+    _made(
+        "files over what was made",
+        "            return path not in self._brought",
+        "            return True",
+    ),
+    _made(
+        "folders that were brought",
+        "for each in (path, *folders)):\n            return False",
+        "for each in [path]):\n            return False",
+    ),
+    _made(
+        "names of another folder",
+        "elif is_here and",
+        "elif",
+    ),
+    _made("links from where they are", "source if is_symlink else source", "source"),
     _admitted(
         "what was used unverified",
         "for each in cache.folders]",

@@ -14,9 +14,9 @@ EXAMPLES = {
     "weights": "model.safetensors m.gguf m.ggml m.onnx m.onnx_data m.onnx_data_12 m.onnx.data m.h5 "
     "m.keras m.tflite m.msgpack m.npz m.npy m.mlmodel saved_model.pb v.data-00000-of-00001 v.index "
     "m.ort m.pdmodel yolo.weights m.lgb m.ubj m.cbm d.parquet d.arrow "
-    "MODEL.SAFETENSORS LICENSE.safetensors README.md.gguf",
+    "m.sft m.dduf m.flashpack MODEL.SAFETENSORS LICENSE.safetensors README.md.gguf",
     "pickle": "m.pt m.pth m.ckpt m.pkl m.pickle pytorch_model.bin m.joblib m.dill "
-    "m.p m.skops README.pkl",
+    "m.p m.skops m.pt2 m.torchscript __0_0.distcp README.pkl",
     "code": "modeling.py x.so x.so.1.2 x.dll x.dylib run.sh x.js n.ipynb k.cu README.py LICENSE.py "
     "m.llamafile m.pyz requirements.txt a/Requirements-dev.txt dev_requirements.in .claude/x.py "
     "requirements.requirements.txt requirementsrequirements-x.requirements.txt "
@@ -30,7 +30,9 @@ EXAMPLES = {
     ".github/copilot-instructions.md .github/skills/x/y.md .github/prompts/x.prompt.md "
     "QWEN.md Warp.md CRUSH.md .windsurf/rules/x.md sub/.kiro/steering/x.md .junie/guidelines.md "
     ".gitx/x.md .x/.github/x.md",
-    "tokenizer": "spiece.model tokenizer.json vocab.txt vocab.json merges.txt a.tiktoken",
+    "tokenizer": "spiece.model tokenizer.json tekken.json tokenizer.model.v3 tokenizer.model.v7m1 "
+    "vocab-src.json entity_vocab.json prophetnet.tokenizer bpe.codes byte_maps.json dict.txt "
+    "vocab.txt vocab.json merges.txt a.tiktoken",
     "archive": "a.zip a.tar a.tar.gz a.gz a.xz a.7z a.nemo a.whl README.zip",
     "image": "a.png a.jpg a.JPEG a.svg",
     "document": "README.md a.rst a.pdf a.bib LICENSE LICENSE.txt LICENCE-MIT NOTICE NOTICE.txt "
