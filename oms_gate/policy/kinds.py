@@ -98,13 +98,14 @@ _DOCUMENT = re.compile(
 _BY_PATTERN: Final[tuple[tuple[re.Pattern[str], Kind], ...]] = (
     (re.compile(r".+\.onnx(?:\.data|_data(?:_\d+)?)"), "weights"),
     (re.compile(r".+\.(?:data-\d+-of-\d+|index)"), "weights"),
-    (re.compile(r"(?:.+[-_])?vocab(?:[-_].+)?\.(?:json|txt)"), "tokenizer"),
-    (re.compile(r"tokenizer\.model\.v\d.*"), "tokenizer"),
+    (re.compile(r"tokenizer\.model\.v\d+(?:m\d+)?"), "tokenizer"),
     (re.compile(r".+\.so(?:\.\d+)+"), "code"),
     # Installing a package runs it. The word is looked for once: a name may repeat it.
     (re.compile(r"(?=.*\.(?:txt|in)\Z).*?(?<![^-_.])requirements[-_.].*"), "code"),
     (re.compile(r".+\.(?:sig|sigstore)\.json"), "signature"),
     (_DOCUMENT, "document"),
+    # Last, as a name may be more than one of these. Its end is looked for once.
+    (re.compile(r"(?=.*\.(?:json|txt)\Z)(?:.*?[-_])??vocab(?:[-_].*|\.(?:json|txt))"), "tokenizer"),
 )
 # The bookkeeping of downloads to a local folder, by huggingface_hub and by the gate: nothing else
 # reads it.

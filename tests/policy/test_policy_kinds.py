@@ -19,6 +19,7 @@ EXAMPLES = {
     "m.p m.skops m.pt2 m.torchscript __0_0.distcp README.pkl",
     "code": "modeling.py x.so x.so.1.2 x.dll x.dylib run.sh x.js n.ipynb k.cu README.py LICENSE.py "
     "m.llamafile m.pyz requirements.txt a/Requirements-dev.txt dev_requirements.in .claude/x.py "
+    "requirements-vocab.txt vocab_requirements.txt tokenizer.model.v3.py vocab_x.py "
     "requirements.requirements.txt requirementsrequirements-x.requirements.txt "
     ".md/x.py docs.md/x.py x.md.py X.PY .cache/huggingface/x.py Dockerfile __init__.py",
     "config": "config.json a.yaml a.yml a.toml a.ini a.cfg a.conf chat_template.jinja SKILL.md "
@@ -36,10 +37,12 @@ EXAMPLES = {
     "archive": "a.zip a.tar a.tar.gz a.gz a.xz a.7z a.nemo a.whl README.zip",
     "image": "a.png a.jpg a.JPEG a.svg",
     "document": "README.md a.rst a.pdf a.bib LICENSE LICENSE.txt LICENCE-MIT NOTICE NOTICE.txt "
-    "README README.txt license_model.txt Copying claude/x.md x.claude/x.md .github/x.md "
+    "README README.txt readme_vocab.txt "
+    "license_model.txt Copying claude/x.md x.claude/x.md .github/x.md "
     "copilot-instructions.md .github/skills.md AGENTS.other.md .git/x.md .cache/x.md "
     "x/.github/x.md",
-    "signature": "model.sig a.gguf.sig a.sigstore a.asc a.sig.json a.sigstore.json",
+    "signature": "model.sig a.gguf.sig a.sigstore a.asc a.sig.json vocab_x.sig.json "
+    "a.sigstore.json",
     "vcs": ".gitattributes .gitignore a/.gitkeep .claude/.gitignore",
     "cache": ".cache/huggingface/.gitignore .cache/huggingface/CACHEDIR.TAG "
     ".cache/huggingface/download/a/b.safetensors.metadata .cache/huggingface/download/x.lock "
@@ -84,7 +87,18 @@ def test_folders_do_not_matter(folder: str, name: str) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["requirements.", ".onnx", ".so.1", ".data-1-of-", ".github/", ".claude/", "readme-", "1.so.1"],
+    [
+        "requirements.",
+        ".onnx",
+        ".so.1",
+        ".data-1-of-",
+        ".github/",
+        ".claude/",
+        "readme-",
+        "1.so.1",
+        "vocab_",
+        "-vocab",
+    ],
 )
 @pytest.mark.parametrize("end", ["", "x", ".txt", "\n"])
 def test_a_longer_name_takes_no_more_than_its_share(word: str, end: str) -> None:
