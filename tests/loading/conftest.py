@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,3 +102,18 @@ def gate_of_folders(settings: dict[str, Any]) -> Gate:
     (publisher,) = settings["publishers"]
     everywhere = publisher | {"models": ["hf://acme/*", "/**/acme/*"]}
     return gate_of(settings | {"publishers": [everywhere]})
+
+
+@pytest.fixture
+def modules(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where transformers has the code of models; nothing is loaded from there yet."""
+    folder = home / "modules"
+    for name in ("utils.hub", "utils", "dynamic_module_utils"):
+        module = importlib.import_module(f"transformers.{name}")
+        monkeypatch.setattr(module, "HF_MODULES_CACHE", str(folder))
+    path, loaded = list(sys.path), set(sys.modules)
+    yield folder
+    sys.path[:] = path
+    for name in set(sys.modules) - loaded:
+        if name.startswith("transformers_modules"):
+            del sys.modules[name]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pickle
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,8 @@ from oms_gate import AdmissionDenied, Gate, ReasonCode, from_pretrained, guard
 from tests.delivery.pulling import codes, signed
 from tests.peers.content import Content
 from tests.peers.hub import HubStandIn
+
+pytestmark = pytest.mark.usefixtures("modules")
 
 transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
@@ -56,21 +57,6 @@ class OwnConfig(PretrainedConfig):
     "more.py": b"MORE = 'signed'\n",
 }
 EVIL = {"values.py": "VALUE = 'evil'\n", "configuration_own.py": "from .values import evil\n"}
-
-
-@pytest.fixture(autouse=True)
-def modules(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where transformers has the code of models; nothing is loaded from there yet."""
-    folder = home / "modules"
-    for name in ("utils.hub", "utils", "dynamic_module_utils"):
-        module = importlib.import_module(f"transformers.{name}")
-        monkeypatch.setattr(module, "HF_MODULES_CACHE", str(folder))
-    path, loaded = list(sys.path), set(sys.modules)
-    yield folder
-    sys.path[:] = path
-    for name in set(sys.modules) - loaded:
-        if name.startswith("transformers_modules"):
-            del sys.modules[name]
 
 
 def load(name: str, **options: Any) -> Any:

@@ -67,6 +67,7 @@ def test_a_folder_that_a_library_passes_over_is_told_in_the_end(
     assert from_pretrained(load_what_there_is, adapter, gate=gate) == "with"
 
 
+@pytest.mark.usefixtures("modules")
 @pytest.mark.parametrize("where", ["acme/code", "/folder"])
 def test_a_folder_in_the_place_of_code(
     where: str, hub: HubStandIn, key: ec.EllipticCurvePrivateKey, gate: Gate, tmp_path: Path
