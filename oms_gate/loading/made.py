@@ -36,8 +36,10 @@ class Made:
 
     def by_opening(self, path: str, flags: int) -> bool:
         """Whether a file is made or emptied as it is opened; that is noted."""
+        if not flags & (os.O_TRUNC | os.O_CREAT):
+            return False
         before = _state(path)
-        if not flags & os.O_TRUNC and (before is not None or not flags & os.O_CREAT):
+        if before is not None and not flags & os.O_TRUNC:
             return False
         self._files.setdefault(path, before)
         self._brought.discard(path)

@@ -33,7 +33,7 @@ _READERS: Final = (
 Reader = tuple[str, Any, str, Sequence[str]]
 
 
-def readers() -> list[Reader]:
+def installed_readers() -> list[Reader]:
     """Those of the libraries that are installed: library, class, function, parameters."""
     found: list[Reader] = []
     for name, owner, function, parameters in _READERS:

@@ -21,7 +21,7 @@ from oms_gate.loading.admitted import Admitted
 from oms_gate.loading.judgement import Load, current_load, judge, part_of, refuse
 from oms_gate.loading.made import Made
 from oms_gate.loading.modules_folder import MODULES_VARIABLE
-from oms_gate.loading.native import readers, swap_readers
+from oms_gate.loading.native import installed_readers, swap_readers
 from oms_gate.loading.swaps import Swaps
 from oms_gate.loading.threads import swap_threads
 from oms_gate.policy.kinds import kind_of
@@ -70,13 +70,13 @@ def verified_only(models: Admitted, place: str | Path) -> Iterator[None]:
 def _seen() -> Iterator[None]:
     """While it lasts, all is seen that loads do."""
     global _count
-    watched = readers()
+    readers = installed_readers()  # It may import, which is not to be waited for.
     with _lock:
         _look_from_now_on()
         if _count == 0:
             try:
                 swap_threads(_swaps)
-                swap_readers(_swaps, watched)
+                swap_readers(_swaps, readers)
             except BaseException:
                 _swaps.undo()
                 raise

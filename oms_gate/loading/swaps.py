@@ -35,16 +35,7 @@ class Swaps:
         """
         if name not in vars(owner):
             raise unknown(f"{owner.__name__} has no {name}")
-        original = vars(owner)[name]
-        replacement = make(original)
-        setattr(owner, name, replacement)
-
-        def undo() -> None:
-            # Whoever replaced it meanwhile did so on purpose.
-            if vars(owner).get(name) is replacement:
-                setattr(owner, name, original)
-
-        self._undo.append(undo)
+        self._replace(owner, name, make(vars(owner)[name]))
 
     def function(
         self, owner: type, name: str, make: Callable[[Callable[..., Any]], Any], library: str
@@ -57,13 +48,15 @@ class Swaps:
         Raises:
             ConfigError: there is none, or it cannot be replaced.
         """
-        is_own = name in getattr(owner, "__dict__", {})
         try:
-            original = vars(owner)[name] if is_own else getattr(owner, name)
-            replacement = make(getattr(owner, name))
-            setattr(owner, name, replacement)
+            self._replace(owner, name, make(getattr(owner, name)))
         except (AttributeError, TypeError) as error:
             raise unknown(f"{error}", library) from error
+
+    def _replace(self, owner: Any, name: str, replacement: Any) -> None:
+        is_own = name in vars(owner)
+        original = vars(owner).get(name)
+        setattr(owner, name, replacement)
 
         def undo() -> None:
             # Whoever replaced it meanwhile did so on purpose.

@@ -190,14 +190,19 @@ def linked(own: Path) -> Path:
 def linked_to_the_folder(own: Path) -> Path:
     (own / "a").mkdir()
     (own / "b").symlink_to("a")
-    return written(own / "b" / NAME)
+    written(own / "a" / NAME)
+    return own / "b" / NAME
 
 
 def again(own: Path) -> Path:
     """What was brought, and is written anew."""
-    put(own.parent / "other", EVIL)
-    (own.parent / "other" / NAME).replace(own / NAME)
+    (own.parent / "there.bin").replace(own / NAME)
     return written(own / NAME)
+
+
+def replaced_what_was_brought(own: Path) -> Path:
+    (own.parent / "there.bin").replace(own / NAME)
+    return replaced(own)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +216,7 @@ def again(own: Path) -> Path:
         linked,
         linked_to_the_folder,
         again,
+        replaced_what_was_brought,
     ],
 )
 def test_what_is_made_may_be_read(

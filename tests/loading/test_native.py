@@ -100,15 +100,14 @@ def test_a_second_file_is_judged_as_well(
 
 
 @pytest.mark.parametrize(
-    ("load", "name", "files"),
+    ("tokenizer", "files"),
     [
-        (GPT2Tokenizer, "vocab.json and merges.txt", {"vocab.json": VOCABULARY, "merges.txt": b""}),
-        (BertTokenizer, "vocab.txt", {"vocab.txt": b"[UNK]"}),
+        (GPT2Tokenizer, {"vocab.json": VOCABULARY, "merges.txt": b""}),
+        (BertTokenizer, {"vocab.txt": b"[UNK]"}),
     ],
 )
 def test_a_folder_with_a_vocabulary_alone(
-    load: Any,
-    name: str,
+    tokenizer: Any,
     files: dict[str, bytes],
     adapter: str,
     gate: Gate,
@@ -116,8 +115,8 @@ def test_a_folder_with_a_vocabulary_alone(
 ) -> None:
     """Attack row 30. The library's own error says only that the file cannot be loaded."""
     put(working_folder / "acme/base", files)
-    assert load.from_pretrained("acme/base")
-    refused(lambda _: load.from_pretrained("acme/base"), adapter, gate)
+    assert tokenizer.from_pretrained("acme/base")
+    refused(lambda _: tokenizer.from_pretrained("acme/base"), adapter, gate)
 
 
 def test_weights_that_the_library_itself_has_written(

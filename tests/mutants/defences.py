@@ -1175,7 +1175,13 @@ MUTANTS: tuple[Mutant, ...] = (
     _native("a second path", '("vocab", "merges")', '("vocab",)'),
     _native("vocabularies that are read as they are made", '("__init__", ("self",)), ', ""),
     _swaps(
-        "what others replaced meanwhile",
+        "what somebody else has replaced",
+        "if vars(owner).get(name) is not replacement:",
+        "if False:",
+        "loading/test_guard_client.py",
+    ),
+    _swaps(
+        "readers that somebody else has replaced",
         "if vars(owner).get(name) is not replacement:",
         "if False:",
         "loading/test_native.py",
@@ -1189,7 +1195,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "elif is_here and (folder := os.path.abspath(os.fsdecode(first))):",
     ),
     _made("what descriptors bring", "self._folders.clear()", "pass"),
-    _made("files that were there before", "before is not None or not", "not"),
+    _made("files that were there before", "if before is not None and not", "if False and not"),
     _made("what was brought", "            self._brought.add(to)\n", "            pass\n"),
     _made(
         "files over what was made",
@@ -1273,12 +1279,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "loading/test_guard_libraries.py",
     ),
     _swaps("what the library does not have", "if name not in vars(owner):", "if False:"),
-    _swaps(
-        "what somebody else has replaced",
-        "if vars(owner).get(name) is replacement:",
-        "if True:",
-        "loading/test_guard_client.py",
-    ),
     _hub_filesystem(
         "another revision of a file",
         'fs, path, asked.arguments["revision"])',
