@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Admission:
     """A model that may be used, each byte of it once it has been compared with what was signed.
 
-    verdict: admitted, at assurance ``signature``.
+    verdict: admitted, at assurance ``signature``, or ``declared`` where that was asked for.
     snapshot: open; whoever asked for the admission closes it.
     signed: the signed resources of each listed file, by its path.
     bundle: the signature, verified.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,6 +40,8 @@ from oms_gate.verdict import (
 )
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from oms_gate.delivery.pull import Pull
     from oms_gate.oms.digests import HashType
     from oms_gate.oms.manifest import Manifest
@@ -63,11 +65,15 @@ class Terms(Protocol):
 
 @dataclass
 class Check:
-    """One run of the flow, and what it found so far."""
+    """One run of the flow, and what it found so far.
+
+    context: what the caller adds to the policy's input, such as a namespace.
+    """
 
     gate: Terms
     reference: Reference
     asked: Assurance
+    context: Mapping[str, JsonValue] | None = None
     report_all: bool = False
     on_progress: ProgressCallback | None = None
     pull: Pull | None = None
@@ -98,10 +104,11 @@ class Check:
             self._close(self.opened)
         return self.published or self.verdict()
 
-    def admission(self, listing: Callable[[], Snapshot] | None) -> Admission:
-        """Run the flow up to where bytes of the files would be read.
+    def admission(self, listing: Callable[[], Snapshot] | None, assurance: Assurance) -> Admission:
+        """Run the flow up to where bytes of the weights would be read.
 
         listing: gives the model's listing; None to have its store list it.
+        assurance: ``signature`` or ``declared``.
 
         Raises:
             AdmissionDenied: the model is not admitted.
@@ -112,6 +119,8 @@ class Check:
                 self.snapshot = self._listed(listing)
                 self._judge(self.snapshot)
                 self.assurance = Assurance.SIGNATURE
+                if assurance is not Assurance.SIGNATURE and not self.reasons:
+                    self._measure(self.snapshot, assurance)
             verdict = self.verdict()
             if not verdict.admitted:
                 raise AdmissionDenied(verdict)
@@ -263,6 +272,7 @@ class Check:
             ),
             assurance=self.asked,
             now=self.checked_at,
+            context=self.context,
         )
         engine = self.gate.policy
         decision = engine.decide(document)

@@ -17,7 +17,7 @@ from oms_gate.config import (
     load_trust,
     open_engine,
 )
-from oms_gate.errors import AdmissionDenied, ConfigError
+from oms_gate.errors import AdmissionDenied, ConfigError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.signature_file import SignaturePlace
@@ -26,6 +26,8 @@ from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.verdict import Assurance, Verdict
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from oms_gate.admission import Admission
     from oms_gate.oms.trust import Trust
     from oms_gate.policy.engine import Engine
@@ -109,6 +111,7 @@ class Gate:
         reference: Reference | str | os.PathLike[str],
         *,
         report_all: bool = False,
+        context: Mapping[str, JsonValue] | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Verdict:
         """Check one model.
@@ -116,12 +119,14 @@ class Gate:
         A bad model, store or policy engine is a denial, never an exception.
 
         report_all: go on after a denial, as far as it makes sense, to report everything.
+        context: what the caller adds to the policy's input, such as a namespace.
 
         Raises:
             UsageError: `reference` cannot be the name of a model.
             ConfigError: its store cannot be opened as it is configured.
         """
-        return Check(self, _parsed(reference), self.assurance, report_all, on_progress).end()
+        model = _parsed(reference)
+        return Check(self, model, self.assurance, context, report_all, on_progress).end()
 
     def deliver(
         self,
@@ -130,6 +135,7 @@ class Gate:
         *,
         include: Collection[str] = (),
         exclude: Collection[str] = (),
+        context: Mapping[str, JsonValue] | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Verdict:
         """Check one model as `check` does, and pull it into a folder in the same pass.
@@ -140,6 +146,7 @@ class Gate:
 
         include, exclude: patterns over the paths of the files that are to arrive, as the Hub's
             client has them. The check is of the whole model.
+        context: as of `check`.
 
         Raises:
             UsageError: `reference` cannot be the name of a model; `folder` cannot be one for it,
@@ -149,7 +156,9 @@ class Gate:
         from oms_gate.delivery.pull import Pull
 
         model, pull = _parsed(reference), Pull(folder, include, exclude)
-        return Check(self, model, Assurance.BYTES, on_progress=on_progress, pull=pull).end()
+        return Check(
+            self, model, Assurance.BYTES, context, on_progress=on_progress, pull=pull
+        ).end()
 
     def pull(
         self,
@@ -158,6 +167,7 @@ class Gate:
         *,
         include: Collection[str] = (),
         exclude: Collection[str] = (),
+        context: Mapping[str, JsonValue] | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Path:
         """The folder with the model, as `deliver` puts it there.
@@ -167,7 +177,12 @@ class Gate:
             UsageError, ConfigError: as `deliver`.
         """
         verdict = self.deliver(
-            reference, folder, include=include, exclude=exclude, on_progress=on_progress
+            reference,
+            folder,
+            include=include,
+            exclude=exclude,
+            context=context,
+            on_progress=on_progress,
         )
         if verdict.delivery is None:
             raise AdmissionDenied(verdict)
@@ -178,18 +193,31 @@ class Gate:
         reference: Reference | str | os.PathLike[str],
         *,
         listing: Callable[[], Snapshot] | None = None,
+        assurance: Assurance = Assurance.SIGNATURE,
+        context: Mapping[str, JsonValue] | None = None,
     ) -> Admission:
         """Decide about one model without its weights; whoever reads them compares what they read.
 
         The policy is asked for assurance ``bytes``, as every byte that is used is hashed.
 
         listing: gives the model's listing, where its store need not be asked for all of it.
+        assurance: how far to look here and now. ``declared`` also compares the digests that the
+            store declares, and reads small files of which it declares none.
+        context: as of `check`.
 
         Raises:
             AdmissionDenied: it has the verdict.
-            UsageError, ConfigError: as `check`.
+            UsageError: `reference` cannot be the name of a model; or the assurance is ``bytes``,
+                which is what `check` and `pull` are for.
+            ConfigError: as `check`.
         """
-        return Check(self, _parsed(reference), Assurance.BYTES).admission(listing)
+        if assurance is Assurance.BYTES:
+            raise UsageError(
+                "an admission is decided before the bytes are read; ask for 'signature' or "
+                "'declared', or check or pull the model"
+            )
+        check = Check(self, _parsed(reference), Assurance.BYTES, context)
+        return check.admission(listing, assurance)
 
     def with_store_options(self, scheme: str, options: Mapping[str, Any]) -> Gate:
         """The same gate, which reaches one kind of store with further options of fsspec.
