@@ -68,6 +68,8 @@ class Check:
     """One run of the flow, and what it found so far.
 
     context: what the caller adds to the policy's input, such as a namespace.
+    pinned: SHA-256, in hex, of the one signature file that somebody else has verified and judged;
+        None to verify and judge here.
     """
 
     gate: Terms
@@ -77,6 +79,7 @@ class Check:
     report_all: bool = False
     on_progress: ProgressCallback | None = None
     pull: Pull | None = None
+    pinned: str | None = None
     started: float = field(default_factory=time.monotonic)
     checked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     reasons: list[Reason] = field(default_factory=list)
@@ -175,18 +178,41 @@ class Check:
             self._measure(snapshot, wanted)
 
     @property
+    def _mode(self) -> Literal["enforce", "annotate"]:
+        """Of what was admitted elsewhere, and is not found, nothing is to be let through."""
+        return self.gate.mode if self.pinned is None else "enforce"
+
+    @property
     def _delivers_denied(self) -> bool:
         """Whether a denied model is delivered all the same."""
-        return self.pull is not None and self.gate.mode == "annotate"
+        return self.pull is not None and self._mode == "annotate"
 
     def _judge(self, snapshot: Snapshot) -> Assurance | None:
         """What needs no byte of the files; the assurance that the policy requires, if it does."""
+        if self.pinned is not None:
+            self._hold_to(self.pinned, snapshot)
+            return None
         with self._timed("signature"):
             verified, signature = self._verify(snapshot)
         with self._timed("coverage"):
             comparison = self.comparison = self._compare(snapshot, verified.manifest)
         with self._timed("policy"):
             return self._decide(snapshot, verified, signature, comparison)
+
+    def _hold_to(self, pinned: str, snapshot: Snapshot) -> None:
+        """What is left to judge where signer and policy were judged for a signature file."""
+        from oms_gate.oms.pinned import read_pinned
+
+        trust, limits = self.gate.trust, self.gate.limits
+        with self._timed("signature"):
+            found = self._find(snapshot)
+            signed = read_pinned(found.content, pinned, limits, accept_old=trust.old_format)
+            self.signature = signed.summary(found.location)
+            self.hash_type = signed.manifest.hash_type
+        with self._timed("coverage"):
+            comparison = self.comparison = self._compare(snapshot, signed.manifest)
+            self.reasons += comparison.absent()
+        self.policy = PolicyUsed(engine="pinned", revision=pinned)
 
     def verdict(self, delivery: Delivery | None = None) -> Verdict:
         """What this run came to. Only a run that ended without a reason admits."""
@@ -196,7 +222,7 @@ class Check:
         return Verdict(
             outcome="denied" if self.reasons else "admitted",
             undecided=bool(self.reasons) and all(r.code.undecided for r in self.reasons),
-            mode=self.gate.mode,
+            mode=self._mode,
             model=_model(self.reference, self.snapshot),
             assurance=self.assurance,
             reasons=tuple(self.reasons),
@@ -226,12 +252,17 @@ class Check:
         self.opened.append(snapshot)
         return snapshot
 
+    def _find(self, snapshot: Snapshot) -> SignatureFile:
+        """The bundle, of which nothing is verified yet."""
+        found = self.gate.signature.read(snapshot, self._snapshot, self.gate.limits)
+        self.found = found
+        return found
+
     def _verify(self, snapshot: Snapshot) -> tuple[VerifiedSignature, Signature]:
         """The verified bundle, and what the verdict says of it."""
         from oms_gate.oms.verify import verify
 
-        bundle = self.gate.signature.read(snapshot, self._snapshot, self.gate.limits)
-        self.found = bundle
+        bundle = self._find(snapshot)
         verified = verify(
             bundle.content, self.gate.trust, at=self.checked_at, limits=self.gate.limits
         )

@@ -41,6 +41,18 @@ class Comparison:
     declared: frozenset[str]
     contradictions: tuple[Reason, ...]
 
+    def absent(self) -> tuple[Reason, ...]:
+        """A reason for each signed file that is not there, for where no policy is asked."""
+        return tuple(
+            Reason(
+                code=ReasonCode.COVERAGE_MISSING,
+                message=f"{path} is signed but not there; restore it, or sign the model as it is "
+                "now",
+                path=path,
+            )
+            for path in self.missing
+        )
+
     def summary(self, snapshot: Snapshot) -> Coverage:
         """What a verdict says of it, before anything is measured."""
         return Coverage(

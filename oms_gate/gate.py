@@ -20,7 +20,7 @@ from oms_gate.config import (
 from oms_gate.errors import AdmissionDenied, ConfigError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.signature_file import SignaturePlace
+from oms_gate.signature_file import SignaturePlace, pin
 from oms_gate.stores import Snapshot, StoreSettings
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.verdict import Assurance, Verdict
@@ -136,6 +136,7 @@ class Gate:
         include: Collection[str] = (),
         exclude: Collection[str] = (),
         context: Mapping[str, JsonValue] | None = None,
+        pinned_signature: str | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Verdict:
         """Check one model as `check` does, and pull it into a folder in the same pass.
@@ -147,17 +148,27 @@ class Gate:
         include, exclude: patterns over the paths of the files that are to arrive, as the Hub's
             client has them. The check is of the whole model.
         context: as of `check`.
+        pinned_signature: SHA-256, in hex, of the signature file for which somebody else has
+            decided on signer and policy. Neither is asked then, no other signature will do, and
+            nothing is let through in whatever mode.
 
         Raises:
             UsageError: `reference` cannot be the name of a model; `folder` cannot be one for it,
-                or holds what no pull has put there; or the patterns leave nothing.
+                or holds what no pull has put there; the patterns leave nothing; or
+                `pinned_signature` is no digest.
             ConfigError: the model's store cannot be opened as it is configured.
         """
         from oms_gate.delivery.pull import Pull
 
         model, pull = _parsed(reference), Pull(folder, include, exclude)
         return Check(
-            self, model, Assurance.BYTES, context, on_progress=on_progress, pull=pull
+            self,
+            model,
+            Assurance.BYTES,
+            context,
+            on_progress=on_progress,
+            pull=pull,
+            pinned=None if pinned_signature is None else pin(pinned_signature),
         ).end()
 
     def pull(
@@ -168,6 +179,7 @@ class Gate:
         include: Collection[str] = (),
         exclude: Collection[str] = (),
         context: Mapping[str, JsonValue] | None = None,
+        pinned_signature: str | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Path:
         """The folder with the model, as `deliver` puts it there.
@@ -182,6 +194,7 @@ class Gate:
             include=include,
             exclude=exclude,
             context=context,
+            pinned_signature=pinned_signature,
             on_progress=on_progress,
         )
         if verdict.delivery is None:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from oms_gate.errors import SignatureError, StepError
+from oms_gate.errors import SignatureError, StepError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, within
 from oms_gate.verdict import ReasonCode
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def pin(text: str) -> str:
+    """The digest that pins a signature file.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not _SHA256.fullmatch(text):
+        raise UsageError(
+            f"{text!r} does not pin a signature; give the SHA-256 of the signature file, 64 "
+            "lower-case hexadecimal digits, as a verdict has it in signature.sha256"
+        )
+    return text
 
 
 @dataclass(frozen=True)

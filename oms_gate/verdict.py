@@ -25,6 +25,7 @@ class ReasonCode(StrEnum):
     # The signature itself.
     SIGNATURE_MISSING = "signature.missing"
     SIGNATURE_TOO_LARGE = "signature.too-large"
+    SIGNATURE_NOT_PINNED = "signature.not-pinned"
     BUNDLE_MALFORMED = "bundle.malformed"
     BUNDLE_UNSUPPORTED = "bundle.unsupported"
     STATEMENT_MALFORMED = "statement.malformed"
@@ -180,7 +181,7 @@ class SignatureTime(_Record):
 
 
 class Signature(_Record):
-    """The verified bundle."""
+    """The bundle, verified; or found to be the one that was pinned (see `PolicyUsed`)."""
 
     location: Printable = Field(description="Path beside the model, or URL.")
     sha256: str = Field(description="SHA-256 of the bundle file, in hex.")
@@ -278,10 +279,16 @@ class Model(_Record):
 
 
 class PolicyUsed(_Record):
-    """The policy that decided."""
+    """The policy that decided.
 
-    engine: Literal["wasm", "server"]
-    revision: Printable = Field(description="Digest of policy and data, or what the server says.")
+    pinned: signer and policy were judged elsewhere, for one signature file and no other.
+    """
+
+    engine: Literal["wasm", "server", "pinned"]
+    revision: Printable = Field(
+        description="Digest of policy and data, or what the server says; where it is pinned, the "
+        "SHA-256 of that signature file, in hex."
+    )
 
 
 class Verdict(_Record):
@@ -302,7 +309,9 @@ class Verdict(_Record):
     )
     reasons: tuple[Reason, ...] = Field(default=(), description="Why denied; empty if admitted.")
     warnings: tuple[Reason, ...] = ()
-    signer: Signer | None = None
+    signer: Signer | None = Field(
+        default=None, description="Null where nobody was verified, as of a pinned signature."
+    )
     signature: Signature | None = None
     coverage: Coverage | None = None
     annotations: dict[Printable, Printable] = Field(default_factory=dict)

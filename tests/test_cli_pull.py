@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -110,6 +111,8 @@ def test_what_annotate_lets_through_is_loud(model: Path, to: Path) -> None:
         (["pull", "{model}", "{to}", "--public-key", "{key}", "--include", "x"], "leave no file"),
         (["pull", "{model}", "{to}", "--public-key", "{key}", "--json", "--quiet"], "--quiet"),
         (["pull", "hf://", "{to}", "--public-key", "{key}"], "hf://"),
+        (["pull", "{model}", "{to}", "--pinned-signature", "abc"], "does not pin"),
+        (["pull", "{model}", "{to}", "--pinned-signature", ""], "does not pin"),
     ],
 )
 def test_usage_and_configuration_mistakes_are_2(
@@ -168,3 +171,53 @@ def test_an_interruption_keeps_what_has_arrived(
     assert again.returncode == 0, again.stdout
     assert not [each for each in hub.requests if each.file == "config.json"]
     assert list(to.parent.iterdir()) == [to]
+
+
+def test_a_pinned_signature_needs_nobody_to_be_named(model: Path, to: Path) -> None:
+    pinned = hashlib.sha256((model / "model.sig").read_bytes()).hexdigest()
+    result = oms_gate("pull", model, to, "--pinned-signature", pinned)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"pinned, sha256 {pinned}; signer and policy were not asked" in result.stdout
+    assert "  signed by" not in result.stdout
+    models.write(model, {"model.sig": models.signature(models.FILES, models.new_key())})
+    denied = oms_gate("pull", model, to.with_name("other"), "--pinned-signature", pinned)
+    assert denied.returncode == 1
+    assert ReasonCode.SIGNATURE_NOT_PINNED in denied.stdout
+    assert "the model was signed anew" in denied.stdout
+
+
+def test_of_a_configuration_a_pin_takes_stores_and_limits_only(model: Path, to: Path) -> None:
+    """Roots and policies need not even be there."""
+    pinned = hashlib.sha256((model / "model.sig").read_bytes()).hexdigest()
+    config = model.parent / "gate.yaml"
+    text = (
+        "mode: annotate\nsignature: other.sig\ntrust: {keys: {acme: absent.pub}}\n"
+        "policy: {rego: absent}\n"
+    )
+    config.write_text(text)
+    (model / "model.sig").rename(model / "other.sig")
+    options = ("--pinned-signature", pinned, "--config", config)
+    result = oms_gate("pull", model, to, *options[:2], OMS_GATE_CONFIG=str(config))
+    assert result.returncode == 0, result.stdout + result.stderr
+    (model / "config.json").write_bytes(b"changed")
+    other = to.with_name("other")
+    assert oms_gate("pull", model, other, *options).returncode == 1
+    models.write(model, {"other.sig": b" " * 2000})
+    config.write_text(text + "limits: {bundle_bytes: 1024}\n")
+    assert ReasonCode.SIGNATURE_TOO_LARGE in oms_gate("pull", model, other, *options).stdout
+    assert not other.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--public-key", "{key}"], "options of the signer"),
+        (["--identity", ""], "options of the signer"),
+        (["--policy", "{model}"], "leave out --policy"),
+    ],
+)
+def test_a_pin_says_it_all(model: Path, to: Path, options: list[str], word: str) -> None:
+    named = [option.format(key=model.parent / "key.pub", model=model) for option in options]
+    result = oms_gate("pull", model, to, "--pinned-signature", "0" * 64, *named)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert word in result.stderr

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oms_gate.config import GateConfig, load_config, revised
+from oms_gate.config import GateConfig, TrustSettings, load_config, revised
 from oms_gate.errors import UsageError
 from oms_gate.reference import Reference
 
@@ -54,7 +54,7 @@ class Admission:
             UsageError: the options cannot be meant together.
             ConfigError: a file that they name cannot be used.
         """
-        settings = load_config(self.config) if self.config is not None else GateConfig()
+        settings = self._configured()
         settings = _with_signer(settings, self.signer, model)
         settings = _with_policy(settings, self.policy, self.signer)
         policy = settings.policy
@@ -63,9 +63,40 @@ class Admission:
                 "nobody is named who may sign this model: give --config gate.yaml with "
                 "publishers, or --identity with --issuer, --public-key, or --certificate-root"
             )
-        if self.signature is not None:
-            settings = revised(settings, signature=self.signature)
-        return settings
+        return self._with_signature(settings)
+
+    def settings_of_a_pin(self) -> GateConfig:
+        """The configuration of the gate for a signature that somebody else has judged.
+
+        Of a configuration count its stores, its limits, and where and in which format signatures
+        are; none of its trust roots and policies is read.
+
+        Raises:
+            UsageError: the options say who must have signed, or what is to decide.
+            ConfigError: the configuration cannot be used.
+        """
+        if self.signer.given or self.policy is not None:
+            raise UsageError(
+                "--pinned-signature says that signer and policy were decided on before; leave out "
+                "--policy and the options of the signer"
+            )
+        settings = self._configured()
+        trust = TrustSettings(public_good=False, old_format=settings.trust.old_format)
+        kept = GateConfig(
+            signature=settings.signature,
+            trust=trust,
+            stores=settings.stores,
+            limits=settings.limits,
+        )
+        return self._with_signature(kept)
+
+    def _configured(self) -> GateConfig:
+        return load_config(self.config) if self.config is not None else GateConfig()
+
+    def _with_signature(self, settings: GateConfig) -> GateConfig:
+        if self.signature is None:
+            return settings
+        return revised(settings, signature=self.signature)
 
 
 def _with_signer(config: GateConfig, options: SignerOptions, model: Reference) -> GateConfig:

@@ -105,6 +105,15 @@ def pull(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="No files whose path matches. May be repeated."),
     ] = None,
+    pinned_signature: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHA256",
+            help="The signature file's digest, where signer and policy were decided on before: "
+            "no other signature will do, and neither is asked again.",
+            show_default=False,
+        ),
+    ] = None,
     config: Config = None,
     policy: Policy = None,
     identity: Identity = None,
@@ -130,6 +139,8 @@ def pull(
         oms-gate pull s3://models/llama/ /models/llama --public-key signer.pub
 
         oms-gate pull hf://org/name ./name -c gate.yaml --include '*.safetensors' --include '*.json'
+
+        oms-gate pull hf://org/name@COMMIT ./name --pinned-signature SHA256
     """
     from oms_gate.cli.admission import Admission, SignerOptions
     from oms_gate.cli.pull import run
@@ -150,6 +161,7 @@ def pull(
             Admission(config, signer, policy, signature),
             include=include or (),
             exclude=exclude or (),
+            pinned_signature=pinned_signature,
             json=json,
             quiet=quiet,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -12,6 +13,7 @@ from oms_gate.cli.output import after
 from oms_gate.errors import UsageError
 from oms_gate.gate import Gate
 from oms_gate.reference import Reference
+from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.verdict import Verdict
 
 
@@ -22,12 +24,14 @@ def run(
     *,
     include: Collection[str],
     exclude: Collection[str],
+    pinned_signature: str | None,
     json: bool,
     quiet: bool,
 ) -> int:
     """Pull and print; the exit status.
 
     include, exclude: patterns over the paths of the files.
+    pinned_signature: digest of the signature on which somebody else has decided.
 
     Raises:
         UsageError: the options cannot be meant together, or the folder cannot be used.
@@ -38,16 +42,17 @@ def run(
     if quiet:
         logging.getLogger("oms_gate").setLevel(logging.ERROR)
     model = Reference.parse(reference)
-    with Gate.from_config(admission.settings(model)) as gate:
-        if json or quiet:
-            verdict = gate.deliver(model, folder, include=include, exclude=exclude)
-        else:
-            from oms_gate.cli.render import progress_bar
-
-            with progress_bar(model.url) as on_progress:
-                verdict = gate.deliver(
-                    model, folder, include=include, exclude=exclude, on_progress=on_progress
-                )
+    pinned = pinned_signature is not None
+    settings = admission.settings_of_a_pin() if pinned else admission.settings(model)
+    with Gate.from_config(settings) as gate, _progress(model, silent=json or quiet) as on_progress:
+        verdict = gate.deliver(
+            model,
+            folder,
+            include=include,
+            exclude=exclude,
+            pinned_signature=pinned_signature,
+            on_progress=on_progress,
+        )
     arrived = "the model has arrived" if verdict.delivery is not None else "nothing has arrived"
     with after(f"the model is {verdict.outcome}, and {arrived}"):
         if json:
@@ -57,6 +62,17 @@ def run(
 
             print_verdict(verdict, lets_through=verdict.delivery is not None)
     return exit_status(verdict)
+
+
+@contextmanager
+def _progress(model: Reference, *, silent: bool) -> Iterator[ProgressCallback | None]:
+    if silent:
+        yield None
+        return
+    from oms_gate.cli.render import progress_bar
+
+    with progress_bar(model.url) as on_progress:
+        yield on_progress
 
 
 def exit_status(verdict: Verdict) -> int:

@@ -136,6 +136,11 @@ def human_bytes(count: int) -> str:
 def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if verdict.signer is not None:
         yield "signed by", _signer_line(verdict.signer)
+    if verdict.policy is not None and verdict.policy.engine == "pinned":
+        yield (
+            "signature",
+            f"pinned, sha256 {verdict.policy.revision}; signer and policy were not asked",
+        )
     if verdict.signature is not None and verdict.signature.times:
         yield "signed at", _time_line(verdict.signature.times)
     if verdict.coverage is not None:

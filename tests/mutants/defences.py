@@ -105,6 +105,9 @@ _publishing = _in(
     "delivery/test_places.py::test_killed_at_each_step_it_leaves_nothing_wrong",
 )
 _access = _in("delivery/access.py", "delivery/test_pull.py")
+_signature_file = _in("signature_file.py", "delivery/test_pinned.py")
+_cli_admission = _in("cli/admission.py", "test_cli_pull.py::test_a_pin_says_it_all")
+_pinned = _in("oms/pinned.py", "delivery/test_pinned.py")
 _gate = _in("check.py", "test_gate.py::test_a_spoilt_folder_is_denied")
 _cache = _in("cache/cache.py", "cache/test_cache.py")
 _view = _in("cache/view.py", "cache/test_cache.py")
@@ -787,6 +790,52 @@ MUTANTS: tuple[Mutant, ...] = (
         "max(self.asked, required or Assurance.SIGNATURE,",
         "max(self.asked, Assurance.SIGNATURE,",
         "test_gate.py::test_the_policy_may_require_more_than_was_asked",
+    ),
+    # -- What somebody else has decided on, or adds
+    _opened_gate(
+        "an admission that reads the bytes",
+        "if assurance is Assurance.BYTES:",
+        "if False:",
+        "test_gate_admit.py::test_an_admission_does_not_read_the_bytes",
+    ),
+    _gate(
+        "an admission as far as the store declares",
+        "if assurance is not Assurance.SIGNATURE and not self.reasons:",
+        "if False:",
+        "test_gate_admit.py::test_a_file_that_was_replaced_after_signing",
+    ),
+    _gate(
+        "what the caller adds to the input",
+        "            context=self.context,\n",
+        "",
+        "test_gate_admit.py::test_a_policy_sees_what_the_caller_adds",
+    ),
+    _pinned("a pinned signature: another one", "if found != sha256:", "if False:"),
+    _pinned("a pinned signature: the old format", "or not accept_old", "or False"),
+    _pinned(
+        "a pinned signature: the old format by key",
+        'or parsed.method != "certificate":',
+        "or False:",
+    ),
+    _gate(
+        "a pinned signature: signed files that are missing",
+        "self.reasons += comparison.absent()",
+        "pass",
+        "delivery/test_pinned.py",
+    ),
+    _gate(
+        "a pinned signature: mode annotate",
+        'return self.gate.mode if self.pinned is None else "enforce"',
+        "return self.gate.mode",
+        "delivery/test_pinned.py",
+    ),
+    _signature_file(
+        "a pinned signature: what is no digest", "if not _SHA256.fullmatch(text):", "if False:"
+    ),
+    _cli_admission(
+        "a pinned signature: signers beside it",
+        "if self.signer.given or self.policy is not None:",
+        "if False:",
     ),
     # -- Delivery
     _gate(
