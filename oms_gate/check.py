@@ -42,6 +42,7 @@ from oms_gate.verdict import (
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from oms_gate.delivery.hub_cache import HubCachePull
     from oms_gate.delivery.pull import Pull
     from oms_gate.oms.digests import HashType
     from oms_gate.oms.manifest import Manifest
@@ -78,7 +79,7 @@ class Check:
     context: Mapping[str, JsonValue] | None = None
     report_all: bool = False
     on_progress: ProgressCallback | None = None
-    pull: Pull | None = None
+    pull: Pull | HubCachePull | None = None
     pinned: str | None = None
     started: float = field(default_factory=time.monotonic)
     checked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -330,7 +331,7 @@ class Check:
             )
         self._count(measured, wanted)
 
-    def _deliver(self, pull: Pull, snapshot: Snapshot) -> None:
+    def _deliver(self, pull: Pull | HubCachePull, snapshot: Snapshot) -> None:
         """Hash what is to arrive while it is written, and let it arrive with the verdict."""
         from oms_gate.delivery.pull import Source
 

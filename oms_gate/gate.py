@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from oms_gate.admission import Admission
+    from oms_gate.delivery.hub_cache import HubCache, HubCachePull
+    from oms_gate.delivery.pull import Pull
     from oms_gate.oms.trust import Trust
     from oms_gate.policy.engine import Engine
 
@@ -131,7 +133,7 @@ class Gate:
     def deliver(
         self,
         reference: Reference | str | os.PathLike[str],
-        folder: str | os.PathLike[str],
+        folder: str | os.PathLike[str] | HubCache,
         *,
         include: Collection[str] = (),
         exclude: Collection[str] = (),
@@ -145,6 +147,7 @@ class Gate:
         signed files, the signature and the verdict when all of that is there; until then it is
         what it was. `Verdict.delivery` is None where nothing arrived.
 
+        folder: a `HubCache` to have it among others by its name.
         include, exclude: patterns over the paths of the files that are to arrive, as the Hub's
             client has them. The check is of the whole model.
         context: as of `check`.
@@ -158,23 +161,21 @@ class Gate:
                 `pinned_signature` is no digest.
             ConfigError: the model's store cannot be opened as it is configured.
         """
-        from oms_gate.delivery.pull import Pull
-
-        model, pull = _parsed(reference), Pull(folder, include, exclude)
+        model = _parsed(reference)
         return Check(
             self,
             model,
             Assurance.BYTES,
             context,
             on_progress=on_progress,
-            pull=pull,
+            pull=_pull(model, folder, include, exclude),
             pinned=None if pinned_signature is None else pin(pinned_signature),
         ).end()
 
     def pull(
         self,
         reference: Reference | str | os.PathLike[str],
-        folder: str | os.PathLike[str],
+        folder: str | os.PathLike[str] | HubCache,
         *,
         include: Collection[str] = (),
         exclude: Collection[str] = (),
@@ -182,7 +183,7 @@ class Gate:
         pinned_signature: str | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Path:
-        """The folder with the model, as `deliver` puts it there.
+        """The folder with the model, as `deliver` puts it there; of a `HubCache`, the cache's.
 
         Raises:
             AdmissionDenied: nothing arrived; it has the verdict.
@@ -199,7 +200,7 @@ class Gate:
         )
         if verdict.delivery is None:
             raise AdmissionDenied(verdict)
-        return Path(folder)
+        return Path(folder if isinstance(folder, (str, os.PathLike)) else folder.folder)
 
     def admit(
         self,
@@ -270,3 +271,17 @@ def _parsed(reference: Reference | str | os.PathLike[str]) -> Reference:
     if isinstance(reference, Reference):
         return reference
     return Reference.parse(os.fspath(reference))
+
+
+def _pull(
+    model: Reference,
+    folder: str | os.PathLike[str] | HubCache,
+    include: Collection[str],
+    exclude: Collection[str],
+) -> Pull | HubCachePull:
+    from oms_gate.delivery.place import Place
+    from oms_gate.delivery.pull import Pull
+
+    if isinstance(folder, (str, os.PathLike)):
+        return Pull(Place.of(folder), include, exclude)
+    return folder.pull(model, include, exclude)

@@ -81,6 +81,17 @@ def test_a_denial_is_1_and_puts_nothing_there(model: Path, to: Path) -> None:
     assert ReasonCode.STORE_NOT_FOUND in absent.stdout
 
 
+def test_a_cache_of_the_hubs_client(hub: HubStandIn, model: Path, to: Path) -> None:
+    commit = hub.create("org/m", files={path.name: path.read_bytes() for path in model.iterdir()})
+    public = model.parent / "key.pub"
+    options = ["--public-key", public, "--hub-cache", "--ref", "stable"]
+    result = oms_gate("pull", "hf://org/m", to, *options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    folder = to / "models--org--m"
+    assert f"{folder}/snapshots/{commit}: 3 files" in result.stdout
+    assert (folder / "refs" / "stable").read_text() == commit
+
+
 def test_what_annotate_lets_through_is_loud(model: Path, to: Path) -> None:
     config = model.parent / "gate.yaml"
     config.write_text(
@@ -111,6 +122,8 @@ def test_what_annotate_lets_through_is_loud(model: Path, to: Path) -> None:
         (["pull", "{model}", "{to}", "--public-key", "{key}", "--include", "x"], "leave no file"),
         (["pull", "{model}", "{to}", "--public-key", "{key}", "--json", "--quiet"], "--quiet"),
         (["pull", "hf://", "{to}", "--public-key", "{key}"], "hf://"),
+        (["pull", "{model}", "{to}", "--public-key", "{key}", "--hub-cache"], "not a repository"),
+        (["pull", "hf://org/m", "{to}", "--public-key", "{key}", "--ref", "x"], "add --hub-cache"),
         (["pull", "{model}", "{to}", "--pinned-signature", "abc"], "does not pin"),
         (["pull", "{model}", "{to}", "--pinned-signature", ""], "does not pin"),
     ],

@@ -105,6 +105,22 @@ def pull(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="No files whose path matches. May be repeated."),
     ] = None,
+    hub_cache: Annotated[
+        bool,
+        typer.Option(
+            "--hub-cache",
+            help="Lay DIR out as the cache of the Hub's client, so that HF_HUB_CACHE=DIR and "
+            "HF_HUB_OFFLINE=1 let any library find the model by its name.",
+        ),
+    ] = False,
+    ref: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --hub-cache: the branch or tag to find it by, if not that of REF or main.",
+            show_default=False,
+        ),
+    ] = None,
     pinned_signature: Annotated[
         str | None,
         typer.Option(
@@ -140,6 +156,8 @@ def pull(
 
         oms-gate pull hf://org/name ./name -c gate.yaml --include '*.safetensors' --include '*.json'
 
+        oms-gate pull hf://org/name /models/hub --hub-cache -c gate.yaml
+
         oms-gate pull hf://org/name@COMMIT ./name --pinned-signature SHA256
     """
     from oms_gate.cli.admission import Admission, SignerOptions
@@ -162,6 +180,8 @@ def pull(
             include=include or (),
             exclude=exclude or (),
             pinned_signature=pinned_signature,
+            hub_cache=hub_cache,
+            ref=ref,
             json=json,
             quiet=quiet,
         )

@@ -10,6 +10,7 @@ import typer
 
 from oms_gate.cli.admission import Admission
 from oms_gate.cli.output import after
+from oms_gate.delivery.hub_cache import HubCache
 from oms_gate.errors import UsageError
 from oms_gate.gate import Gate
 from oms_gate.reference import Reference
@@ -25,6 +26,8 @@ def run(
     include: Collection[str],
     exclude: Collection[str],
     pinned_signature: str | None,
+    hub_cache: bool,
+    ref: str | None,
     json: bool,
     quiet: bool,
 ) -> int:
@@ -32,6 +35,8 @@ def run(
 
     include, exclude: patterns over the paths of the files.
     pinned_signature: digest of the signature on which somebody else has decided.
+    hub_cache, ref: whether the folder is a cache of the Hub's client, and by which branch or tag
+        the model is to be found there.
 
     Raises:
         UsageError: the options cannot be meant together, or the folder cannot be used.
@@ -39,6 +44,8 @@ def run(
     """
     if json and quiet:
         raise UsageError("--json prints and --quiet does not; give one of them")
+    if ref is not None and not hub_cache:
+        raise UsageError("--ref names a model in a cache of the Hub's client; add --hub-cache")
     if quiet:
         logging.getLogger("oms_gate").setLevel(logging.ERROR)
     model = Reference.parse(reference)
@@ -47,7 +54,7 @@ def run(
     with Gate.from_config(settings) as gate, _progress(model, silent=json or quiet) as on_progress:
         verdict = gate.deliver(
             model,
-            folder,
+            HubCache(folder, ref) if hub_cache else folder,
             include=include,
             exclude=exclude,
             pinned_signature=pinned_signature,

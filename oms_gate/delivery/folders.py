@@ -65,6 +65,25 @@ def make(at: int, name: str, access: Access) -> None:
             access.give(made, access.folder)
 
 
+def make_folders(folder: Path) -> None:
+    """Make a folder and all above it that are not there."""
+    there = nearest(folder)
+    access = Access.within(there.stat())
+    for name in folder.relative_to(there).parts:
+        there /= name
+        with suppress(FileExistsError):
+            there.mkdir(0o700)
+            with opened(str(there)) as made:
+                access.give(made, access.folder)
+
+
+def nearest(folder: Path) -> Path:
+    """The folder itself if it is there, else the next one above it that is."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
 def make_own(at: int, name: str) -> None:
     """Make a folder for this user alone, in place of anything of this name that is none."""
     status = status_of(at, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -15,6 +15,8 @@ from oms_gate.delivery.folders import (
     around,
     content_of,
     disk_errors,
+    make_folders,
+    nearest,
     opened,
     remove_files,
     status_of,
@@ -68,17 +70,21 @@ class Pull:
 
     def __init__(
         self,
-        folder: str | os.PathLike[str],
+        place: Place,
         include: Collection[str] = (),
         exclude: Collection[str] = (),
+        last: Callable[[int, Access], None] | None = None,
     ) -> None:
         """
         include, exclude: patterns, see `Selection`.
+        last: what is to be done when the model is in its folder, before the stage goes; given are
+            the stage's descriptor, and who may do what with files.
 
         Raises:
             UsageError: the folder has something in it that no pull put there, or is none.
         """
-        self.place = Place.of(folder)
+        self.place = place
+        self.last = last
         self.selection = Selection(tuple(include), tuple(exclude))
         delivered_files(self.place)
 
@@ -120,6 +126,7 @@ class Transfer:
         self.complete = False
         self._place = pull.place
         self._selection = pull.selection
+        self._last = pull.last
         self._source = source
         self._wanted = chosen
         self._stage = stage
@@ -131,7 +138,7 @@ class Transfer:
         self._unchanged = False
         self._before = delivered_files(self._place)
         self._is_new = not self._place.folder.exists()
-        around_it = (self._place.folder.parent if self._is_new else self._place.folder).stat()
+        around_it = nearest(self._place.folder).stat()
         self._access = Access.within(around_it)
         self._mode = self._access.folder if self._is_new else stat.S_IMODE(around_it.st_mode)
         self.staging = Staging(
@@ -203,9 +210,10 @@ class Transfer:
             before = set(delivered_files(self._place))
             if self._unchanged:
                 replace_verdict(self._stage, self._place, verdict.encode(), self._access)
-            elif self._place.in_place or not replace(self._stage, self._place, before):
-                new = {*self._present, *self.staging.arrived, *self._beside()}
-                put_in_place(self._stage, self._place, before - new, self._access)
+            else:
+                self._put(before)
+            if self._last is not None:
+                self._last(self._stage, self._access)
         self._remove_stage()
 
     def close(self) -> None:
@@ -350,6 +358,17 @@ class Transfer:
                 write_file(model, bundle.name, bundle.content, self._access)
             write_file(model, VERDICT_FILE, verdict.encode(), self._access)
             self._access.give(model, self._mode)
+
+    def _put(self, before: Collection[str]) -> None:
+        """Put what was gathered into its folder.
+
+        before: paths of the files that were in it a moment ago.
+        """
+        make_folders(self._place.folder.parent)
+        if self._place.in_place or not replace(self._stage, self._place, before):
+            new = {*self._present, *self.staging.arrived, *self._beside()}
+            stale = set(before) - new
+            put_in_place(self._stage, self._place, stale, self._access)
 
     def _beside(self) -> set[str]:
         """What is in the folder besides the model's files."""

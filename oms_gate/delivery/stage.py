@@ -10,10 +10,16 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
-from oms_gate.delivery.access import Access
-from oms_gate.delivery.folders import disk_errors, open_file, open_folder, opened, remove, walk
+from oms_gate.delivery.folders import (
+    disk_errors,
+    make_folders,
+    open_file,
+    open_folder,
+    opened,
+    remove,
+    walk,
+)
 from oms_gate.delivery.place import Place
 from oms_gate.errors import DeliveryError
 from oms_gate.verdict import ReasonCode
@@ -44,7 +50,7 @@ def locked_stage(place: Place, deadline: float) -> Iterator[int]:
             file system cannot lock.
     """
     with disk_errors(place.folder):
-        _make_parents(place.stage.parent)
+        make_folders(place.stage.parent)
         stage, lock = _locked(place, deadline)
     try:
         yield stage
@@ -86,18 +92,6 @@ def _locked(place: Place, deadline: float) -> tuple[int, int]:
         f"{place.stage} is never the folder that was opened a moment before, so it cannot be "
         "locked; see what replaces it, or choose a folder on another file system",
     )
-
-
-def _make_parents(folder: Path) -> None:
-    missing = [folder]
-    while not missing[-1].exists():
-        missing.append(missing[-1].parent)
-    access = Access.within(missing.pop().stat())
-    for parent in reversed(missing):
-        with suppress(FileExistsError):
-            parent.mkdir(0o700)
-            with opened(str(parent)) as made:
-                access.give(made, access.folder)
 
 
 def _opened_stage(place: Place) -> int:

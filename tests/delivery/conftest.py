@@ -1,14 +1,16 @@
-"""Fixtures of the tests that pull: a key, and a gate that trusts it."""
+"""Fixtures of the tests that pull: a gate that trusts a key, and places to pull into."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.delivery.pulling import close_gates
+from tests.delivery.pulling import close_gates, mount
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,3 +40,15 @@ def settings(public_key: Path) -> dict[str, Any]:
 def to(tmp_path: Path) -> Path:
     """Where the model is to be: a folder that is not there yet."""
     return tmp_path / "to" / "model"
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Path]:
+    """A small file system of its own, as a container has it; spaces in its name are no matter."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount file systems")
+    place = tmp_path / "a volume"
+    place.mkdir()
+    mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", place)
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)

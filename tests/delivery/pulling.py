@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Gate, ReasonCode, Verdict
@@ -76,3 +78,10 @@ def untouched(folder: Path) -> dict[Path, tuple[int, ...]]:
         for path in folder.rglob("*")
         for status in [path.lstat()]
     }
+
+
+def mount(*arguments: object) -> None:
+    """Mount something, or skip the test where that cannot be done."""
+    done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from oms_gate import ReasonCode, UsageError, Verdict
 from oms_gate.delivery import publishing, pull, system_calls
 from tests import models
-from tests.delivery.pulling import codes, deliver, gate_of, signed, tree
-from tests.delivery.test_places import mount, nobody
+from tests.delivery.pulling import codes, deliver, gate_of, mount, signed, tree
+from tests.delivery.test_places import nobody
 from tests.peers.hub import HubStandIn
 
 Key = ec.EllipticCurvePrivateKey

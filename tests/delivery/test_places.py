@@ -27,7 +27,7 @@ from oms_gate.delivery import system_calls
 from oms_gate.delivery.place import Place
 from oms_gate.verdict import VERDICT_FILE
 from tests import models
-from tests.delivery.pulling import codes, deliver, gate_of, signed, tree, untouched
+from tests.delivery.pulling import codes, deliver, gate_of, mount, signed, tree, untouched
 from tests.peers.faults import CallBefore
 from tests.peers.hub import HubStandIn
 
@@ -39,25 +39,6 @@ STAGE = ".oms-gate-pull"
 @pytest.fixture
 def source(tmp_path: Path, key: Key) -> Path:
     return models.write(tmp_path / "acme" / "m", signed(key))  # type: ignore[arg-type]
-
-
-def mount(*arguments: object) -> None:
-    """Mount something, or skip the test where that cannot be done."""
-    done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
-
-
-@pytest.fixture
-def volume(tmp_path: Path) -> Iterator[Path]:
-    """A small file system of its own, as a container has it; spaces in its name are no matter."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount file systems")
-    place = tmp_path / "a volume"
-    place.mkdir()
-    mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", place)
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 @pytest.fixture

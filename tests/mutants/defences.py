@@ -108,6 +108,7 @@ _access = _in("delivery/access.py", "delivery/test_pull.py")
 _signature_file = _in("signature_file.py", "delivery/test_pinned.py")
 _cli_admission = _in("cli/admission.py", "test_cli_pull.py::test_a_pin_says_it_all")
 _pinned = _in("oms/pinned.py", "delivery/test_pinned.py")
+_hub_cache = _in("delivery/hub_cache.py", "delivery/test_hub_cache.py")
 _gate = _in("check.py", "test_gate.py::test_a_spoilt_folder_is_denied")
 _cache = _in("cache/cache.py", "cache/test_cache.py")
 _view = _in("cache/view.py", "cache/test_cache.py")
@@ -836,6 +837,23 @@ MUTANTS: tuple[Mutant, ...] = (
         "a pinned signature: signers beside it",
         "if self.signer.given or self.policy is not None:",
         "if False:",
+    ),
+    # -- A cache of the Hub's client
+    _hub_cache(
+        "a hub cache: what is no repository", 'if model.scheme != "hf" or model.path:', "if False:"
+    ),
+    _hub_cache(
+        "a hub cache: names that lead elsewhere",
+        'if not all(map(_REF_PART.fullmatch, parts)) or ".." in name or "@{" in name:',
+        "if False:",
+    ),
+    _hub_cache("a hub cache: names of commits", "if COMMIT.fullmatch(name.lower()):", "if False:"),
+    _hub_cache("a hub cache: two repositories in one", "if _SEPARATOR in name:", "if False:"),
+    _pull(
+        "a hub cache: a pull without its name",
+        "if self._last is not None:",
+        "if self._last is not None and not self._unchanged:",
+        "delivery/test_hub_cache.py::test_a_pull_that_was_killed_before_the_name_is_completed",
     ),
     # -- Delivery
     _gate(
