@@ -20,6 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
+    from tests.peers.cluster import Cluster
     from tests.peers.hub import HubStandIn
     from tests.peers.seaweedfs import SeaweedFS
 
@@ -53,9 +54,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of the S3 server in one worker process, so that it is started once."""
+    """Keep the tests of a server in one worker process, so that it is started once.
+
+    A test has one group. Where it needs both servers, it goes where the cluster is, and that
+    worker starts an S3 server of its own, which is the quicker of the two.
+    """
     for item in items:
-        if "s3" in getattr(item, "fixturenames", ()):
+        names = getattr(item, "fixturenames", ())
+        if "cluster" in names:
+            item.add_marker(pytest.mark.xdist_group("kubernetes"))
+        elif "s3" in names:
             item.add_marker(pytest.mark.xdist_group("s3"))
 
 
@@ -195,3 +203,19 @@ def s3_bucket(s3: SeaweedFS) -> str:
 def s3_versioned_bucket(s3: SeaweedFS) -> str:
     """The name of an empty bucket that keeps versions."""
     return s3.create_bucket(versioned=True)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A real Kubernetes API server, which knows the CRDs of those whose objects start models.
+
+    It takes about three seconds and is started once a session, in one worker as `s3` is. Each
+    test makes a `namespace` of its own, and installs webhooks for no longer than it lasts.
+    """
+    from tests.peers.cluster import PROGRAMS, Cluster, program
+
+    if missing := [name for name in PROGRAMS if program(name) is None]:
+        names = ", ".join(missing)
+        pytest.skip(f"there is no {names} in .tools/bin or on the PATH: run `make peers`")
+    with Cluster() as server:
+        yield server
