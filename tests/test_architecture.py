@@ -20,6 +20,7 @@ FLOORS = {
     "policy": 1,
     "strict_yaml": 1,
     "operator_files": 1,
+    "kserve": 1,
     "coverage": 2,
     "signature_file": 2,
     "streaming": 2,

@@ -188,6 +188,35 @@ def pull(
     )
 
 
+def storage_initializer(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SRC DEST",
+            help="Models and the folders for them, by turns; a model of the Hub is "
+            "hf://owner/name[:revision], as KServe has it.",
+            show_default=False,
+        ),
+    ],
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Pull models as KServe asks its storage initializer for them.
+
+    The first model that is denied ends it.
+
+    Examples:
+
+        oms-gate storage-initializer hf://org/name:v1.0 /mnt/models --config gate.yaml
+
+        oms-gate storage-initializer s3://models/a /mnt/a hf://org/b /mnt/b --config gate.yaml
+    """
+    from oms_gate.cli.storage_initializer import run
+
+    raise typer.Exit(run(arguments, config, json=json, quiet=quiet))
+
+
 def inspect(
     bundle: Annotated[
         str,

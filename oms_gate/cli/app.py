@@ -27,6 +27,7 @@ app = typer.Typer(
 for _command in (
     admission_commands.verify,
     admission_commands.pull,
+    admission_commands.storage_initializer,
     signing_commands.sign,
     signing_commands.keygen,
     admission_commands.inspect,

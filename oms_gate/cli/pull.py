@@ -42,19 +42,57 @@ def run(
         UsageError: the options cannot be meant together, or the folder cannot be used.
         ConfigError: a file that they name cannot be used.
     """
-    if json and quiet:
-        raise UsageError("--json prints and --quiet does not; give one of them")
+    check_output(json=json, quiet=quiet)
     if ref is not None and not hub_cache:
         raise UsageError("--ref names a model in a cache of the Hub's client; add --hub-cache")
-    if quiet:
-        logging.getLogger("oms_gate").setLevel(logging.ERROR)
     model = Reference.parse(reference)
     pinned = pinned_signature is not None
     settings = admission.settings_of_a_pin() if pinned else admission.settings(model)
-    with Gate.from_config(settings) as gate, _progress(model, silent=json or quiet) as on_progress:
-        verdict = gate.deliver(
+    with Gate.from_config(settings) as gate:
+        return into(
+            gate,
             model,
             HubCache(folder, ref) if hub_cache else folder,
+            include=include,
+            exclude=exclude,
+            pinned_signature=pinned_signature,
+            json=json,
+            quiet=quiet,
+        )
+
+
+def check_output(*, json: bool, quiet: bool) -> None:
+    """See that the options on output can be meant together, and be quiet if that is asked for.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if json and quiet:
+        raise UsageError("--json prints and --quiet does not; give one of them")
+    if quiet:
+        logging.getLogger("oms_gate").setLevel(logging.ERROR)
+
+
+def into(
+    gate: Gate,
+    model: Reference,
+    folder: str | HubCache,
+    *,
+    include: Collection[str] = (),
+    exclude: Collection[str] = (),
+    pinned_signature: str | None = None,
+    json: bool,
+    quiet: bool,
+) -> int:
+    """Let a gate deliver a model, and print; the exit status.
+
+    Raises:
+        UsageError, ConfigError: as `Gate.deliver`.
+    """
+    with _progress(model, silent=json or quiet) as on_progress:
+        verdict = gate.deliver(
+            model,
+            folder,
             include=include,
             exclude=exclude,
             pinned_signature=pinned_signature,

@@ -109,6 +109,8 @@ _signature_file = _in("signature_file.py", "delivery/test_pinned.py")
 _cli_admission = _in("cli/admission.py", "test_cli_pull.py::test_a_pin_says_it_all")
 _pinned = _in("oms/pinned.py", "delivery/test_pinned.py")
 _hub_cache = _in("delivery/hub_cache.py", "delivery/test_hub_cache.py")
+_kserve = _in("kserve.py", "test_kserve.py")
+_storage_initializer = _in("cli/storage_initializer.py", "test_cli_storage_initializer.py")
 _gate = _in("check.py", "test_gate.py::test_a_spoilt_folder_is_denied")
 _cache = _in("cache/cache.py", "cache/test_cache.py")
 _view = _in("cache/view.py", "cache/test_cache.py")
@@ -837,6 +839,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "a pinned signature: signers beside it",
         "if self.signer.given or self.policy is not None:",
         "if False:",
+    ),
+    # -- Models as KServe writes them
+    _kserve("kserve: what it would read otherwise", "if not _NAME.fullmatch(name) or", "if"),
+    _kserve(
+        "kserve: revisions that are none",
+        "(colon and not _REVISION.fullmatch(revision)):",
+        "False:",
+    ),
+    _kserve("kserve: datasets for models", "(?!datasets/|spaces/)", ""),
+    _kserve("kserve: what it has no word for", "if not known or", "if False and"),
+    _storage_initializer(
+        "kserve: models after a denied one",
+        "                return status\n",
+        "                pass\n",
     ),
     # -- A cache of the Hub's client
     _hub_cache(
