@@ -21,6 +21,8 @@ from pydantic import (
 )
 
 from oms_gate.errors import ConfigError, UsageError
+from oms_gate.kubernetes.clients import Client
+from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.limits import Limits
 from oms_gate.mistakes import MisplacedError, mistakes
 from oms_gate.operator_files import read_file
@@ -138,6 +140,7 @@ class GateConfig(_Section):
     policy: PolicySettings = PolicySettings()
     stores: StoreSettings = StoreSettings()
     limits: Limits = Limits()
+    kubernetes: KubernetesSettings = KubernetesSettings()
 
     @model_validator(mode="after")
     def _rules_can_be_used(self) -> GateConfig:
@@ -195,7 +198,8 @@ def _keys() -> list[str]:
     """Every key that a configuration can have, to guess what a misspelt one means."""
     signers = (SigstoreSigner, CertificateSigner, KeySigner)
     sections = (GateConfig, TrustSettings, PolicySettings, OpaServer, StoreSettings, Limits)
-    return [key for model in (*sections, Publisher, *signers) for key in model.model_fields]
+    models = (*sections, Publisher, *signers, KubernetesSettings, Client)
+    return [key for model in models for key in model.model_fields]
 
 
 def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:

@@ -73,11 +73,20 @@ class ReasonCode(StrEnum):
     STORE_UNSAFE_FILE = "store.unsafe-file"
     STORE_TOO_MANY_FILES = "store.too-many-files"
 
+    # The pod that uses models.
+    POD_MODEL_UNKNOWN = "pod.model-unknown"
+    POD_UNVERIFIED_PATH = "pod.unverified-path"
+    POD_CHANGED = "pod.changed"
+    POD_MALFORMED = "pod.malformed"
+
     # The gate and its machine.
     GUARD_FOLDER = "guard.folder"
     GUARD_UNCHECKED = "guard.unchecked"
     CACHE_CHANGED = "cache.changed"
     DEADLINE_EXCEEDED = "gate.deadline-exceeded"
+    GATE_BUSY = "gate.busy"
+    CLUSTER_UNAVAILABLE = "gate.cluster-unavailable"
+    GATE_MISCONFIGURED = "gate.misconfigured"
     DISK_FULL = "gate.disk-full"
     SYSTEM_IO = "gate.system-io"
     INTERNAL_ERROR = "gate.internal-error"
@@ -99,6 +108,9 @@ _UNDECIDED = frozenset(
         ReasonCode.STORE_GATED,
         ReasonCode.STORE_UNAVAILABLE,
         ReasonCode.DEADLINE_EXCEEDED,
+        ReasonCode.GATE_BUSY,
+        ReasonCode.CLUSTER_UNAVAILABLE,
+        ReasonCode.GATE_MISCONFIGURED,
         ReasonCode.DISK_FULL,
         ReasonCode.SYSTEM_IO,
         ReasonCode.INTERNAL_ERROR,

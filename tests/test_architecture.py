@@ -25,6 +25,7 @@ FLOORS = {
     "signature_file": 2,
     "streaming": 2,
     "mistakes": 2,
+    "kubernetes": 2,
     "config": 3,
     "delivery": 3,
     "admission": 3,
@@ -34,8 +35,9 @@ FLOORS = {
     "cache": 4,
     "filesystem": 5,
     "loading": 5,
-    "cli": 6,
-    "__main__": 7,
+    "server": 6,
+    "cli": 7,
+    "__main__": 8,
 }
 # On the ground floor, who may use whom.
 GROUND = ["limits", "verdict", "errors", "reference"]

@@ -1,0 +1,391 @@
+"""Admission of Kubernetes' objects: no pod starts on a model that was not admitted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from pydantic import JsonValue
+
+from oms_gate.errors import StepError, UsageError, defect
+from oms_gate.kserve import kserve_reference, kserve_uri
+from oms_gate.kubernetes.changes import Operation, annotated, changes, described, replaced
+from oms_gate.kubernetes.injection import inject
+from oms_gate.kubernetes.models import MODELS_ANNOTATION, ModelUse, models_of, problem
+from oms_gate.kubernetes.pins import ADMITTED_ANNOTATION, Pin, read_pins, written_pins
+from oms_gate.kubernetes.settings import KubernetesSettings
+from oms_gate.kubernetes.workloads import Path, Workload, at, workload_of
+from oms_gate.reference import Reference
+from oms_gate.server.decisions import Decisions, Question
+from oms_gate.server.review import Answer, ReviewRequest
+from oms_gate.server.rulebook import Rulebook, Terms
+from oms_gate.verdict import Reason, ReasonCode, Verdict
+
+_LOG = logging.getLogger(__name__)
+
+Labels = Callable[[str], Awaitable[Mapping[str, str]]]
+"""Gives the labels of a namespace; raises `StepError` where they cannot be had."""
+
+EPHEMERAL: Final = "ephemeralcontainers"
+
+_OWN_ANNOTATIONS: Final = (MODELS_ANNOTATION, ADMITTED_ANNOTATION)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model of an object, and what was decided about it.
+
+    where: what names it.
+    """
+
+    where: str
+    reference: Reference
+    verdict: Verdict
+    terms: Terms
+
+
+@dataclass
+class Review:
+    """What was found in one object."""
+
+    request: ReviewRequest
+    mode: Literal["enforce", "annotate"] = "enforce"
+    models: list[Judged] = field(default_factory=list)
+    problems: list[Reason] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.problems and all(model.verdict.admitted for model in self.models)
+
+    @property
+    def outcome(self) -> Literal["none", "admitted", "annotated", "denied"]:
+        """What came of it: ``none`` where it uses no model."""
+        if not self.sound:
+            return "annotated" if self.mode == "annotate" else "denied"
+        return "admitted" if self.models else "none"
+
+    def sentences(self) -> Iterator[str]:
+        """Why it is denied, a sentence for each finding."""
+        for model in self.models:
+            signer = model.verdict.signer
+            found = "" if signer is None else f", signed by {signer.identity}"
+            for reason in model.verdict.reasons:
+                yield (
+                    f"{model.reference.url} ({model.where}{found}): {reason.message} "
+                    f"[{reason.code}]"
+                )
+        for reason in self.problems:
+            yield f"{reason.message} [{reason.code}]"
+
+    def codes(self) -> list[str]:
+        """The codes of all reasons, each once."""
+        reasons = [reason for model in self.models for reason in model.verdict.reasons]
+        return list(dict.fromkeys(str(reason.code) for reason in (*reasons, *self.problems)))
+
+
+class Admission:
+    """Answers what an API server asks. Used within one event loop."""
+
+    def __init__(
+        self,
+        settings: KubernetesSettings,
+        rulebook: Rulebook,
+        decisions: Decisions,
+        labels: Labels,
+        on_review: Callable[[Review], None],
+    ) -> None:
+        """
+        on_review: told once of each object that uses models or was found wanting.
+        """
+        self._settings = settings
+        self._clients = settings.all_clients
+        self._rulebook = rulebook
+        self._decisions = decisions
+        self._labels = labels
+        self._on_review = on_review
+
+    async def mutate(self, request: ReviewRequest, seconds: float) -> Answer:
+        """Let the object's models be fetched and proven before anything else starts.
+
+        seconds: until the API server stops to wait.
+        """
+        review, patch = await self._review(request, seconds)
+        if review.outcome == "denied":
+            self._on_review(review)  # It is not validated any more.
+        if not review.sound:
+            return _answer(review, [])
+        if request.kind == "Pod" and request.operation != "CREATE" and not request.subresource:
+            # What a pod is made of cannot be changed any more; validation looks at it.
+            patch = []
+        return _answer(review, patch)
+
+    async def validate(self, request: ReviewRequest, seconds: float) -> Answer:
+        """See that the object is as `mutate` makes it, and its models admitted."""
+        review, patch = await self._review(request, seconds)
+        if patch and review.sound:
+            review.problems.append(
+                problem(
+                    f"{request.label} is not as admission makes it: {described(patch)}; look for "
+                    "another webhook that changes it, or make it anew",
+                    ReasonCode.POD_CHANGED,
+                )
+            )
+        if review.outcome != "none":
+            self._on_review(review)
+        return _answer(review, [])
+
+    async def _review(
+        self, request: ReviewRequest, seconds: float
+    ) -> tuple[Review, list[Operation]]:
+        """What is in an object, and what would have to change in it."""
+        review = Review(request)
+        patch: list[Operation] = []
+        deadline = time.monotonic() + seconds
+        try:
+            item = request.item
+            workload = None if item is None else workload_of(request.group, request.kind, item)
+            if item is None or workload is None or _is_unchanged(request, workload):
+                return review, []
+            work = _Work(review, item, await self._labels(request.namespace), deadline)
+            review.mode = self._rulebook.terms(request.namespace, work.labels, "").mode
+            if request.subresource == EPHEMERAL:
+                return review, self._ephemeral(work)
+            for path in workload.templates:
+                patch += await self._pod(work, path)
+            if workload.specs or workload.uris:
+                patch += await self._kserve(work, workload)
+        except StepError as error:
+            review.problems.append(error.reason)
+        except (TypeError, AttributeError, KeyError, ValueError) as error:
+            _LOG.warning("%s cannot be read: %r", request.label, error)
+            review.problems.append(
+                problem(
+                    f"{request.label} cannot be read as one of its kind ({type(error).__name__}); "
+                    "correct it",
+                    ReasonCode.POD_MALFORMED,
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - a defect must deny
+            _LOG.exception("while reviewing %s", request.label)
+            review.problems.append(defect(type(error).__name__))
+        return review, patch
+
+    async def _pod(self, work: _Work, path: Path) -> list[Operation]:
+        """Review one pod, or one template of pods."""
+        template = at(work.item, path)
+        pod = template.get("spec") or {}
+        annotations = (template.get("metadata") or {}).get("annotations") or {}
+        found = models_of(pod, annotations, self._clients)
+        pins = await self._judged(work, found.uses, annotations, pod)
+        if pins is None:
+            work.review.problems += found.problems
+            return []
+        injected = inject(pod, annotations, found, pins, self._settings)
+        work.review.problems += injected.problems
+        return changes(path, template, injected.pod, injected.annotations)
+
+    def _ephemeral(self, work: _Work) -> list[Operation]:
+        """Review the containers that are added to a pod that runs: they bring no models."""
+        old = work.review.request.old or {}
+        annotations = (work.item.get("metadata") or {}).get("annotations") or {}
+        pod, before = work.item.get("spec") or {}, old.get("spec") or {}
+        found = models_of(pod, annotations, self._clients)
+        had = models_of(before, annotations, self._clients)
+        places = {(use.reference.url, use.folder) for use in had.uses}
+        work.review.problems += [reason for reason in found.problems if reason not in had.problems]
+        work.review.problems += [
+            problem(
+                f"{use.where}: a pod that runs gets no further model; make a new pod",
+                ReasonCode.POD_CHANGED,
+            )
+            for use in found.uses
+            if (use.reference.url, use.folder) not in places
+        ]
+        pins = read_pins(annotations)
+        if work.review.problems or any(use.reference.url not in pins for use in found.uses):
+            return []
+        injected = inject(pod, annotations, found, pins, self._settings)
+        known = inject(before, annotations, had, pins, self._settings).problems
+        work.review.problems += [reason for reason in injected.problems if reason not in known]
+        only = {"ephemeralContainers": injected.pod.get("ephemeralContainers", [])}
+        return changes((), work.item, only, annotations)
+
+    async def _kserve(self, work: _Work, workload: Workload) -> list[Operation]:
+        """Review an object of KServe's: decide early, and pin; its pods are reviewed themselves."""
+        annotations = (work.item.get("metadata") or {}).get("annotations") or {}
+        references = {}
+        for path in workload.uris:
+            try:
+                references[path] = kserve_reference(at(work.item, path))
+            except UsageError as error:
+                work.review.problems.append(problem(f"{'.'.join(map(str, path))}: {error}"))
+        uses = [
+            ModelUse(reference, ".".join(map(str, path)), None)
+            for path, reference in references.items()
+        ]
+        named = list(models_of({}, annotations, self._clients).uses)
+        for path in workload.specs:
+            named += models_of(at(work.item, path), {}, self._clients).uses
+        spec = at(work.item, workload.specs[0]) if workload.specs else {}
+        pins = await self._judged(work, [*uses, *named], annotations, spec)
+        if pins is None or work.review.problems or not references:
+            return []
+        own = {path: pins[reference.url].own for path, reference in references.items()}
+        patch = [
+            replaced(path, kserve_uri(pin.pinned))
+            for path, pin in own.items()
+            if kserve_uri(pin.pinned) != at(work.item, path)
+        ]
+        wanted = {**annotations, ADMITTED_ANNOTATION: written_pins(own.values())}
+        return [*patch, *annotated((), work.item, wanted)]
+
+    async def _judged(
+        self,
+        work: _Work,
+        uses: Sequence[ModelUse],
+        annotations: Mapping[str, str],
+        pod: Mapping[str, Any],
+    ) -> dict[str, Pin] | None:
+        """Decide about models; what to pin each to, or None where one is denied."""
+        review = work.review
+        if len(uses) > self._settings.models:
+            raise StepError(
+                ReasonCode.POD_MALFORMED,
+                f"{review.request.label} uses {len(uses)} models, more than {self._settings.models}"
+                "; use fewer, or raise kubernetes.models in gate.yaml",
+            )
+        pins = read_pins(annotations)
+        distinct = {use.reference.url: use for use in uses}
+        context = _context(review.request, work.labels, pod)
+        judged = await asyncio.gather(
+            *(self._judge(work, use, pins.get(url), context) for url, use in distinct.items())
+        )
+        review.models += judged
+        found = {}
+        for url, model in zip(distinct, judged, strict=True):
+            if model.verdict.signature is not None and model.verdict.admitted:
+                revision = model.verdict.model.revision if model.reference.scheme == "hf" else None
+                pin = Pin(model.reference, revision, model.verdict.signature.sha256)
+                if (before := pins.get(url)) is not None and before.signature != pin.signature:
+                    review.problems.append(_signed_anew(before))
+                found[url] = pin
+        return found if len(found) == len(distinct) else None
+
+    async def _judge(
+        self, work: _Work, use: ModelUse, pin: Pin | None, context: Mapping[str, JsonValue]
+    ) -> Judged:
+        request, reference = work.review.request, use.reference
+        asked = reference if pin is None else pin.pinned
+        if asked.is_local:
+            raise StepError(
+                ReasonCode.POD_UNVERIFIED_PATH,
+                f"{use.where} names {asked.url}, a file of the gate's own machine; name a model "
+                "where it was published",
+            )
+        terms = self._rulebook.terms(request.namespace, work.labels, reference.name)
+        key = (*terms.key, asked.url, json.dumps(context, sort_keys=True))
+        question = Question(
+            key, lambda: self._rulebook.gate(terms), asked, terms.assurance, context
+        )
+        verdict = await self._decisions.decide(question, work.deadline - time.monotonic())
+        return Judged(use.where, reference, verdict, terms)
+
+
+@dataclass
+class _Work:
+    """One object under review.
+
+    labels: of its namespace.
+    deadline: on the clock of `time.monotonic`, in seconds.
+    """
+
+    review: Review
+    item: Mapping[str, Any]
+    labels: Mapping[str, str]
+    deadline: float
+
+
+def _is_unchanged(request: ReviewRequest, workload: Workload) -> bool:
+    """Whether an update leaves alone all that the gate looks at.
+
+    What runs must be able to be labelled, scaled and removed, whatever is said of its models now.
+    """
+    item, old = request.item, request.old
+    if request.operation != "UPDATE" or item is None or old is None:
+        return False
+    paths = [
+        *((*path, "spec") for path in workload.templates),
+        *workload.specs,
+        *workload.uris,
+        *(
+            (*path, "metadata", "annotations", name)
+            for path in (*workload.templates, ())
+            for name in _OWN_ANNOTATIONS
+        ),
+    ]
+    before = workload_of(request.group, request.kind, old)
+    return before == workload and all(at(item, path) == at(old, path) for path in paths)
+
+
+def _context(
+    request: ReviewRequest, labels: Mapping[str, str], pod: Mapping[str, Any]
+) -> dict[str, JsonValue]:
+    """What the policy is told: nothing that differs from one pod of a controller to the next."""
+    return {
+        "operation": "admit",
+        "namespace": request.namespace,
+        "namespace_labels": dict(labels),
+        "service_account": str(pod.get("serviceAccountName") or "default"),
+        "user": request.user,
+        "groups": list(request.groups),
+        "kind": request.kind,
+    }
+
+
+def _signed_anew(pin: Pin) -> Reason:
+    return Reason(
+        code=ReasonCode.SIGNATURE_NOT_PINNED,
+        message=f"{pin.asked.url} was signed anew since it was pinned (signature sha256 "
+        f"{pin.signature}); to take it as it is now, remove the annotation {ADMITTED_ANNOTATION} "
+        "from the pod template",
+    )
+
+
+def _answer(review: Review, patch: Sequence[Operation]) -> Answer:
+    if review.outcome == "none":
+        return Answer(allowed=True, patch=patch)
+    sentences = list(review.sentences())
+    audit = {"outcome": review.outcome, "models": _audited(review)}
+    if sentences:
+        audit["reasons"] = ", ".join(review.codes())
+    warnings = [
+        f"{model.reference.url}: {warning.message} [{warning.code}]"
+        for model in review.models
+        for warning in model.verdict.warnings
+    ]
+    if review.outcome == "annotated":
+        marked = [f"oms-gate would deny this: {sentence}" for sentence in sentences]
+        return Answer(allowed=True, warnings=[*marked, *warnings], audit=audit)
+    if review.outcome == "denied":
+        message = f"{review.request.label} is denied by oms-gate: " + "; ".join(sentences)
+        return Answer(allowed=False, message=message, warnings=warnings, audit=audit)
+    return Answer(allowed=True, warnings=warnings, audit=audit, patch=patch)
+
+
+def _audited(review: Review) -> str:
+    models = [
+        {
+            "model": model.verdict.model.url,
+            "outcome": model.verdict.outcome,
+            "signer": model.verdict.signer and model.verdict.signer.identity,
+            "signature": model.verdict.signature and model.verdict.signature.sha256,
+        }
+        for model in review.models
+    ]
+    return json.dumps(models, separators=(",", ":"))

@@ -1,0 +1,211 @@
+"""Which rules hold where in a cluster: the gate's configuration, and the policies of the cluster.
+
+Publisher rules grant, so they add up. Mode and assurance only tighten: the strictest of all that
+concern a namespace holds, except that a ClusterGatePolicy may let it annotate where no other
+policy says ``enforce``.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from oms_gate.config import GateConfig, load_trust, open_engine
+from oms_gate.errors import ConfigError
+from oms_gate.gate import Gate
+from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, TimestampRoot, Trust
+from oms_gate.policy.publishers import KeySigner, Publisher
+from oms_gate.server.gate_policies import GatePolicy
+from oms_gate.verdict import Assurance
+
+# A gate holds a policy engine of its own: some 20 MB.
+_MOST_GATES = 32
+_READERS: Mapping[str, Any] = {
+    "keys": KeyRoot.from_pem,
+    "certificates": CertificateRoot.from_pem,
+    "sigstore": SigstoreRoot.from_json,
+    "timestamp_authorities": TimestampRoot.from_pem,
+}
+_KINDS = {"key": "keys", "certificate": "certificates", "sigstore": "sigstore"}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What holds for one model in one namespace.
+
+    granting: the policies whose rules and trust roots count, besides the configuration's own.
+    concerning: all policies that are about the namespace.
+    """
+
+    mode: Literal["enforce", "annotate"]
+    assurance: Assurance
+    granting: tuple[GatePolicy, ...]
+    concerning: tuple[GatePolicy, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells these terms from others, as far as a verdict depends on them."""
+        return (self.mode, self.assurance, *(policy.version for policy in self.granting))
+
+
+class Rulebook:
+    """The rules of a cluster. Safe for use by several threads."""
+
+    def __init__(self, config: GateConfig) -> None:
+        """
+        Raises:
+            ConfigError: the configuration cannot be used.
+        """
+        self._config = config
+        self._trust = load_trust(config.trust)
+        self._policies: tuple[GatePolicy, ...] = ()
+        self._gates: OrderedDict[tuple[str, ...], Gate] = OrderedDict()
+        self._building = threading.Lock()
+        self._gate(())
+
+    def replace(self, policies: Sequence[GatePolicy]) -> None:
+        """Take these policies instead of those before."""
+        self._policies = tuple(policies)
+
+    def check(self, policy: GatePolicy) -> None:
+        """See that a policy can be used with the configuration.
+
+        Raises:
+            ConfigError: it cannot, and why.
+        """
+        if policy.publishers and self._config.policy.server is not None:
+            raise ConfigError(
+                "the gate asks an OPA server, which has publishers of its own: 'publishers' has no "
+                "effect here"
+            )
+        trust, names = _with_roots(self._trust, [policy])
+        known = {
+            "keys": trust.keys,
+            "certificates": trust.certificates,
+            "sigstore": trust.sigstore,
+        }
+        for rule in policy.publishers:
+            for signer in rule.signers:
+                root = signer.key if isinstance(signer, KeySigner) else signer.root
+                if names.get(root, root) not in known[_KINDS[signer.method]]:
+                    raise ConfigError(
+                        f"the rule {rule.name!r}: the {signer.method} trust root {root!r} is "
+                        "neither under 'trust' nor in the gate's configuration"
+                    )
+
+    def terms(self, namespace: str, labels: Mapping[str, str], model: str) -> Terms:
+        """What holds for a model in a namespace.
+
+        labels: of the namespace.
+        model: its name, the URL without a revision.
+        """
+        concerning = [p for p in self._policies if p.concerns(namespace, labels)]
+        cluster = [policy for policy in concerning if policy.namespace is None]
+        delegated = any(matches(glob, model) for policy in cluster for glob in policy.delegated)
+        granting = [
+            policy
+            for policy in concerning
+            if policy.publishers and (policy.namespace is None or delegated)
+        ]
+        modes = {policy.mode for policy in concerning} - {None}
+        assurances = [policy.assurance for policy in concerning if policy.assurance is not None]
+        own = Assurance(self._config.kubernetes.assurance)
+        return Terms(
+            mode=_mode(self._config.mode, modes),
+            assurance=max([own, *assurances], key=lambda assurance: assurance.rank),
+            granting=tuple(sorted(granting, key=lambda policy: policy.version)),
+            concerning=tuple(concerning),
+        )
+
+    def gate(self, terms: Terms) -> Gate:
+        """The gate that decides by these terms. The first time takes a moment.
+
+        Raises:
+            ConfigError: the policies cannot be used together.
+        """
+        gate = copy.copy(self._gate(terms.granting))
+        gate.mode = terms.mode
+        return gate
+
+    def _gate(self, granting: tuple[GatePolicy, ...]) -> Gate:
+        key = tuple(policy.version for policy in granting)
+        with self._building:
+            if key not in self._gates:
+                self._gates[key] = self._built(granting)
+                while len(self._gates) > _MOST_GATES:
+                    # Who still uses it keeps it; its memory goes with its last use.
+                    self._gates.popitem(last=False)
+            self._gates.move_to_end(key)
+            return self._gates[key]
+
+    def _built(self, granting: Sequence[GatePolicy]) -> Gate:
+        config = self._config
+        trust, names = _with_roots(self._trust, granting)
+        rules = [_renamed(rule, names) for policy in granting for rule in policy.publishers]
+        update = {"publishers": (*config.publishers, *rules)}
+        return Gate(
+            trust=trust,
+            policy=open_engine(config.model_copy(update=update)),
+            signature=config.signature,
+            stores=config.stores,
+            limits=config.limits,
+        )
+
+
+def matches(glob: str, model: str) -> bool:
+    """Whether a glob over models covers a name, as the policy has it.
+
+    ``*`` stays within a part, ``**`` crosses parts, and what is below is covered too.
+    """
+    pattern = ".*".join(
+        "[^/]*".join(re.escape(text) for text in part.split("*")) for part in glob.split("**")
+    )
+    return re.fullmatch(f"(?:{pattern})(?:/.*)?", model, re.DOTALL) is not None
+
+
+def _mode(own: Literal["enforce", "annotate"], modes: set[Any]) -> Literal["enforce", "annotate"]:
+    if "enforce" in modes:
+        return "enforce"
+    return "annotate" if "annotate" in modes else own
+
+
+def _with_roots(trust: Trust, policies: Sequence[GatePolicy]) -> tuple[Trust, dict[str, str]]:
+    """The trust roots, with those of policies; and what else a policy's root is called here.
+
+    A root that is there by another name is not added: it can have one name only.
+    """
+    names: dict[str, str] = {}
+    kinds: dict[str, dict[str, Any]] = {kind: dict(getattr(trust, kind)) for kind in _READERS}
+    for policy in policies:
+        for kind, roots in policy.roots.items():
+            for name, content in roots.items():
+                root = _READERS[kind](name, content)
+                # Nobody goes by the name of a timestamp authority.
+                digest = getattr(root, "sha256", None)
+                same = [n for n, known in kinds[kind].items() if digest and known.sha256 == digest]
+                if same:
+                    names[name] = same[0]
+                else:
+                    kinds[kind][name] = root
+    together = Trust(
+        keys=kinds["keys"],
+        certificates=kinds["certificates"],
+        sigstore=kinds["sigstore"],
+        timestamp_authorities=kinds["timestamp_authorities"],
+        old_format=trust.old_format,
+    )
+    return together, names
+
+
+def _renamed(rule: Publisher, names: Mapping[str, str]) -> Publisher:
+    signers = []
+    for signer in rule.signers:
+        field = "key" if isinstance(signer, KeySigner) else "root"
+        root = getattr(signer, field)
+        signers.append(signer.model_copy(update={field: names.get(root, root)}))
+    return rule.model_copy(update={"signers": tuple(signers)})

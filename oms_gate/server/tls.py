@@ -1,0 +1,84 @@
+"""The server's certificate, taken anew whenever it changes, without a connection lost."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from oms_gate.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A certificate with its chain, and its key; both PEM."""
+
+    certificate: bytes
+    key: bytes
+
+    @classmethod
+    def from_files(cls, certificate: Path, key: Path) -> KeyPair:
+        """Read both.
+
+        Raises:
+            ConfigError: one cannot be read.
+        """
+        try:
+            return cls(certificate.read_bytes(), key.read_bytes())
+        except OSError as error:
+            raise ConfigError(f"the server's certificate cannot be read: {error}") from error
+
+
+class ServerTls:
+    """A TLS context whose certificate is renewed while it is in use.
+
+    Connections that are open keep theirs; new ones get the new one.
+    """
+
+    def __init__(self, source: Callable[[], KeyPair]) -> None:
+        """
+        source: gives the pair as it is now; raises `ConfigError` where it cannot.
+
+        Raises:
+            ConfigError: there is no usable pair.
+        """
+        self._source = source
+        self._current = source()
+        self.context = _context(self._current)
+
+    def renew(self) -> bool:
+        """Take the pair as it is now; whether it has changed.
+
+        Raises:
+            ConfigError: it cannot be used, and the one before stays; as while a file is written.
+        """
+        pair = self._source()
+        if pair == self._current:
+            return False
+        _context(pair)  # What does not fit together must not come near the one in use.
+        _load(self.context, pair)
+        self._current = pair
+        return True
+
+
+def _context(pair: KeyPair) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, pair)
+    return context
+
+
+def _load(context: ssl.SSLContext, pair: KeyPair) -> None:
+    # The module reads files only; those of a mounted Secret may be replaced between two reads.
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(pair.certificate + b"\n" + pair.key)
+        file.flush()
+        try:
+            context.load_cert_chain(file.name)
+        except (ssl.SSLError, ValueError) as error:
+            raise ConfigError(
+                "the server's certificate and key cannot be used together: check that both are "
+                f"PEM and belong together ({error})"
+            ) from error
