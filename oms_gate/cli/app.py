@@ -11,6 +11,7 @@ from oms_gate.cli import (
     cache_commands,
     config_commands,
     run_commands,
+    server_commands,
     signing_commands,
 )
 
@@ -32,6 +33,7 @@ for _command in (
     signing_commands.keygen,
     admission_commands.inspect,
     admission_commands.demo,
+    server_commands.serve,
 ):
     app.command()(_command)
 # What follows the program is the program's.

@@ -272,6 +272,8 @@ class Admission:
             if model.verdict.signature is not None and model.verdict.admitted:
                 revision = model.verdict.model.revision if model.reference.scheme == "hf" else None
                 pin = Pin(model.reference, revision, model.verdict.signature.sha256)
+                if model.verdict.signature.format != "v1.0":
+                    review.problems.append(_old_format(pin))
                 if (before := pins.get(url)) is not None and before.signature != pin.signature:
                     review.problems.append(_signed_anew(before))
                 found[url] = pin
@@ -346,6 +348,14 @@ def _context(
         "groups": list(request.groups),
         "kind": request.kind,
     }
+
+
+def _old_format(pin: Pin) -> Reason:
+    return Reason(
+        code=ReasonCode.BUNDLE_UNSUPPORTED,
+        message=f"{pin.asked.url} was signed in the format before OMS v1.0, whose signature does "
+        "not bind the files' names firmly enough for an init container; have it signed anew",
+    )
 
 
 def _signed_anew(pin: Pin) -> Reason:

@@ -18,6 +18,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from oms_gate.verdict import ReasonCode
 from tests.delivery.pulling import signed
 from tests.kubernetes.guarding import Service, install_policies, rendered
 from tests.kubernetes.test_admission import pod
@@ -140,7 +141,7 @@ def test_an_answer_comes_in_time_and_the_check_goes_on(
     started = time.monotonic()
     answer = service.review("/mutate?timeout=1s", review(pod()), ca)
     assert time.monotonic() - started < 2.5
-    assert "[gate.deadline-exceeded]" in answer["status"]["message"]
+    assert f"[{ReasonCode.DEADLINE_EXCEEDED}]" in answer["status"]["message"]
     deadline = time.monotonic() + 20
     while not answer["allowed"] and time.monotonic() < deadline:
         answer = service.review("/mutate?timeout=1s", review(pod()), ca)
@@ -155,7 +156,7 @@ def test_a_store_that_is_down_denies_and_leaves_the_service_well(
     hub.create("acme/other", files=signed(key))
     hub.inject(faults.Status(503), "*")
     answer = service.review("/mutate", review(pod("acme/other")), ca)
-    assert "[store.unavailable]" in answer["status"]["message"]
+    assert f"[{ReasonCode.STORE_UNAVAILABLE}]" in answer["status"]["message"]
     assert service.get("/healthz")[0] == service.get("/readyz")[0] == 200
     # What was decided a moment ago is decided.
     assert service.review("/mutate", review(pod()), ca)["allowed"] is True
@@ -166,19 +167,19 @@ def test_a_store_that_is_down_denies_and_leaves_the_service_well(
 
 def test_a_namespace_that_nobody_knows_is_a_denial(service: Service, cluster: Cluster) -> None:
     answer = service.review("/mutate", review(pod(), "nowhere"), cluster.authority.certificate)
-    assert "[gate.cluster-unavailable]" in answer["status"]["message"]
+    assert f"[{ReasonCode.CLUSTER_UNAVAILABLE}]" in answer["status"]["message"]
 
 
 def test_an_object_of_no_shape_is_a_denial(service: Service, cluster: Cluster) -> None:
     ca = cluster.authority.certificate
     for spec in ({"containers": "x"}, {"containers": [1]}, {"containers": [{"env": [1]}]}):
         answer = service.review("/validate", review({"spec": spec}), ca)
-        assert "[pod.malformed]" in answer["status"]["message"]
+        assert f"[{ReasonCode.POD_MALFORMED}]" in answer["status"]["message"]
     many = ",".join(f"acme/m{number}" for number in range(40))
     item = pod()
     item["metadata"]["annotations"] = {"oms-gate.dev/models": many}
     answer = service.review("/validate", review(item), ca)
-    assert "[pod.malformed]" in answer["status"]["message"]
+    assert f"[{ReasonCode.POD_MALFORMED}]" in answer["status"]["message"]
     assert "kubernetes.models" in answer["status"]["message"]
 
 
@@ -186,7 +187,7 @@ def test_the_gates_own_disk_is_no_model(service: Service, cluster: Cluster) -> N
     item = pod()
     item["metadata"]["annotations"] = {"oms-gate.dev/models": "file:///etc=/x"}
     answer = service.review("/mutate", review(item), cluster.authority.certificate)
-    assert "[pod.unverified-path]" in answer["status"]["message"]
+    assert f"[{ReasonCode.POD_UNVERIFIED_PATH}]" in answer["status"]["message"]
 
 
 def test_it_ends_when_told_and_says_so_before(service: Service) -> None:
@@ -203,7 +204,7 @@ def test_it_makes_its_own_certificate_and_renews_it(
     address, (own, guarded) = "127.77.0.81", (cluster.namespace(), cluster.namespace())
     with socket.create_server((address, 0)) as free:
         port = free.getsockname()[1]
-    core = kubernetes.client.CoreV1Api(cluster.client())
+    core: Any = kubernetes.client.CoreV1Api(cluster.client())
     core.create_namespaced_secret(own, {"metadata": {"name": "oms-gate-tls"}})
     ports = {"clusterIP": address, "ports": [{"port": port}]}
     core.create_namespaced_service(own, {"metadata": {"name": "oms-gate"}, "spec": ports})
