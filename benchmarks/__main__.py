@@ -32,6 +32,7 @@ SECTIONS = {
     "shapes": False,
     "verification": False,
     "loading": False,
+    "admission": False,
     "start": False,
 }
 
