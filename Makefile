@@ -71,6 +71,10 @@ policy: $(OPA)
 manifests: $(HELM)
 	$(HELM) template oms-gate charts/oms-gate --namespace oms-gate --kube-version 1.34.0 --skip-tests > charts/oms-gate/manifests/oms-gate.yaml
 
+# Take the steps of the Containerfile without an engine, and try what comes of them (a minute).
+image-steps: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.kubernetes.image_steps
+
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing oms-gate into $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
