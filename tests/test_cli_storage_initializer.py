@@ -96,3 +96,36 @@ def test_without_a_configuration_nothing_is_pulled(tmp_path: Path, files: dict[s
     result = oms_gate("storage-initializer", model, tmp_path / "to")
     assert result.returncode == 2
     assert "nobody is named who may sign" in result.stderr
+
+
+def test_the_environment_has_the_configuration_where_no_file_can_be(
+    hub: HubStandIn, files: dict[str, bytes], config: Path, public_key: Path, tmp_path: Path
+) -> None:
+    hub.create("acme/m", files=dict(files))
+    text = config.read_text().replace(str(public_key), "trust/acme.pub")
+    given = {"gate.yaml": text, "trust/acme.pub": public_key.read_text()}
+    arguments = ("storage-initializer", "hf://acme/m", tmp_path / "a")
+    result = oms_gate(*arguments, OMS_GATE_CONFIG_FILES=json.dumps(given), TMPDIR=str(tmp_path))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert tree(tmp_path / "a") == files
+    assert not list(tmp_path.glob("oms-gate-config-*"))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("[]", "not a JSON object of texts"),
+        ('{"gate.yaml": 1}', "not a JSON object of texts"),
+        ('{"other.yaml": ""}', "has no gate.yaml"),
+        ('{"../gate.yaml": ""}', "no file below its folder"),
+        ('{"/gate.yaml": ""}', "no file below its folder"),
+    ],
+)
+def test_an_environment_that_cannot_be_meant_is_an_error(
+    given: str, said: str, tmp_path: Path
+) -> None:
+    arguments = ("storage-initializer", "hf://acme/m", tmp_path / "a")
+    result = oms_gate(*arguments, OMS_GATE_CONFIG_FILES=given)
+    assert result.returncode == 2
+    assert said in " ".join(result.stderr.split())
+    assert not (tmp_path / "a").exists()

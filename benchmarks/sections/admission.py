@@ -139,7 +139,10 @@ def _pods(service: Service, ca: Path) -> tuple[bytes, bytes]:
     sidecar = container(
         "proxy", "envoy:1", env=[{"name": f"V{i}", "value": "x" * 40} for i in range(40)]
     )
-    pod: dict[str, object] = {"containers": [server, sidecar], "volumes": [{"name": "shm", "emptyDir": {}}]}
+    pod: dict[str, object] = {
+        "containers": [server, sidecar],
+        "volumes": [{"name": "shm", "emptyDir": {}}],
+    }
     review = _review(pod, {})
     answer = service.review("/mutate", json.loads(review), ca)
     assert answer["allowed"], answer

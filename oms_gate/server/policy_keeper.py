@@ -24,6 +24,9 @@ _REREAD_SECONDS: Final = 60.0
 _STATUS_SECONDS: Final = 5.0
 _VERDICTS: Final = 10
 _READY: Final = "Ready"
+# As much as the schema of the status takes.
+_CHARACTERS: Final = 4096
+_OBJECT_CHARACTERS: Final = 512
 
 
 class PolicyKeeper:
@@ -56,12 +59,12 @@ class PolicyKeeper:
         for model in review.models:
             signer = model.verdict.signer
             entry = {
-                "model": model.verdict.model.url,
+                "model": model.verdict.model.url[:_CHARACTERS],
                 "namespace": request.namespace,
-                "object": f"{request.kind}/{request.name}",
+                "object": f"{request.kind}/{request.name}"[:_OBJECT_CHARACTERS],
                 "outcome": model.verdict.outcome,
                 "reason": str(model.verdict.reasons[0].code) if model.verdict.reasons else "",
-                "signer": "" if signer is None else signer.identity,
+                "signer": "" if signer is None else signer.identity[:_CHARACTERS],
                 "time": model.verdict.checked_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
             with self._noting:
@@ -139,7 +142,7 @@ def _status(
         "type": _READY,
         "status": "False" if mistake else "True",
         "reason": "Unusable" if mistake else "InForce",
-        "message": (mistake or "the policy is in force")[:1024],
+        "message": (mistake or "the policy is in force")[:_CHARACTERS],
         "observedGeneration": generation,
     }
     known: Mapping[str, Any] = next(

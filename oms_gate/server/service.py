@@ -135,7 +135,9 @@ async def _renew(tls: ServerTls, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         try:
-            if await asyncio.to_thread(tls.renew):
+            pair = await asyncio.to_thread(tls.renewed)
+            if pair is not None:
+                tls.take(pair)
                 _LOG.info("the server has a new certificate")
         except ConfigError as error:
             _LOG.warning("%s; the certificate before is used on", error)

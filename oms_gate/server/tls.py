@@ -48,19 +48,26 @@ class ServerTls:
         self._current = source()
         self.context = _context(self._current)
 
-    def renew(self) -> bool:
-        """Take the pair as it is now; whether it has changed.
+    def renewed(self) -> KeyPair | None:
+        """The pair as it is now, if it is another one. It may take a moment.
 
         Raises:
-            ConfigError: it cannot be used, and the one before stays; as while a file is written.
+            ConfigError: it cannot be used, as while one of two files is written.
         """
         pair = self._source()
         if pair == self._current:
-            return False
+            return None
         _context(pair)  # What does not fit together must not come near the one in use.
+        return pair
+
+    def take(self, pair: KeyPair) -> None:
+        """Use a pair that `renewed` gave, for connections from now on.
+
+        Only in the thread that makes the connections: one that is made meanwhile would find the
+        new certificate without its key.
+        """
         _load(self.context, pair)
         self._current = pair
-        return True
 
 
 def _context(pair: KeyPair) -> ssl.SSLContext:

@@ -49,7 +49,7 @@ def gate_config(
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _guarded(
     cluster: Cluster,
     gate_config: dict[str, Any],

@@ -80,7 +80,7 @@ def _try(variables: dict[str, str]) -> int:
     for command in (
         ["oms-gate", "--version"],
         ["oms-gate", "demo"],
-        ["python", "-c", "import aiohttp, jsonpatch, kubernetes, prometheus_client"],
+        ["python", "-c", "import aiohttp, kubernetes, prometheus_client"],
         ["python", "-c", "import os, sys; sys.exit(os.access('/opt/oms-gate', os.W_OK))"],
     ):
         print(f"$ {' '.join(command)}")

@@ -150,7 +150,7 @@ NAMED: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "models"), NAMED, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("given", "models"), NAMED, ids=map(str, range(len(NAMED))))
 @pytest.mark.parametrize("field", ["containers", "initContainers", "ephemeralContainers"])
 def test_the_models_that_a_container_names_are_found(
     given: dict[str, Any], models: set[str], field: str
