@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -17,6 +17,8 @@ _SHELLS = {"sh", "bash", "ash", "dash", "zsh", "ksh"}
 _SCRIPT_OPTION = re.compile(r"-[a-z]*c[a-z]*")
 _SEPARATORS = set(";&|()")
 _SCRIPTS_DEEP = 4
+# Linux runs no program with a longer argument or variable.
+_LONGEST = 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class Variables:
                 certain = False
             return self.known.get(name, match[0])
 
-        return Word(_REFERENCE.sub(value, text), certain=certain)
+        expanded = _substituted(_REFERENCE, value, text)
+        return Word(text, certain=False) if expanded is None else Word(expanded, certain=certain)
 
 
 def commands(container: Mapping[str, Any], variables: Variables) -> Iterator[list[Word]]:
@@ -124,7 +127,7 @@ def _read(script: Word, known: dict[str, str]) -> Iterator[list[Word]]:
                 yield command
             command = []
             continue
-        word = _substituted(token, known)
+        word = _with_values(token, known)
         if not script.certain and "$" in token:
             word = replace(word, certain=False)
         if assignment := _ASSIGNMENT.fullmatch(word.text):
@@ -136,6 +139,26 @@ def _read(script: Word, known: dict[str, str]) -> Iterator[list[Word]]:
         yield command
 
 
-def _substituted(token: str, known: Mapping[str, str]) -> Word:
-    text = _SHELL_VARIABLE.sub(lambda match: known.get(match[1] or match[2], match[0]), token)
+def _with_values(token: str, known: Mapping[str, str]) -> Word:
+    text = _substituted(
+        _SHELL_VARIABLE, lambda match: known.get(match[1] or match[2], match[0]), token
+    )
+    if text is None:
+        return Word(token, certain=False)
     return Word(text, certain="$" not in text and "`" not in text)
+
+
+def _substituted(
+    pattern: re.Pattern[str], value: Callable[[re.Match[str]], str], text: str
+) -> str | None:
+    """The text with values in the place of variables; None where it is too long to be run."""
+    parts: list[str] = []
+    length = end = 0
+    for match in pattern.finditer(text):
+        parts += [text[end : match.start()], value(match)]
+        length += len(parts[-1]) + len(parts[-2])
+        end = match.end()
+        if length > _LONGEST:
+            return None
+    parts.append(text[end:])
+    return "".join(parts) if length + len(parts[-1]) <= _LONGEST else None

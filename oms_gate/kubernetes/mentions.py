@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from oms_gate.errors import StepError
 from oms_gate.kubernetes.clients import Client
 from oms_gate.kubernetes.commands import Variables, Word, commands
+from oms_gate.verdict import ReasonCode
 
 # The shortest beginning of an option that argparse could take for it: two letters.
 _ABBREVIATION = 4
@@ -51,14 +53,41 @@ class Run:
     problem: str | None
 
 
-def runs(container: Mapping[str, Any], clients: Sequence[Client]) -> Iterator[Run]:
-    """The programs of a container that load models, as far as its specification tells."""
+@dataclass
+class Budget:
+    """How many words of a pod may still be read."""
+
+    words: int
+
+    def spend(self, words: int) -> None:
+        """Count some.
+
+        Raises:
+            StepError: there are too many.
+        """
+        self.words -= words
+        if self.words < 0:
+            raise StepError(
+                ReasonCode.POD_MALFORMED,
+                "the commands of the pod have more words than kubernetes.words in gate.yaml; put "
+                "long scripts into an image",
+            )
+
+
+def runs(container: Mapping[str, Any], clients: Sequence[Client], budget: Budget) -> Iterator[Run]:
+    """The programs of a container that load models, as far as its specification tells.
+
+    Raises:
+        StepError: there are more words than `budget` allows.
+    """
     variables = Variables.of(container)
     image = _image_name(str(container.get("image") or ""))
     found = False
     try:
         for command in commands(container, variables):
+            budget.spend(len(command))
             for client, arguments in _programs(command, clients):
+                budget.spend(len(arguments))
                 found = True
                 yield _run(client, arguments, variables)
     except ValueError as error:
@@ -88,14 +117,16 @@ def _programs(
     command: Sequence[Word], clients: Sequence[Client]
 ) -> Iterator[tuple[Client, Sequence[Word]]]:
     """The clients in a command, each with the words that follow."""
-    texts = [word.text for word in command]
-    for start in range(len(texts)):
-        for client in clients:
-            for program in client.programs:
-                words = program.split()
-                here = texts[start : start + len(words)]
-                if here and [here[0].rpartition("/")[2], *here[1:]] == words:
-                    yield client, command[start + len(words) :]
+    by_first: dict[str, list[tuple[Client, list[str]]]] = {}
+    for client in clients:
+        for program in client.programs:
+            words = program.split()
+            by_first.setdefault(words[0], []).append((client, words))
+    for start, word in enumerate(command):
+        for client, words in by_first.get(word.text.rpartition("/")[2], ()):
+            rest = command[start + 1 : start + len(words)]
+            if [following.text for following in rest] == words[1:]:
+                yield client, command[start + len(words) :]
 
 
 def _run(client: Client, words: Sequence[Word], variables: Variables) -> Run:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from oms_gate.errors import UsageError
-from oms_gate.kubernetes.clients import Client
 from oms_gate.kubernetes.commands import Word
 from oms_gate.kubernetes.kserve import INITIALIZER, initializer_models
-from oms_gate.kubernetes.mentions import Mention, Run, runs
+from oms_gate.kubernetes.mentions import Budget, Mention, Run, runs
+from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.reference import Reference
 from oms_gate.verdict import Reason, ReasonCode
 
@@ -71,13 +71,18 @@ def problem(message: str, code: ReasonCode = ReasonCode.POD_MODEL_UNKNOWN) -> Re
 
 
 def models_of(
-    pod: Mapping[str, Any], annotations: Mapping[str, str], clients: Sequence[Client]
+    pod: Mapping[str, Any], annotations: Mapping[str, str], settings: KubernetesSettings
 ) -> PodModels:
     """Find the models that a pod uses.
 
     pod: its ``spec``.
     annotations: of the pod.
+
+    Raises:
+        StepError: it has more words than can be read.
     """
+    clients = settings.all_clients
+    budget = Budget(settings.words)
     uses: list[ModelUse] = []
     problems: list[Reason] = []
     caches: list[tuple[str, Word]] = []
@@ -103,7 +108,7 @@ def models_of(
             except UsageError as error:
                 problems.append(problem(f"the container {name}: {error}"))
             continue
-        for run in runs(container, clients):
+        for run in runs(container, clients, budget):
             where = f"container {name}, {run.client.name}"
             caches += [(name, word) for word in run.caches]
             if run.problem is not None and not annotated:

@@ -49,6 +49,15 @@ class KubernetesSettings(BaseModel):
         description="Largest request of the API server that is read, in bytes.",
     )
     models: int = Field(default=32, ge=1, description="Most models of one object, as a count.")
+    words: int = Field(
+        default=20_000,
+        ge=1,
+        description="Most words of all commands and scripts of one pod, as a count.",
+    )
+    schemes: tuple[str, ...] = Field(
+        default=("hf", "s3"),
+        description="Of the references that objects may name: the gate itself asks these stores.",
+    )
     environment: Mapping[str, str] = Field(
         default_factory=dict,
         description="Further variables of the init containers, such as HF_ENDPOINT.",

@@ -42,8 +42,8 @@ class Volumes:
         self._pod = pod
         self._others = [v for v in pod.get("volumes") or () if not _OWN.fullmatch(v["name"])]
         self._own: dict[str, dict[str, Any]] = {}
-        # Names of volumes that the gate fills, and where each of its folders is.
-        self._filled: dict[str, None] = {}
+        # Names of volumes that the gate fills, and the parts of each (their sub-path) that it does.
+        self._filled: dict[str, set[str]] = {}
         self._mounts: dict[tuple[str, str | None], dict[str, Any]] = {}
 
     def fill(self, use: ModelUse, number: int) -> tuple[Filled, list[Reason]]:
@@ -68,7 +68,7 @@ class Volumes:
             return Filled(mount, use.folder), []
         problems = []
         names = {mount.get("name") for mount in there}
-        parts = {mount.get("subPath", "") for mount in there}
+        parts = {_part(mount) for mount in there}
         if len(names) > 1 or len(parts) > 1 or any("subPathExpr" in mount for mount in there):
             problems.append(
                 problem(
@@ -88,7 +88,7 @@ class Volumes:
                 )
             )
         for alias in self._aliases(volume):
-            self._filled[alias] = None
+            self._filled.setdefault(alias, set()).add(_part(there[0]))
         mount = {key: there[0][key] for key in ("name", "mountPath", "subPath") if key in there[0]}
         self._mounts[use.reference.url, use.folder] = mount
         return Filled(mount, use.folder), problems
@@ -132,7 +132,10 @@ class Volumes:
         path = normal(path)
         mounts = {_path(mount): mount for mount in container.get("volumeMounts") or ()}
         above = [place for place in mounts if path == place or path.startswith(f"{place}/")]
-        return bool(above) and mounts[max(above, key=len)].get("name") in self._filled
+        if not above:
+            return False
+        mount = mounts[max(above, key=len)]
+        return _part(mount) in self._filled.get(str(mount.get("name")), ())
 
     def listed(self) -> list[dict[str, Any]]:
         """The volumes that the pod is to have."""
@@ -146,7 +149,7 @@ class Volumes:
 
     def _new(self, name: str, folder: str) -> dict[str, Any]:
         self._own[name] = {"name": name, "emptyDir": {}}
-        self._filled[name] = None
+        self._filled[name] = {""}
         return {"name": name, "mountPath": folder}
 
     def _aliases(self, volume: Mapping[str, Any]) -> Iterator[str]:
@@ -165,6 +168,10 @@ def normal(path: str) -> str:
 
 def _path(mount: Mapping[str, Any]) -> str:
     return normal(str(mount.get("mountPath") or "/"))
+
+
+def _part(mount: Mapping[str, Any]) -> str:
+    return str(mount.get("subPath") or "").strip("/")
 
 
 def _hidden(container: Mapping[str, Any], mount: Mapping[str, Any], folder: str) -> Reason:

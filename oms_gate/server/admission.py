@@ -104,7 +104,6 @@ class Admission:
         on_review: told once of each object that uses models or was found wanting.
         """
         self._settings = settings
-        self._clients = settings.all_clients
         self._rulebook = rulebook
         self._decisions = decisions
         self._labels = labels
@@ -181,7 +180,7 @@ class Admission:
         template = at(work.item, path)
         pod = template.get("spec") or {}
         annotations = (template.get("metadata") or {}).get("annotations") or {}
-        found = models_of(pod, annotations, self._clients)
+        found = models_of(pod, annotations, self._settings)
         pins = await self._judged(work, found.uses, annotations, pod)
         if pins is None:
             work.review.problems += found.problems
@@ -195,8 +194,8 @@ class Admission:
         old = work.review.request.old or {}
         annotations = (work.item.get("metadata") or {}).get("annotations") or {}
         pod, before = work.item.get("spec") or {}, old.get("spec") or {}
-        found = models_of(pod, annotations, self._clients)
-        had = models_of(before, annotations, self._clients)
+        found = models_of(pod, annotations, self._settings)
+        had = models_of(before, annotations, self._settings)
         places = {(use.reference.url, use.folder) for use in had.uses}
         work.review.problems += [reason for reason in found.problems if reason not in had.problems]
         work.review.problems += [
@@ -229,9 +228,9 @@ class Admission:
             ModelUse(reference, ".".join(map(str, path)), None)
             for path, reference in references.items()
         ]
-        named = list(models_of({}, annotations, self._clients).uses)
+        named = list(models_of({}, annotations, self._settings).uses)
         for path in workload.specs:
-            named += models_of(at(work.item, path), {}, self._clients).uses
+            named += models_of(at(work.item, path), {}, self._settings).uses
         spec = at(work.item, workload.specs[0]) if workload.specs else {}
         pins = await self._judged(work, [*uses, *named], annotations, spec)
         if pins is None or work.review.problems or not references:
@@ -284,11 +283,11 @@ class Admission:
     ) -> Judged:
         request, reference = work.review.request, use.reference
         asked = reference if pin is None else pin.pinned
-        if asked.is_local:
+        if asked.scheme not in self._settings.schemes:
             raise StepError(
-                ReasonCode.POD_UNVERIFIED_PATH,
-                f"{use.where} names {asked.url}, a file of the gate's own machine; name a model "
-                "where it was published",
+                ReasonCode.POD_MODEL_UNKNOWN,
+                f"{use.where} names {asked.url}, and {asked.scheme} is none of kubernetes.schemes "
+                "in gate.yaml; name a model where it was published",
             )
         terms = self._rulebook.terms(request.namespace, work.labels, reference.name)
         key = (*terms.key, asked.url, json.dumps(context, sort_keys=True))

@@ -72,7 +72,7 @@ class ReviewRequest:
                 item=item,
                 old=old,
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(f"the request is no AdmissionReview: {error!r}") from error
 
     @property

@@ -25,7 +25,7 @@ def found_in(
     annotations: Mapping[str, str] | None = None,
     settings: KubernetesSettings = SETTINGS,
 ) -> PodModels:
-    return models_of(pod, annotations or {}, settings.all_clients)
+    return models_of(pod, annotations or {}, settings)
 
 
 def pin(reference: Reference) -> Pin:

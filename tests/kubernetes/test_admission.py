@@ -436,7 +436,7 @@ def test_kserves_objects_are_decided_on_and_pinned(
     assert "[signature.missing]" in said
     assert "spec." in said
     assert "[pod.model-unknown]" in guard.create(namespace, kserve(item, "hf://acme"))
-    assert "[gate.misconfigured]" in guard.create(namespace, kserve(item, "pvc://claim/x"))
+    assert "kubernetes.schemes" in guard.create(namespace, kserve(item, "pvc://claim/x"))
     assert guard.create(namespace, kserve(item, "hf://acme/good")) == ""
     made = json.dumps(guard.get(namespace, item["kind"], "x"))
     uri = f"hf://acme/good:{hub.head('acme/good')}"

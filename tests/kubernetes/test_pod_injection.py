@@ -233,6 +233,22 @@ def test_a_path_that_nothing_has_verified_is_refused(path: str) -> None:
     assert codes(result) == [ReasonCode.POD_UNVERIFIED_PATH]
 
 
+def test_another_part_of_a_filled_volume_is_not_verified() -> None:
+    """A claim may hold more than what was fetched into it."""
+    server = container(
+        args=["/evil"],
+        volumeMounts=[
+            mount("models", "/models", subPath="good"),
+            mount("models", "/evil", subPath="evil"),
+        ],
+    )
+    volumes = [{"name": "models", "persistentVolumeClaim": {"claimName": "x"}}]
+    result = injected(pod(server, volumes=volumes), {MODELS: "acme/m=/models"})
+    assert codes(result) == [ReasonCode.POD_UNVERIFIED_PATH]
+    good = server | {"args": ["/models"]}
+    assert not injected(pod(good, volumes=volumes), {MODELS: "acme/m=/models"}).problems
+
+
 def test_the_annotation_fills_the_path_that_a_server_reads() -> None:
     server = container(args=["/models/x"])
     result = injected(pod(server), {MODELS: "s3://b/x=/models/x"})

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oms_gate.errors import StepError
 from oms_gate.kubernetes.clients import CLIENTS, Client
 from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.verdict import ReasonCode
@@ -274,3 +275,34 @@ def test_whatever_a_container_runs_it_can_be_read(command: list[str], args: list
 def test_whatever_a_script_says_it_can_be_read(words: list[str], more: str) -> None:
     script = " ".join(words) + more
     found_in({"containers": [container(image="x", command=["sh", "-c", script])]})
+
+
+LONG = "x" * 1000
+
+
+def test_variables_that_grow_without_end_are_unknown() -> None:
+    """Each ten times as long as the one before: no machine could hold the last one."""
+    env = [{"name": "V0", "value": LONG}]
+    env += [{"name": f"V{i}", "value": f"$(V{i - 1})" * 10} for i in range(1, 12)]
+    found = found_in({"containers": [container(args=["--model", "$(V11)"], env=env)]})
+    assert [reason.code for reason in found.problems] == [ReasonCode.POD_MODEL_UNKNOWN]
+    script = ";".join([f"V0={LONG}", *(f"V{i}=" + f"$V{i - 1}" * 10 for i in range(1, 12))])
+    words = ["sh", "-c", f"{script};vllm serve $V11"]
+    found = found_in({"containers": [container(image="x", command=words)]})
+    assert [reason.code for reason in found.problems] == [ReasonCode.POD_MODEL_UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        container(image="x", command=["true"] * 20_001),
+        container(image="x", command=["sh", "-c", "true;" * 20_001]),
+        container(image="x", command=["vllm", "serve"] * 5_000),
+        container(args=["--model", "acme/m"] * 10_001),
+    ],
+    ids=["command", "script", "programs", "arguments"],
+)
+def test_more_words_than_can_be_read_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(StepError) as caught:
+        found_in({"containers": [given]})
+    assert caught.value.reason.code is ReasonCode.POD_MALFORMED

@@ -183,11 +183,18 @@ def test_an_object_of_no_shape_is_a_denial(service: Service, cluster: Cluster) -
     assert "kubernetes.models" in answer["status"]["message"]
 
 
-def test_the_gates_own_disk_is_no_model(service: Service, cluster: Cluster) -> None:
+@pytest.mark.parametrize(
+    "url",
+    ["file:///etc", "http://169.254.169.254/x", "ftp://x/y", "memory://x", "github://o:r@m/x"],
+)
+def test_the_gate_asks_only_the_stores_that_it_is_to_ask(
+    service: Service, cluster: Cluster, url: str
+) -> None:
     item = pod()
-    item["metadata"]["annotations"] = {"oms-gate.dev/models": "file:///etc=/x"}
+    item["metadata"]["annotations"] = {"oms-gate.dev/models": f"{url}=/x"}
     answer = service.review("/mutate", review(item), cluster.authority.certificate)
-    assert f"[{ReasonCode.POD_UNVERIFIED_PATH}]" in answer["status"]["message"]
+    assert f"[{ReasonCode.POD_MODEL_UNKNOWN}]" in answer["status"]["message"]
+    assert "kubernetes.schemes" in answer["status"]["message"]
 
 
 def test_it_ends_when_told_and_says_so_before(service: Service) -> None:
