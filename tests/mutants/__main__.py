@@ -26,7 +26,16 @@ from typing import TypeVar
 from tests.mutants.defences import MUTANTS, PROJECT, Mutant, misplaced
 
 # What the tests read; all else of a checkout is large or does not matter here.
-COPIED = ("oms_gate", "policies", "tests", "docs", "examples", "pyproject.toml", "README.md")
+COPIED = (
+    "oms_gate",
+    "policies",
+    "charts",
+    "tests",
+    "docs",
+    "examples",
+    "pyproject.toml",
+    "README.md",
+)
 _TESTS_FAILED = 1
 _LONGEST_SECONDS = 200
 # Modules, or single tests, whose tests together take no longer than that.

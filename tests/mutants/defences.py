@@ -55,6 +55,17 @@ _run = _in("loading/run.py", "loading/test_run.py")
 _cli_sign = _in(
     "cli/sign.py", "test_cli_sign.py::test_what_signs_does_not_give_way_to_the_signature"
 )
+_commands = _in("kubernetes/commands.py", "kubernetes/test_pod_models.py")
+_mentions = _in("kubernetes/mentions.py", "kubernetes/test_pod_models.py")
+_pod_models = _in("kubernetes/models.py", "kubernetes/test_pod_models.py")
+_containers = _in("kubernetes/containers.py", "kubernetes/test_pod_injection.py")
+_injection = _in("kubernetes/injection.py", "kubernetes/test_pod_injection.py")
+_volumes = _in("kubernetes/volumes.py", "kubernetes/test_pod_injection.py")
+_admission = _in("server/admission.py", "kubernetes/test_admission.py")
+_decisions = _in("server/decisions.py", "kubernetes/test_decisions.py")
+_rulebook = _in("server/rulebook.py", "kubernetes/test_policies_in_force.py")
+_gate_policies = _in("server/gate_policies.py", "kubernetes/test_policies_in_force.py")
+_server_tls = _in("server/tls.py", "kubernetes/test_service.py")
 _reference = _in("reference.py", "test_reference.py")
 _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
@@ -1600,6 +1611,124 @@ MUTANTS: tuple[Mutant, ...] = (
         "status.st_uid == os.geteuid() and not status.st_mode & others",
         "status.st_uid == os.geteuid()",
     ),
+    # What a pod says of models.
+    _commands(
+        "a script that a shell is given",
+        "yield from _scripts(words, dict(variables.known), _SCRIPTS_DEEP)",
+        "pass",
+    ),
+    _commands(
+        "a variable whose value is elsewhere",
+        "if name not in self.known and (self.open or name in self.unknown):",
+        "if False:",
+    ),
+    _commands(
+        "a substitution of a shell", 'certain="$" not in text and "`" not in text', "certain=True"
+    ),
+    _commands("variables that grow", "if length > _LONGEST:", "if False:"),
+    _mentions("an abbreviated option", "return option.startswith(text)", "return False"),
+    _mentions("more words than can be read", "if self.words < 0:", "if False:"),
+    _mentions(
+        "a server that names no model",
+        "if not mentions and client.needs_model and not unclear:",
+        "if False:",
+    ),
+    _mentions("a script that cannot be read", "if names:", "if False:"),
+    _pod_models("a place that is no folder", 'or ".." in folder', ""),
+    # What is made of it.
+    _containers("another program in the init container", '    "command",\n', ""),
+    _containers("an init container that is not waited for", '    "restartPolicy",\n', ""),
+    _containers("variables for the init container from elsewhere", '    "envFrom",\n', ""),
+    _containers(
+        "a variable that leads the init container astray",
+        'if entry.get("name") in CREDENTIALS:',
+        "if True:",
+    ),
+    _containers(
+        "a volume over the gate's own code",
+        'if str(mount.get("mountPath")).startswith(_TOKENS) and',
+        "if",
+    ),
+    _containers(
+        "a right that the init container must not have",
+        '{**before.get("securityContext", {}), **_SECURITY}',
+        '{**_SECURITY, **before.get("securityContext", {})}',
+    ),
+    _containers("a cache that would have precedence", "name not in _OVERRULING and", ""),
+    _injection(
+        "init containers that come first",
+        '[*fetchers, *(work.pod.get("initContainers") or ())]',
+        '[*(work.pod.get("initContainers") or ()), *fetchers]',
+    ),
+    _injection(
+        "a container of the gate's name",
+        "if OWN_CONTAINER.fullmatch(name) or name == INITIALIZER:\n                work.problems",
+        "if False:\n                work.problems",
+    ),
+    _injection(
+        "two models in one folder", "if use.folder is not None and other is not None:", "if False:"
+    ),
+    _injection(
+        "a path that nothing has verified",
+        "if not work.volumes.holds(container, path):",
+        "if False:",
+    ),
+    _volumes("a writable mount of a filled volume", 'mount["readOnly"] = True', "pass"),
+    _volumes("a volume that is mounted over a model", "if hides:", "if False:"),
+    _volumes("a claim by another name", "claim is not None and theirs == claim", "False"),
+    _volumes("a claim as a device", 'if device.get("name") in self._filled:', "if False:"),
+    _volumes(
+        "a volume that others write to",
+        "if not any(kind in volume for kind in _FILLABLE):",
+        "if False:",
+    ),
+    _volumes(
+        "another part of a filled volume",
+        'return _part(mount) in self._filled.get(str(mount.get("name")), ())',
+        'return str(mount.get("name")) in self._filled',
+    ),
+    # Admission.
+    _admission("what came after admission", "if patch and review.sound:", "if False:"),
+    _admission(
+        "a model of an ephemeral container",
+        "if (use.reference.url, use.folder) not in places",
+        "if False",
+    ),
+    _admission(
+        "a signature that is not the pinned one", "before.signature != pin.signature", "False"
+    ),
+    _admission(
+        "an update that changes what is run",
+        "return before == workload and all(",
+        "return before == workload or all(",
+    ),
+    _admission(
+        "a store that the gate is not to ask",
+        "if asked.scheme not in self._settings.schemes:",
+        "if False:",
+        "kubernetes/test_service.py",
+    ),
+    _admission(
+        "a review of more models than may be",
+        "if len(uses) > self._settings.models:",
+        "if False:",
+        "kubernetes/test_service.py",
+    ),
+    _decisions("an end to waiting", "max(seconds, 0)", "None"),
+    _decisions("more checks than may wait", "if len(self._running) >= self._most:", "if False:"),
+    _decisions("an old verdict", "known[0] > time.monotonic()", "True"),
+    _rulebook("what is not delegated", "policy.namespace is None or delegated", "True"),
+    _rulebook("the stricter mode", 'if "enforce" in modes:', "if False:"),
+    _rulebook(
+        "a policy that cannot be used",
+        "if names.get(root, root) not in known[_KINDS[signer.method]]:",
+        "if False:",
+    ),
+    _gate_policies(
+        "a root of the policy's own", "if name in roots.get(kind[signer.method], {}):", "if False:"
+    ),
+    _gate_policies("what cannot be read and tightens", '_Spec(mode="enforce")', "_Spec()"),
+    _server_tls("a certificate without its key", "_context(pair)  # What", "pass  # What"),
 )
 
 
