@@ -20,7 +20,7 @@ NAMED: list[tuple[dict[str, Any], set[str]]] = [
     (container(args=["--model", "acme/m"]), {ORG}),
     (container(args=["--model=acme/m"]), {ORG}),
     (container(args=["acme/m"]), {ORG}),
-    (container(args=["--mode", "acme/m"]), {ORG}),
+    (container(args=["--mode=acme/m"]), {ORG}),
     (container(args=["--enforce-eager", "acme/m"]), {ORG}),
     (container(args=["acme/m", "--revision", "v1"]), {f"{ORG}@v1"}),
     (container(args=["--model", "acme/m", "--revision=refs/pr/1"]), {f"{ORG}@refs/pr/1"}),
@@ -161,7 +161,7 @@ def test_the_models_that_a_container_names_are_found(
     assert not found.problems
 
 
-UNKNOWN: list[dict[str, Any]] = [
+UNCLEAR: list[dict[str, Any]] = [
     container(),
     container(args=["--dtype", "half"]),
     container(args=["--model", "$(MODEL)"], envFrom=[{"configMapRef": {"name": "x"}}]),
@@ -173,7 +173,6 @@ UNKNOWN: list[dict[str, Any]] = [
     container(image="python", command=["sh", "-c", "vllm serve $MODEL"]),
     container(image="python", command=["sh", "-c", "vllm serve $(cat /etc/model)"]),
     container(image="python", command=["sh", "-c", "vllm serve `cat /etc/model`"]),
-    container(image="python", command=["sh", "-c", "vllm serve 'acme/m"]),
     container(image="python", command=["sh", "-c", 'M=$(cat x); vllm serve "$M"']),
     container(
         image="text-generation-inference",
@@ -186,6 +185,10 @@ UNKNOWN: list[dict[str, Any]] = [
             {"name": "REVISION", "valueFrom": {"secretKeyRef": {"name": "x", "key": "y"}}},
         ],
     ),
+]
+
+WRONG: list[dict[str, Any]] = [
+    container(image="python", command=["sh", "-c", "vllm serve 'acme/m"]),
     container(args=["--model", "acme/m/../x"]),
     container(args=["--model", "acme/m@v1"]),
     container(args=["--model", "acme/m/folder"]),
@@ -196,8 +199,16 @@ UNKNOWN: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("given", UNKNOWN, ids=lambda value: str(value)[:70])
+@pytest.mark.parametrize("given", UNCLEAR, ids=lambda value: str(value)[:70])
 def test_what_nobody_can_tell_is_a_problem(given: dict[str, Any]) -> None:
+    found = found_in({"containers": [given]})
+    assert [reason.code for reason in found.problems] == [ReasonCode.POD_MODEL_UNKNOWN]
+    assert "nobody can tell" in found.problems[0].message
+    assert not found.uses
+
+
+@pytest.mark.parametrize("given", WRONG, ids=lambda value: str(value)[:70])
+def test_what_can_be_no_model_is_a_problem(given: dict[str, Any]) -> None:
     found = found_in({"containers": [given]})
     assert [reason.code for reason in found.problems] == [ReasonCode.POD_MODEL_UNKNOWN]
 
@@ -285,11 +296,11 @@ def test_variables_that_grow_without_end_are_unknown() -> None:
     env = [{"name": "V0", "value": LONG}]
     env += [{"name": f"V{i}", "value": f"$(V{i - 1})" * 10} for i in range(1, 12)]
     found = found_in({"containers": [container(args=["--model", "$(V11)"], env=env)]})
-    assert [reason.code for reason in found.problems] == [ReasonCode.POD_MODEL_UNKNOWN]
+    assert "nobody can tell" in found.problems[0].message
     script = ";".join([f"V0={LONG}", *(f"V{i}=" + f"$V{i - 1}" * 10 for i in range(1, 12))])
     words = ["sh", "-c", f"{script};vllm serve $V11"]
     found = found_in({"containers": [container(image="x", command=words)]})
-    assert [reason.code for reason in found.problems] == [ReasonCode.POD_MODEL_UNKNOWN]
+    assert "nobody can tell" in found.problems[0].message
 
 
 @pytest.mark.parametrize(

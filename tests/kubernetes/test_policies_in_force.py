@@ -186,6 +186,18 @@ def test_what_is_unusable_tightens_all_the_same(guard: Guard, namespace: str, ap
     assert "[signature.missing]" in guard.create(namespace, pod("acme/unsigned"))
 
 
+def test_what_cannot_be_read_tightens_all_the_same(
+    guard: Guard, namespace: str, apply: Apply
+) -> None:
+    """Its schema takes a pattern that the gate does not."""
+    apply({"mode": "annotate"})
+    signer = {"method": "sigstore", "issuer": "https://x.example", "identityPattern": "(?-i:a)"}
+    rules = [{"name": "x", "models": ["hf://x/*"], "signers": [signer]}]
+    said = apply({"publishers": rules, "mode": "enforce"}, ready="False")
+    assert "is not a pattern that can be used" in said
+    assert "[signature.missing]" in guard.create(namespace, pod("acme/unsigned"))
+
+
 def test_a_config_map_holds_trust(guard: Guard, namespace: str, apply: Apply, pem: bytes) -> None:
     guard.kubectl("create", "ns", "oms-gate-system")
     name = f"trust-{namespace}"
