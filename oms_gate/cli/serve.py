@@ -29,6 +29,7 @@ class Certificate:
     """Where the certificate comes from: two files, or a Secret of the gate's own.
 
     service, configuration: with a Secret, whom it is for and who has to trust it.
+    client_ca: by whom certificates of clients are; None where none are asked for.
     """
 
     file: Path | None
@@ -36,6 +37,7 @@ class Certificate:
     secret: str | None
     service: str
     configuration: str
+    client_ca: Path | None
 
     def source(self, client: ApiClient, namespace: str) -> Callable[[], KeyPair]:
         """What gives the certificate as it is now.
@@ -84,7 +86,7 @@ def run(
     config = load_config(config_file)
     client = connect()
     namespace = os.environ.get("POD_NAMESPACE", "oms-gate-system")
-    tls = ServerTls(certificate.source(client, namespace))
+    tls = ServerTls(certificate.source(client, namespace), certificate.client_ca)
 
     def on_start(port: int, health_port: int) -> None:
         typer.echo(f"webhooks at https://{host}:{port}, health at http://{host}:{health_port}")

@@ -40,6 +40,13 @@ def serve(
         str,
         typer.Option(help="With --own-certificate: the webhook configurations that are to trust."),
     ] = "oms-gate",
+    client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            help="Answer only clients with a certificate by this authority, PEM: the API server, "
+            "where it is configured to have one."
+        ),
+    ] = None,
 ) -> None:
     """Guard a cluster: no pod starts on a model that was not admitted.
 
@@ -56,5 +63,7 @@ def serve(
 
     if not webhook:
         raise UsageError("say what to serve: --webhook")
-    certificate = Certificate(tls_cert, tls_key, own_certificate, service, webhook_configuration)
+    certificate = Certificate(
+        tls_cert, tls_key, own_certificate, service, webhook_configuration, client_ca
+    )
     run(config, certificate, host=host, port=port, health_port=health_port)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from oms_gate.kubernetes.workloads import Path
@@ -46,9 +46,34 @@ def replaced(path: Path, value: Any) -> Operation:
     return _set(path, value)
 
 
-def described(operations: Sequence[Operation]) -> str:
-    """What is not as it should be, for people."""
-    return ", ".join(operation["path"].strip("/").replace("/", ".") for operation in operations)
+def described(operations: Sequence[Operation], before: Any) -> str:
+    """What is not as it should be, for people.
+
+    before: the object as it is.
+    """
+    return "; ".join(text for operation in operations for text in _parts(operation, before))
+
+
+def _parts(operation: Operation, before: Any) -> Iterator[str]:
+    path, wanted = operation["path"], operation["value"]
+    there = before
+    for step in path.strip("/").split("/"):
+        there = there.get(step) if isinstance(there, Mapping) else None
+    name = path.strip("/").replace("/", ".")
+    if not isinstance(wanted, list) or not isinstance(there, list):
+        yield name
+        return
+    theirs = {item.get("name"): item for item in there}
+    ours = {item.get("name"): item for item in wanted}
+    for item in dict.fromkeys([*ours, *theirs]):
+        mine, found = ours.get(item), theirs.get(item)
+        if mine is None or found is None:
+            yield f"{name} {item} is {'there' if mine is None else 'missing'}"
+        elif mine != found:
+            keys = [key for key in {**mine, **found} if mine.get(key) != found.get(key)]
+            yield f"{name} {item}: {', '.join(keys)}"
+    if ours == theirs:
+        yield f"the order of {name}"
 
 
 def _set(path: Path, value: Any) -> Operation:

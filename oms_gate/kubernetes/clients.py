@@ -57,8 +57,15 @@ class Client(BaseModel):
     kind_options: tuple[str, ...] = Field(
         default=(), description="Options that say what kind of repository it is, such as dataset."
     )
-    opaque_options: tuple[str, ...] = Field(
-        default=(), description="Options that name a file with further options: not understood."
+    value_options: tuple[str, ...] = Field(
+        default=(), description="Options with one value each that has nothing to do with models."
+    )
+    refused_options: tuple[str, ...] = Field(
+        default=(),
+        description="Options that let it load from elsewhere, or that name a file with options.",
+    )
+    refused_environment: tuple[str, ...] = Field(
+        default=(), description="Variables that let it load from elsewhere."
     )
     name_option: str | None = Field(
         default=None,
@@ -66,6 +73,9 @@ class Client(BaseModel):
     )
     needs_model: bool = Field(
         default=True, description="Whether it loads some model, even where none is named."
+    )
+    default: str | None = Field(
+        default=None, description="The model, or the path, that it loads where none is named."
     )
 
     @field_validator("programs")
@@ -85,27 +95,72 @@ _DOWNLOAD: Final = {
     "needs_model": False,
 }
 
+# Often set from variables.
+_SERVING: Final = (
+    "--api-key",
+    "--block-size",
+    "--data-parallel-size",
+    "--dtype",
+    "--gpu-memory-utilization",
+    "--host",
+    "--hostname",
+    "--master-addr",
+    "--master-port",
+    "--max-model-len",
+    "--max-num-seqs",
+    "--nnodes",
+    "--node-rank",
+    "--num-shard",
+    "--pipeline-parallel-size",
+    "--port",
+    "--quantization",
+    "--root-path",
+    "--seed",
+    "--tensor-parallel-size",
+    "--tp-size",
+    "-dp",
+    "-pp",
+    "-tp",
+)
+
 CLIENTS: Final = (
     Client(
         name="vLLM",
         programs=(
             "vllm serve",
+            "vllm run-batch",
+            "vllm bench",
             "-m vllm.entrypoints.openai.api_server",
+            "-m vllm.entrypoints.openai.run_batch",
             "-m vllm.entrypoints.api_server",
-            "-m vllm.entrypoints.cli.main serve",
+            "-m vllm.entrypoints.cli.main",
         ),
-        images=("vllm-openai*", "vllm"),
+        images=("vllm", "vllm-openai*", "*-vllm-openai*", "vllm-cpu*", "vllm-rocm*", "vllm-tpu*"),
         positional=True,
-        options=("--model", "--tokenizer", "--hf-config-path", "--speculative-config.model"),
+        options=(
+            "--model",
+            "--tokenizer",
+            "--hf-config-path",
+            "--speculative-model",
+            "--speculative-config.model",
+            "--qlora-adapter-name-or-path",
+        ),
         named_options=("--lora-modules",),
-        json_options=("--speculative-config",),
+        json_options=("--speculative-config", "-sc"),
         revisions={
             "": "--revision",
             "--model": "--revision",
             "--tokenizer": "--tokenizer-revision",
         },
         cache_options=("--download-dir",),
-        opaque_options=("--config",),
+        value_options=_SERVING,
+        refused_options=("--config", "--default-mm-loras", "--model-loader-extra-config"),
+        refused_environment=(
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING",
+            "VLLM_LORA_RESOLVER_CACHE_DIR",
+            "VLLM_MODEL_REDIRECT_PATH",
+            "VLLM_USE_MODELSCOPE",
+        ),
         name_option="--served-model-name",
     ),
     Client(
@@ -113,9 +168,13 @@ CLIENTS: Final = (
         programs=("text-generation-launcher", "text-generation-server"),
         images=("text-generation-inference*",),
         options=("--model-id", "--tokenizer-name"),
+        named_options=("--lora-adapters",),
         environment=("MODEL_ID", "TOKENIZER_NAME", "LORA_ADAPTERS"),
         revisions={"--model-id": "--revision", "MODEL_ID": "REVISION"},
         cache_options=("--huggingface-hub-cache",),
+        value_options=_SERVING,
+        refused_options=("--weights-cache-override",),
+        refused_environment=("WEIGHTS_CACHE_OVERRIDE",),
     ),
     Client(
         name="Text Embeddings Inference",
@@ -125,6 +184,7 @@ CLIENTS: Final = (
         environment=("MODEL_ID",),
         revisions={"--model-id": "--revision", "MODEL_ID": "REVISION"},
         cache_options=("--huggingface-hub-cache", "--hf-cache-dir"),
+        value_options=_SERVING,
         name_option="--served-model-name",
     ),
     Client(
@@ -140,7 +200,8 @@ CLIENTS: Final = (
         named_options=("--lora-paths",),
         revisions={"--model-path": "--revision", "--model": "--revision"},
         cache_options=("--download-dir",),
-        opaque_options=("--config",),
+        value_options=_SERVING,
+        refused_options=("--config",),
         name_option="--served-model-name",
     ),
     Client(
@@ -154,8 +215,10 @@ CLIENTS: Final = (
         programs=("-m huggingfaceserver",),
         images=("huggingfaceserver*",),
         options=("--model-id", "--model-dir", "--tokenizer", "--tokenizer-id"),
+        named_options=("--lora-modules",),
         revisions={"--model-id": "--model-revision"},
-        needs_model=False,
+        cache_options=("--download-dir",),
+        default="/mnt/models",
     ),
     Client(name="hf download", programs=("hf download",), **_DOWNLOAD),
     Client(name="huggingface-cli download", programs=("huggingface-cli download",), **_DOWNLOAD),

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
+from oms_gate.kubernetes.budget import Budget
+from oms_gate.kubernetes.scripts import prepared, restored
+
 # Kubernetes expands these itself; "$$" stands for "$".
-_REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_.-][A-Za-z0-9_.-]*)\)")
-_SHELL_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")
-_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
-_SHELLS = {"sh", "bash", "ash", "dash", "zsh", "ksh"}
-_SCRIPT_OPTION = re.compile(r"-[a-z]*c[a-z]*")
+_REFERENCE = re.compile(r"\$\$|\$\(([^)]+)\)")
+# A variable in a shell, also with a default.
+_SHELL_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::?-([^}]*))?\})")
+# What only the shell knows: what commands print, and the arguments of a script.
+_SHELL_ONLY = re.compile(r"\$\(|`|\$[@*0-9]|\$\{[^}]*[^}\w][^}]*\}")
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
 _SEPARATORS = set(";&|()")
+_REDIRECTIONS = set("<>")
 _SCRIPTS_DEEP = 4
-# Linux runs no program with a longer argument or variable.
-_LONGEST = 128 * 1024
+# They print their words, and run none.
+_PRINTERS = {"echo", "printf", "logger", ":"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,12 @@ class Variables:
     open: bool
 
     @classmethod
-    def of(cls, container: Mapping[str, Any]) -> Variables:
-        """The environment that a container's specification gives."""
+    def of(cls, container: Mapping[str, Any], budget: Budget) -> Variables:
+        """The environment that a container's specification gives.
+
+        Raises:
+            StepError: it is longer than `budget` allows.
+        """
         known: dict[str, str] = {}
         unknown: set[str] = set()
         is_open = bool(container.get("envFrom"))
@@ -57,108 +66,177 @@ class Variables:
             name = entry.get("name", "")
             known.pop(name, None)
             unknown.discard(name)
-            word = cls(known, frozenset(unknown), is_open).expanded(str(entry.get("value") or ""))
+            before = cls(known, frozenset(unknown), is_open)
+            word = before.expanded(str(entry.get("value") or ""), budget)
             if entry.get("valueFrom") or not word.certain:
                 unknown.add(name)
             else:
                 known[name] = word.text
         return cls(known, frozenset(unknown), is_open)
 
-    def expanded(self, text: str) -> Word:
-        """What Kubernetes makes of a word of a command, an argument or a value."""
+    def is_unknown(self, name: str) -> bool:
+        """Whether a variable has, or may have, a value that nobody can tell."""
+        return name in self.unknown or (self.open and name not in self.known)
+
+    def expanded(self, text: str, budget: Budget) -> Word:
+        """What Kubernetes makes of a word of a command, an argument or a value.
+
+        Raises:
+            StepError: it is longer than `budget` allows.
+        """
         certain = True
-
-        def value(match: re.Match[str]) -> str:
-            nonlocal certain
+        parts = []
+        end = 0
+        for match in _REFERENCE.finditer(text):
             name = match[1]
-            if name is None:
-                return "$"
-            if name not in self.known and (self.open or name in self.unknown):
-                certain = False
-            return self.known.get(name, match[0])
+            certain = certain and (name is None or not self.is_unknown(name))
+            value = "$" if name is None else self.known.get(name, match[0])
+            budget.spend_characters(len(value))
+            parts += [text[end : match.start()], value]
+            end = match.end()
+        budget.spend_characters(len(text))
+        return Word("".join([*parts, text[end:]]), certain=certain)
 
-        expanded = _substituted(_REFERENCE, value, text)
-        return Word(text, certain=False) if expanded is None else Word(expanded, certain=certain)
 
+def commands(
+    container: Mapping[str, Any], variables: Variables, budget: Budget, unreadable: list[str]
+) -> Iterator[list[Word]]:
+    """The command of a container, and those in whatever of its words may be a script.
 
-def commands(container: Mapping[str, Any], variables: Variables) -> Iterator[list[Word]]:
-    """The command of a container, and those in the scripts that it gives to a shell.
+    unreadable: is given what looks like a script and cannot be read.
 
     Raises:
-        ValueError: a script cannot be read.
+        StepError: there is more of it than `budget` allows.
     """
     words = [
-        replace(variables.expanded(str(text)), place=(field, index))
+        replace(variables.expanded(str(text), budget), place=(field, index))
         for field in ("command", "args")
         for index, text in enumerate(container.get(field) or ())
     ]
+    budget.spend_words(len(words))
     yield words
-    yield from _scripts(words, dict(variables.known), _SCRIPTS_DEEP)
+    for word in words:
+        yield from _Script(variables, budget, unreadable).commands(word, _SCRIPTS_DEEP)
 
 
-def _scripts(words: Sequence[Word], known: dict[str, str], deep: int) -> Iterator[list[Word]]:
-    """The commands in the scripts that are words after ``sh -c``."""
-    for index, word in enumerate(words):
-        if word.text.rpartition("/")[2] not in _SHELLS:
-            continue
-        rest = words[index + 1 :]
-        for option, script in pairwise(rest):
-            if not option.text.startswith(("-", "+")):
-                break
-            if _SCRIPT_OPTION.fullmatch(option.text):
-                if deep == 0:
-                    raise ValueError("its scripts are nested too deeply")
-                for command in _read(script, known):
+class _Script:
+    """A script of a shell, and those within it.
+
+    Quotes are taken off, and variables of known values set.
+    """
+
+    def __init__(self, variables: Variables, budget: Budget, unreadable: list[str]) -> None:
+        self._variables = variables
+        self._budget = budget
+        self._unreadable = unreadable
+        self._assigned: dict[str, str | None] = {}
+
+    def commands(self, script: Word, deep: int) -> Iterator[list[Word]]:
+        """The commands in a word, if it may be a script: one word runs nothing."""
+        text = script.text
+        if text.startswith("$(") and text.endswith(")"):
+            text = text[2:-1]
+        if not re.search(r"[\s;&|$]", text.strip()):
+            return
+        try:
+            found = list(self._read(text, certain=script.certain)) if deep else None
+        except ValueError:
+            found = None
+        if found is None:
+            self._unreadable.append(text)
+        for command in found or ():
+            if command[0].text in _PRINTERS:
+                continue
+            yield command
+            for word in command:
+                if word.text != text:
+                    yield from self.commands(word, deep - 1)
+            if command[0].text == "eval":
+                rest = " ".join(word.text for word in command[1:])
+                yield from self.commands(Word(rest), deep - 1)
+
+    def _read(self, text: str, *, certain: bool) -> Iterator[list[Word]]:
+        reader = shlex.shlex(prepared(text), posix=True, punctuation_chars=True)
+        reader.commenters = ""
+        reader.whitespace_split = True
+        command: list[Word] = []
+        skip = False
+        for token in reader:
+            self._budget.spend_words(1)
+            if token and set(token) <= _SEPARATORS:
+                if command:
                     yield command
-                    yield from _scripts(command, known, deep - 1)
-                break
+                command = []
+            elif token and set(token) <= _REDIRECTIONS | _SEPARATORS:
+                skip = True  # of what follows, a file
+            elif skip:
+                skip = False
+            else:
+                for word in self._words(restored(token)):
+                    command.append(word if certain or "$" not in token else _unsure(word))
+        if command:
+            yield command
+
+    def _words(self, token: str) -> list[Word]:
+        """What the shell makes of a word: several, where a variable has several."""
+        assignment = _ASSIGNMENT.fullmatch(token)
+        word = self._substituted(token)
+        if assignment:
+            value = word.text.partition("=")[2]
+            self._assigned[assignment[1]] = value if word.certain else None
+            return [word]
+        if word.text != token and word.certain and re.search(r"\s", word.text):
+            return [Word(text) for text in word.text.split()]
+        return [word]
+
+    def _substituted(self, token: str) -> Word:
+        certain = not _SHELL_ONLY.search(_SHELL_VARIABLE.sub("", token))
+        parts = []
+        end = 0
+        for match in _SHELL_VARIABLE.finditer(token):
+            name, value = match[1] or match[2], None
+            if name in self._assigned:
+                value = self._assigned[name]
+                certain = certain and value is not None
+            elif self._variables.is_unknown(name):
+                certain = False
+            else:
+                # One that nobody sets here is the image's, or not set.
+                value = self._variables.known.get(name, match[3])
+            parts += [token[end : match.start()], match[0] if value is None else value]
+            self._budget.spend_characters(len(parts[-1]))
+            end = match.end()
+        self._budget.spend_characters(len(token))
+        return Word("".join([*parts, token[end:]]), certain=certain)
 
 
-def _read(script: Word, known: dict[str, str]) -> Iterator[list[Word]]:
-    """The commands of a shell script. Quotes are taken off, and variables of known values set."""
-    text = script.text.replace("\\\n", " ").replace("\n", " ; ")
-    reader = shlex.shlex(text, posix=True, punctuation_chars=True)
-    reader.commenters = ""
-    reader.whitespace_split = True
-    command: list[Word] = []
-    for token in reader:
-        if set(token) <= _SEPARATORS:
-            if command:
-                yield command
-            command = []
-            continue
-        word = _with_values(token, known)
-        if not script.certain and "$" in token:
-            word = replace(word, certain=False)
-        if assignment := _ASSIGNMENT.fullmatch(word.text):
-            known.pop(assignment[1], None)
-            if word.certain:
-                known[assignment[1]] = assignment[2]
-        command.append(word)
-    if command:
-        yield command
+def _unsure(word: Word) -> Word:
+    return replace(word, certain=False)
 
 
-def _with_values(token: str, known: Mapping[str, str]) -> Word:
-    text = _substituted(
-        _SHELL_VARIABLE, lambda match: known.get(match[1] or match[2], match[0]), token
-    )
-    if text is None:
-        return Word(token, certain=False)
-    return Word(text, certain="$" not in text and "`" not in text)
+def settings_of(commands: Sequence[Sequence[Word]]) -> frozenset[str]:
+    """The variables that scripts set or take away; ``*`` for all of them."""
+    names = set()
+    for command in commands:
+        texts = [word.text for word in command]
+        for index, (word, text) in enumerate(zip(command, texts, strict=True)):
+            if word.place is None or texts[0].rpartition("/")[2] == "env":
+                assignment = _ASSIGNMENT.fullmatch(text)
+                names.update([assignment[1]] if assignment else [])
+            if text == "unset":
+                names.update(texts[index + 1 :])
+            elif text.rpartition("/")[2] == "env":
+                following = texts[index + 1 : index + 2]
+                if following and following[0].startswith("-"):
+                    names.add("*")
+    return frozenset(names)
 
 
-def _substituted(
-    pattern: re.Pattern[str], value: Callable[[re.Match[str]], str], text: str
-) -> str | None:
-    """The text with values in the place of variables; None where it is too long to be run."""
-    parts: list[str] = []
-    length = end = 0
-    for match in pattern.finditer(text):
-        parts += [text[end : match.start()], value(match)]
-        length += len(parts[-1]) + len(parts[-2])
-        end = match.end()
-        if length > _LONGEST:
-            return None
-    parts.append(text[end:])
-    return "".join(parts) if length + len(parts[-1]) <= _LONGEST else None
+def folders_of(commands: Sequence[Sequence[Word]]) -> list[Word]:
+    """The folders that scripts go to before they start something."""
+    return [
+        following
+        for command in commands
+        for word, following in pairwise(command)
+        if word.text in ("cd", "pushd") or (word.text == "-C" and command[0].text == "env")
+    ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from oms_gate.kubernetes.models import ModelUse
+from oms_gate.kubernetes.paths import is_below, normal
 from oms_gate.kubernetes.pins import Pin
 from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.kubernetes.volumes import CONFIG_VOLUME, HUB_FOLDER, Filled
@@ -28,31 +29,23 @@ CREDENTIALS: Final = (
 """The variables that give access to a store, and do nothing else."""
 
 _CONFIG_FOLDER: Final = "/etc/oms-gate"
-_TOKENS = "/var/run/secrets/"
+_TOKENS = "/run/secrets"
 _OFFLINE = {"HF_HUB_OFFLINE": "1"}
 _HUB = {"HF_HUB_CACHE": HUB_FOLDER, "HUGGINGFACE_HUB_CACHE": HUB_FOLDER}
 # They would have precedence over those above.
-_OVERRULING = ("TRANSFORMERS_CACHE", "TRANSFORMERS_OFFLINE")
+_OVERRULING = ("PYTORCH_TRANSFORMERS_CACHE", "TRANSFORMERS_CACHE", "TRANSFORMERS_OFFLINE")
 _SECURITY = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
     "privileged": False,
     "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
 }
-# What is not there may be set by others: it does not change what the container proves.
-_DECIDED = (
-    "image",
-    "command",
-    "args",
-    "env",
-    "envFrom",
-    "workingDir",
-    "restartPolicy",
-    "lifecycle",
-    "volumeMounts",
-    "volumeDevices",
-    "securityContext",
-)
+# What the API server, or another webhook, may have added: it has no influence on the proof.
+_ADDED = ("imagePullPolicy", "resources", "terminationMessagePolicy")
+_MESSAGE_PATH = "/dev/termination-log"
+_USER = 65532
 
 
 def fetching(
@@ -61,6 +54,7 @@ def fetching(
     pin: Pin,
     filled: Filled,
     readers: Sequence[Mapping[str, Any]],
+    pod: Mapping[str, Any],
     settings: KubernetesSettings,
     before: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
@@ -71,6 +65,9 @@ def fetching(
         it stays, as far as it has no influence on the proof.
     """
     before = before or {}
+    security = dict(_SECURITY)
+    if (pod.get("securityContext") or {}).get("runAsUser") == 0:
+        security["runAsUser"] = _USER
     layout = []
     if use.folder is None:
         layout = ["--hub-cache", "--ref", use.reference.revision or "main"]
@@ -80,15 +77,19 @@ def fetching(
     if settings.config_map is not None:
         environment["OMS_GATE_CONFIG"] = f"{_CONFIG_FOLDER}/gate.yaml"
         mounts.append({"name": CONFIG_VOLUME, "mountPath": _CONFIG_FOLDER, "readOnly": True})
-    decided = {
+    made = {
+        "name": name,
         "image": settings.image,
-        "args": args,
+        # "$(X)" would be a variable's value.
+        "args": [word.replace("$", "$$") for word in args],
         "env": _environment(environment, readers, before),
+        "resources": dict(settings.resources),
         "volumeMounts": [*mounts, *_tokens(before, mounts)],
-        "securityContext": {**before.get("securityContext", {}), **_SECURITY},
+        "securityContext": {**(before.get("securityContext") or {}), **security},
+        **{key: before[key] for key in _ADDED if key in before},
     }
-    others = {key: value for key, value in before.items() if key not in _DECIDED}
-    made = {"name": name, "resources": dict(settings.resources), **others, **decided}
+    if before.get("terminationMessagePath") == _MESSAGE_PATH:
+        made["terminationMessagePath"] = _MESSAGE_PATH
     return {key: value for key, value in made.items() if value not in ([], None)}
 
 
@@ -114,7 +115,7 @@ def _tokens(before: Mapping[str, Any], mounts: Sequence[Mapping[str, Any]]) -> l
     return [
         mount
         for mount in before.get("volumeMounts") or ()
-        if str(mount.get("mountPath")).startswith(_TOKENS) and mount.get("name") not in taken
+        if is_below(normal(str(mount.get("mountPath"))), _TOKENS) and mount.get("name") not in taken
     ]
 
 
@@ -124,14 +125,15 @@ def reading(container: dict[str, Any], *, hub: bool) -> None:
     hub: whether it uses models by their names.
     """
     wanted = {**_OFFLINE, **(_HUB if hub else {})}
-    entries = []
+    entries: list[dict[str, Any]] = []
+    done: set[str] = set()
     for entry in container.get("env") or ():
         name = entry.get("name")
         if name in wanted:
-            if entry.get("value") == wanted[name] and "valueFrom" not in entry:
-                entries.append(entry)
-                del wanted[name]
-        elif name not in _OVERRULING and not (name in _OFFLINE or (hub and name in _HUB)):
+            # In its place: who applies the same again must not find it changed.
+            entries += [] if name in done else [{"name": name, "value": wanted[name]}]
+            done.add(name)
+        elif name not in _OVERRULING:
             entries.append(entry)
-    entries += [{"name": name, "value": value} for name, value in wanted.items()]
+    entries += [{"name": name, "value": wanted[name]} for name in wanted if name not in done]
     container["env"] = entries

@@ -7,29 +7,30 @@ changed what admission made.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from oms_gate.kubernetes.commands import Word
 from oms_gate.kubernetes.containers import fetching, reading
 from oms_gate.kubernetes.kserve import INITIALIZER
 from oms_gate.kubernetes.models import (
     MODELS_ANNOTATION,
+    MODELS_FOLDER,
     OWN_CONTAINER,
+    PLACED,
+    PLACED_ANNOTATION,
     ModelUse,
     PodModels,
     containers_of,
     problem,
 )
+from oms_gate.kubernetes.paths import is_below
 from oms_gate.kubernetes.pins import ADMITTED_ANNOTATION, Pin, written_pins
 from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.kubernetes.volumes import HUB_FOLDER, Filled, Volumes
 from oms_gate.verdict import Reason, ReasonCode
-
-MODELS_FOLDER: Final = "/oms-gate/models"
-"""Where models are put whose place nobody has named."""
 
 _KSERVE = frozenset({INITIALIZER})
 
@@ -72,7 +73,7 @@ def inject(
     copy = deepcopy(dict(pod))
     work = _Work(copy, dict(annotations), Volumes(copy))
     work.problems += found.problems
-    uses = _placed(work, found.uses)
+    uses = _placed(work, found)
     for container, word in found.caches:
         if any(use.folder is None for use in uses):
             _rewrite(work, container, word, HUB_FOLDER, "where downloads are kept")
@@ -93,6 +94,7 @@ def inject(
             pins[use.reference.url],
             filled,
             [c for c in containers_of(work.pod) if _reads(c, use)],
+            work.pod,
             settings,
             before.get(name),
         )
@@ -102,21 +104,44 @@ def inject(
     own = {name for name, _ in places}
     others = [c for c in containers_of(work.pod) if c.get("name") not in own]
     for other in others:
+        read = [use for use in uses if _reads(other, use)]
+        for use in read:
+            work.problems += work.volumes.mount(other, use)
+        if read or (found.annotated and not uses):
+            reading(other, hub=any(use.folder is None for use in read))
         work.problems += work.volumes.protect(other)
-        for use in uses:
-            if _reads(other, use):
-                work.problems += work.volumes.mount(other, use)
-                reading(other, hub=use.folder is None)
+        work.problems += _shadowed(work, other, read)
     _set(work.pod, "volumes", work.volumes.listed())
-    _check_paths(work, found.paths)
+    if uses:
+        work.problems += work.volumes.of_the_kubelet()
+    _check_paths(work, found)
     pinned = [pins[use.reference.url] for use in uses if use.containers != _KSERVE]
     # There the pinned reference has taken the place of what was asked for.
     pinned += [pins[use.reference.url].own for use in uses if use.containers == _KSERVE]
-    if pinned:
-        work.annotations[ADMITTED_ANNOTATION] = written_pins(pinned)
-    else:
-        work.annotations.pop(ADMITTED_ANNOTATION, None)
+    _annotate(work, ADMITTED_ANNOTATION, written_pins(pinned) if pinned else "")
     return Injected(work.pod, work.annotations, tuple(work.problems))
+
+
+def _annotate(work: _Work, name: str, value: str) -> None:
+    if value:
+        work.annotations[name] = value
+    else:
+        work.annotations.pop(name, None)
+
+
+def _shadowed(
+    work: _Work, container: Mapping[str, Any], read: Sequence[ModelUse]
+) -> Iterator[Reason]:
+    """Where a folder may take the place of a model that is named."""
+    for use in read:
+        if use.folder is None:
+            name = use.reference.location
+            if (place := work.volumes.hides(container, name)) is not None:
+                yield problem(
+                    f"container {container.get('name')}: {place} would be taken for the model "
+                    f"{name}; mount that volume elsewhere",
+                    ReasonCode.POD_CHANGED,
+                )
 
 
 def _set(pod: dict[str, Any], key: str, value: list[Any]) -> None:
@@ -125,37 +150,35 @@ def _set(pod: dict[str, Any], key: str, value: list[Any]) -> None:
         pod[key] = value
 
 
-def _placed(work: _Work, uses: Sequence[ModelUse]) -> list[ModelUse]:
+def _placed(work: _Work, found: PodModels) -> list[ModelUse]:
     """The models without repetition, each at a place that the pod's own words name."""
     merged: dict[tuple[str, str | None], ModelUse] = {}
     explicit = []
-    for use in uses:
+    for use in found.uses:
         is_first_of_kserve = use.containers == _KSERVE and not any(
             other.containers == _KSERVE for other in merged.values()
         )
         folder = use.folder
         if use.word is not None:
-            taken = {other.folder for other in merged.values()}
-            folder = f"{MODELS_FOLDER}/{_last_part(use)}"
-            if folder in taken and (use.reference.url, folder) not in merged:
-                folder = f"{folder}-{len(merged)}"
+            folder = _folder_for(use, merged)
             container, word = use.word
             _rewrite(work, container, word, folder, use.where)
             if use.name_option is not None:
                 _append(work, container, [use.name_option, word.text])
         if use.word is not None or (use.containers == _KSERVE and not is_first_of_kserve):
             # From now on the annotation names it.
-            explicit.append(f"{use.reference.url}={folder}")
             use = ModelUse(use.reference, use.where, None, folder)
+            explicit.append(use)
+        elif use.where == PLACED:
+            explicit.append(use)
         key = (use.reference.url, folder)
         if (other := merged.get(key)) is not None:
             both = (use.containers, other.containers)
             together = None if None in both else frozenset().union(*(b or () for b in both))
             use = ModelUse(use.reference, other.where, together, folder)
         merged[key] = use
-    if explicit:
-        named = work.annotations.get(MODELS_ANNOTATION, "").split()
-        work.annotations[MODELS_ANNOTATION] = " ".join(dict.fromkeys([*named, *explicit]))
+    placed = dict.fromkeys(f"{use.reference.url}={use.folder}" for use in explicit)
+    _annotate(work, PLACED_ANNOTATION, " ".join(sorted(placed)))
     folders: dict[str, ModelUse] = {}
     for use in merged.values():
         other = folders.get(use.folder or "")
@@ -175,8 +198,15 @@ def _order(use: ModelUse) -> tuple[str, str, str]:
     return use.reference.name, use.folder or "", use.reference.revision or ""
 
 
-def _last_part(use: ModelUse) -> str:
-    return posixpath.basename(use.reference.path or use.reference.location)
+def _folder_for(use: ModelUse, others: Mapping[tuple[str, str | None], ModelUse]) -> str:
+    """A folder for a model whose place nobody has named: the one that it has, or a free one."""
+    for url, folder in others:
+        if url == use.reference.url and folder is not None and is_below(folder, MODELS_FOLDER):
+            return folder
+    taken = {folder for _, folder in others}
+    plain = f"{MODELS_FOLDER}/{posixpath.basename(use.reference.location)}"
+    names = (plain, *(f"{plain}-{number}" for number in range(2, len(taken) + 3)))
+    return next(name for name in names if name not in taken)
 
 
 def _container(work: _Work, name: str) -> dict[str, Any]:
@@ -236,15 +266,32 @@ def _reads(container: Mapping[str, Any], use: ModelUse) -> bool:
     return use.containers is None or container.get("name") in use.containers
 
 
-def _check_paths(work: _Work, paths: Sequence[tuple[str, str, str]]) -> None:
-    """See that what is read as a model from a local path was fetched by the gate."""
-    for name, path, where in paths:
-        container = _container(work, name)
-        if not work.volumes.holds(container, path):
+def _check_paths(work: _Work, found: PodModels) -> None:
+    """See that what is, or may be, read as a model from a path was fetched by the gate."""
+    remedy = (
+        f"let the gate fetch it there, by an annotation {MODELS_ANNOTATION}: "
+        "hf://organization/name={}"
+    )
+    for local in found.paths:
+        container = _container(work, local.container)
+        if local.surely:
+            verified = work.volumes.holds(container, local.path)
+        else:
+            verified = not work.volumes.may_hold_others(container, local.path)
+        if not verified:
+            cure = remedy.format(local.path) if local.surely else "mount that volume elsewhere"
             work.problems.append(
                 problem(
-                    f"{where}: nothing has verified what is at that path; let the gate fetch it "
-                    f"there, by an annotation {MODELS_ANNOTATION}: hf://organization/name={path}",
+                    f"{local.where}: nothing has verified what is at that path; {cure}",
+                    ReasonCode.POD_UNVERIFIED_PATH,
+                )
+            )
+    for name, doubt in found.doubts:
+        if work.volumes.may_hold_others(_container(work, name)):
+            work.problems.append(
+                problem(
+                    f"{doubt}, and a volume of it may hold a model that nobody has verified; write "
+                    "its arguments plainly, or mount no volume of elsewhere",
                     ReasonCode.POD_UNVERIFIED_PATH,
                 )
             )

@@ -22,7 +22,7 @@ def initializer_models(container: Mapping[str, Any]) -> Iterator[tuple[Reference
     words = [str(word) for word in container.get("args") or ()]
     if words[:1] == ["pull"] and len(words) > 2:
         # What the gate has made of it.
-        yield Reference.parse(words[1]), words[2]
+        yield Reference.parse(words[1].replace("$$", "$")), words[2].replace("$$", "$")
         return
     if not words or len(words) % 2:
         raise UsageError("its arguments are no pairs of a storage URI and a folder")

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
-from oms_gate.errors import StepError
+from oms_gate.kubernetes.arguments import Arguments
+from oms_gate.kubernetes.budget import Budget
 from oms_gate.kubernetes.clients import Client
-from oms_gate.kubernetes.commands import Variables, Word, commands
-from oms_gate.verdict import ReasonCode
+from oms_gate.kubernetes.commands import Variables, Word, commands, folders_of, settings_of
 
-# The shortest beginning of an option that argparse could take for it: two letters.
-_ABBREVIATION = 4
+GOVERNING: Final = (
+    "HF_ENDPOINT",
+    "HF_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "HUGGINGFACE_HUB_CACHE",
+    "PYTORCH_TRANSFORMERS_CACHE",
+    "TRANSFORMERS_CACHE",
+    "TRANSFORMERS_OFFLINE",
+)
+"""The variables by which Hub clients find models."""
 
 
 @dataclass(frozen=True)
@@ -42,71 +50,65 @@ class Run:
     """A program in a container that loads models.
 
     caches: the words that say where downloads are kept.
+    perhaps: paths that may be models as well.
+    folders: those that its script goes to before.
     named: whether it is told by what name clients know the model.
     problem: why nobody can tell which models it loads; None where that is clear.
+    doubt: what else it may be told; None where nothing is unknown.
     """
 
     client: Client
-    mentions: tuple[Mention, ...]
-    caches: tuple[Word, ...]
-    named: bool
-    problem: str | None
+    mentions: tuple[Mention, ...] = ()
+    caches: tuple[Word, ...] = ()
+    perhaps: tuple[str, ...] = ()
+    folders: tuple[Word, ...] = ()
+    named: bool = False
+    problem: str | None = None
+    doubt: str | None = None
 
 
-@dataclass
-class Budget:
-    """How many words of a pod may still be read."""
-
-    words: int
-
-    def spend(self, words: int) -> None:
-        """Count some.
-
-        Raises:
-            StepError: there are too many.
-        """
-        self.words -= words
-        if self.words < 0:
-            raise StepError(
-                ReasonCode.POD_MALFORMED,
-                "the commands of the pod have more words than kubernetes.words in gate.yaml; put "
-                "long scripts into an image",
-            )
-
-
-def runs(container: Mapping[str, Any], clients: Sequence[Client], budget: Budget) -> Iterator[Run]:
+def runs(container: Mapping[str, Any], clients: Sequence[Client], budget: Budget) -> list[Run]:
     """The programs of a container that load models, as far as its specification tells.
 
     Raises:
-        StepError: there are more words than `budget` allows.
+        StepError: there is more of it than `budget` allows.
     """
-    variables = Variables.of(container)
+    variables = Variables.of(container, budget)
+    unreadable: list[str] = []
+    all_commands = list(commands(container, variables, budget, unreadable))
+    found = []
+    for command in all_commands:
+        for client, arguments in _programs(command, clients):
+            budget.spend_words(len(arguments))
+            found.append(_run(client, arguments, variables))
     image = _image_name(str(container.get("image") or ""))
-    found = False
-    try:
-        for command in commands(container, variables):
-            budget.spend(len(command))
-            for client, arguments in _programs(command, clients):
-                budget.spend(len(arguments))
-                found = True
-                yield _run(client, arguments, variables)
-    except ValueError as error:
-        names = [c for c in clients if any(p.split()[-1] in str(container) for p in c.programs)]
-        if names:
-            found = True
-            yield Run(names[0], (), (), False, f"its script cannot be read ({error})")
-    if found:
-        return
-    for client in clients:
-        if any(fnmatchcase(image, pattern) for pattern in client.images):
-            if container.get("command"):
-                # Some program of the operator's own; what the image reads may still be set.
-                run = _run(client, [], variables)
-                if run.mentions:
-                    yield run
-            else:
-                yield _run(client, next(commands(container, variables)), variables)
-            return
+    own = next((c for c in clients if any(fnmatchcase(image, name) for name in c.images)), None)
+    if own is not None and not container.get("command"):
+        found.append(_run(own, all_commands[0], variables))
+    elif own is not None and not found and own.needs_model:
+        run = _run(own, [], variables)
+        unclear = "nobody can tell from its command what it runs"
+        found.append(replace(run, doubt=unclear) if run.mentions else Run(own, problem=unclear))
+    found += [
+        Run(client, problem="nobody can read its script")
+        for client in clients
+        if any(_is_named(client, text) for text in unreadable)
+    ]
+    folders, set_here = tuple(folders_of(all_commands)), settings_of(all_commands)
+    return [replace(_governed(run, set_here), folders=folders) for run in found]
+
+
+def _governed(run: Run, set_here: frozenset[str]) -> Run:
+    """The same run, unless a script has taken over what it is told."""
+    taken = sorted(set_here & {*GOVERNING, *run.client.environment, "*"})
+    if not taken or run.problem is not None:
+        return run
+    names = ", ".join("all variables" if name == "*" else name for name in taken)
+    return replace(run, problem=f"its script sets {names}, by which it finds models")
+
+
+def _is_named(client: Client, text: str) -> bool:
+    return any(all(word in text for word in program.split()) for program in client.programs)
 
 
 def _image_name(image: str) -> str:
@@ -118,34 +120,63 @@ def _programs(
 ) -> Iterator[tuple[Client, Sequence[Word]]]:
     """The clients in a command, each with the words that follow."""
     by_first: dict[str, list[tuple[Client, list[str]]]] = {}
+    modules: dict[str, Client] = {}
     for client in clients:
         for program in client.programs:
             words = program.split()
-            by_first.setdefault(words[0], []).append((client, words))
+            if words[0] == "-m":
+                modules[words[1]] = client
+            else:
+                by_first.setdefault(words[0], []).append((client, words))
     for start, word in enumerate(command):
         for client, words in by_first.get(word.text.rpartition("/")[2], ()):
             rest = command[start + 1 : start + len(words)]
             if [following.text for following in rest] == words[1:]:
                 yield client, command[start + len(words) :]
+        if (named := _module(word.text, modules)) is not None:
+            yield named, command[start + 1 :]
+
+
+def _module(text: str, modules: Mapping[str, Client]) -> Client | None:
+    """Whose module a word names: by itself, after ``-m`` in the same word, or as a file."""
+    if text.startswith("-"):
+        text = text.partition("m")[2]
+    elif text.endswith(".py"):
+        path = text.removesuffix(".py").split("/")
+        known = (".".join(path[-parts:]) for parts in range(1, min(len(path), 6) + 1))
+        return next((modules[name] for name in known if name in modules), None)
+    return modules.get(text)
+
+
+@dataclass
+class _Findings:
+    mentions: list[Mention] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
 
 def _run(client: Client, words: Sequence[Word], variables: Variables) -> Run:
-    arguments = _Arguments(words, client)
-    mentions: list[Mention] = []
-    unclear: list[str] = []
+    arguments = Arguments(words, client)
+    if arguments.asks_for_help:
+        return Run(client)
+    found = _Findings()
     folder = _last(arguments.values(client.folder_options))
     kind = _last(arguments.values(client.kind_options)) or "model"
 
     def mention(where: str, text: str, word: Word | None, key: str) -> None:
+        if word is not None and not word.certain:
+            found.unclear.append(f"what '{word.text}' is")
+            return
         named_by = client.revisions.get(key)
         revision = None
         if named_by is not None and named_by.startswith("-"):
             revision = _last(arguments.values([named_by]))
         elif named_by is not None:
-            if named_by in variables.unknown:
-                unclear.append(f"the value of {named_by}")
+            if variables.is_unknown(named_by):
+                found.unclear.append(f"the value of {named_by}")
+                return
             revision = variables.known.get(named_by)
-        mentions.append(Mention(where, text, word, revision, kind, folder))
+        found.mentions.append(Mention(where, text, word, revision, kind, folder))
 
     for option in client.options:
         for word in arguments.values([option]):
@@ -154,33 +185,43 @@ def _run(client: Client, words: Sequence[Word], variables: Variables) -> Run:
         key = "model" if option in client.json_options else "path"
         for word in arguments.all_values([option]):
             if (named := _named(word.text, key)) is not None:
-                mention(option, named, None, option)
+                mention(option, named, None if word.certain else word, option)
     for name in client.environment:
         if name in variables.unknown:
-            unclear.append(f"the value of {name}")
+            found.unclear.append(f"the value of {name}")
+        elif variables.is_unknown(name):
+            found.doubts.append(f"whether {name} is set")
         for text in filter(None, variables.known.get(name, "").split(",")):
-            mention(name, text.strip(), None, name)
+            mention(name, _named(text.strip(), "path") or "", None, name)
     if client.positional:
-        for word in arguments.positional(bool(mentions)):
+        for word in arguments.positional(bool(found.mentions)):
             mention("its first argument", word.text, word, "")
-    words_used = [m.word for m in mentions if m.word is not None]
-    unclear += [f"'{word.text}'" for word in words_used if not word.certain]
-    unclear += [
-        f"what the file of {option} says"
-        for option in client.opaque_options
-        if arguments.values([option])
+    refused = [o for o in client.refused_options if arguments.values([o])]
+    refused += [
+        n for n in client.refused_environment if n in variables.known or n in variables.unknown
     ]
-    if not mentions and client.needs_model and not unclear:
-        unclear.append("which model it loads, as none is named")
-    elif not mentions and any(not word.certain for word in words):
-        unclear.append("all of its arguments")
+    found.unclear += [f"what {name} makes it load" for name in refused]
+    mentions = tuple(found.mentions)
+    if not mentions and not found.unclear and client.needs_model:
+        if client.default is None:
+            found.unclear.append("which model it loads, as none is named")
+        else:
+            mentions = (Mention("its default", client.default),)
+    if not arguments.certain:
+        found.doubts.append("all of its arguments")
     return Run(
         client,
-        tuple(mentions),
+        mentions,
         tuple(arguments.values(client.cache_options)),
-        client.name_option is not None and bool(arguments.values([client.name_option])),
-        f"nobody can tell from it {' and '.join(unclear)}" if unclear else None,
+        tuple(arguments.perhaps),
+        named=client.name_option is not None and bool(arguments.values([client.name_option])),
+        problem=_sentence(found.unclear),
+        doubt=_sentence(found.doubts),
     )
+
+
+def _sentence(unclear: Sequence[str]) -> str | None:
+    return f"nobody can tell {' and '.join(unclear)}" if unclear else None
 
 
 def _last(words: Sequence[Word]) -> str | None:
@@ -197,78 +238,3 @@ def _named(text: str, key: str) -> str | None:
         found = value.get(key) if isinstance(value, dict) else None
         return found if isinstance(found, str) else None
     return text.partition("=")[2] or text
-
-
-class _Arguments:
-    """The words after a program, as argparse and its like read them."""
-
-    def __init__(self, words: Sequence[Word], client: Client) -> None:
-        self._words = words
-        self._client = client
-        self._single = (
-            *client.options,
-            *client.json_options,
-            *(name for name in client.revisions.values() if name.startswith("-")),
-            *client.cache_options,
-            *client.folder_options,
-            *client.kind_options,
-            *client.opaque_options,
-            *filter(None, [client.name_option]),
-        )
-        self._known = {_plain(option) for option in (*self._single, *client.named_options)}
-
-    def values(self, options: Sequence[str]) -> list[Word]:
-        """The value of each time that one of the options is there."""
-        return [values[0] for values in self._each(options) if values]
-
-    def all_values(self, options: Sequence[str]) -> list[Word]:
-        """All words up to the next option, each time that one of the options is there."""
-        return [word for values in self._each(options) for word in values]
-
-    def positional(self, others: bool) -> list[Word]:
-        """The word that may be the first argument without an option.
-
-        A word after an option may be its value. Where no other one names a model, the first of
-        them that looks like one counts.
-
-        others: whether there is a model already.
-        """
-        if self._words and not self._words[0].text.startswith("-"):
-            return [self._words[0]]
-        if others:
-            return []
-        taken = {id(word) for word in self.values(self._single)}
-        taken |= {id(word) for word in self.all_values(self._client.named_options)}
-        return [
-            word
-            for word in self._words
-            if not word.text.startswith("-")
-            and id(word) not in taken
-            and ("/" in word.text or not word.certain)
-        ][:1]
-
-    def _each(self, options: Sequence[str]) -> Iterator[list[Word]]:
-        for index, word in enumerate(self._words):
-            name, equals, value = word.text.partition("=")
-            if not any(self._means(name, option) for option in options):
-                continue
-            if equals:
-                yield [Word(value, word.place, word.certain)]
-                continue
-            values = []
-            for following in self._words[index + 1 :]:
-                if following.text.startswith("-"):
-                    break
-                values.append(following)
-            yield values
-
-    def _means(self, text: str, option: str) -> bool:
-        """Whether a word is an option, or an abbreviation of it."""
-        text, option = _plain(text), _plain(option)
-        if text in self._known or not text.startswith("--") or len(text) < _ABBREVIATION:
-            return text == option
-        return option.startswith(text)
-
-
-def _plain(option: str) -> str:
-    return f"--{option[2:].replace('_', '-')}" if option.startswith("--") else option

@@ -37,6 +37,11 @@ class KubernetesSettings(BaseModel):
     checks: int = Field(
         default=16, ge=1, le=256, description="Most checks of models at a time, as a count."
     )
+    namespace_checks: int = Field(
+        default=64,
+        ge=1,
+        description="Most checks for one namespace, at work or waiting, as a count.",
+    )
     waiting_checks: int = Field(
         default=256, ge=0, description="Most checks that wait for their turn, as a count."
     )
@@ -54,6 +59,11 @@ class KubernetesSettings(BaseModel):
         ge=1,
         description="Most words of all commands and scripts of one pod, as a count.",
     )
+    characters: int = Field(
+        default=4 * 1024 * 1024,
+        ge=1024,
+        description="Most characters of them and of all variables, expanded, as a count.",
+    )
     schemes: tuple[str, ...] = Field(
         default=("hf", "s3"),
         description="Of the references that objects may name: the gate itself asks these stores.",
@@ -69,7 +79,7 @@ class KubernetesSettings(BaseModel):
     )
     resources: Mapping[str, Any] = Field(
         default_factory=lambda: {
-            "requests": {"cpu": "500m", "memory": "256Mi"},
+            "requests": {"cpu": "100m", "memory": "256Mi"},
             "limits": {"memory": "512Mi"},
         },
         description="Resources of the init containers, as Kubernetes has them.",

@@ -6,9 +6,9 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from pydantic import JsonValue
 
@@ -16,15 +16,21 @@ from oms_gate.errors import StepError, UsageError, defect
 from oms_gate.kserve import kserve_reference, kserve_uri
 from oms_gate.kubernetes.changes import Operation, annotated, changes, described, replaced
 from oms_gate.kubernetes.injection import inject
-from oms_gate.kubernetes.models import MODELS_ANNOTATION, ModelUse, models_of, problem
+from oms_gate.kubernetes.models import (
+    MODELS_ANNOTATION,
+    PLACED_ANNOTATION,
+    ModelUse,
+    models_of,
+    problem,
+)
 from oms_gate.kubernetes.pins import ADMITTED_ANNOTATION, Pin, read_pins, written_pins
 from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.kubernetes.workloads import Path, Workload, at, workload_of
-from oms_gate.reference import Reference
 from oms_gate.server.decisions import Decisions, Question
+from oms_gate.server.findings import Judged, Review, answer
 from oms_gate.server.review import Answer, ReviewRequest
-from oms_gate.server.rulebook import Rulebook, Terms
-from oms_gate.verdict import Reason, ReasonCode, Verdict
+from oms_gate.server.rulebook import Rulebook
+from oms_gate.verdict import Reason, ReasonCode
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,60 +39,7 @@ Labels = Callable[[str], Awaitable[Mapping[str, str]]]
 
 EPHEMERAL: Final = "ephemeralcontainers"
 
-_OWN_ANNOTATIONS: Final = (MODELS_ANNOTATION, ADMITTED_ANNOTATION)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A model of an object, and what was decided about it.
-
-    where: what names it.
-    """
-
-    where: str
-    reference: Reference
-    verdict: Verdict
-    terms: Terms
-
-
-@dataclass
-class Review:
-    """What was found in one object."""
-
-    request: ReviewRequest
-    mode: Literal["enforce", "annotate"] = "enforce"
-    models: list[Judged] = field(default_factory=list)
-    problems: list[Reason] = field(default_factory=list)
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing speaks against it."""
-        return not self.problems and all(model.verdict.admitted for model in self.models)
-
-    @property
-    def outcome(self) -> Literal["none", "admitted", "annotated", "denied"]:
-        """What came of it: ``none`` where it uses no model."""
-        if not self.sound:
-            return "annotated" if self.mode == "annotate" else "denied"
-        return "admitted" if self.models else "none"
-
-    def sentences(self) -> Iterator[str]:
-        """Why it is denied, a sentence for each finding."""
-        for model in self.models:
-            signer = model.verdict.signer
-            found = "" if signer is None else f", signed by {signer.identity}"
-            for reason in model.verdict.reasons:
-                yield (
-                    f"{model.reference.url} ({model.where}{found}): {reason.message} "
-                    f"[{reason.code}]"
-                )
-        for reason in self.problems:
-            yield f"{reason.message} [{reason.code}]"
-
-    def codes(self) -> list[str]:
-        """The codes of all reasons, each once."""
-        reasons = [reason for model in self.models for reason in model.verdict.reasons]
-        return list(dict.fromkeys(str(reason.code) for reason in (*reasons, *self.problems)))
+_OWN_ANNOTATIONS: Final = (MODELS_ANNOTATION, PLACED_ANNOTATION, ADMITTED_ANNOTATION)
 
 
 class Admission:
@@ -118,11 +71,11 @@ class Admission:
         if review.outcome == "denied":
             self._on_review(review)  # It is not validated any more.
         if not review.sound:
-            return _answer(review, [])
+            return answer(review, [])
         if request.kind == "Pod" and request.operation != "CREATE" and not request.subresource:
-            # What a pod is made of cannot be changed any more; validation looks at it.
-            patch = []
-        return _answer(review, patch)
+            # What a pod is made of stays. Who applies the same again, means what admission made.
+            patch = patch if _is_as_before(patch, request.old or {}) else []
+        return answer(review, patch)
 
     async def validate(self, request: ReviewRequest, seconds: float) -> Answer:
         """See that the object is as `mutate` makes it, and its models admitted."""
@@ -130,14 +83,15 @@ class Admission:
         if patch and review.sound:
             review.problems.append(
                 problem(
-                    f"{request.label} is not as admission makes it: {described(patch)}; look for "
-                    "another webhook that changes it, or make it anew",
+                    f"{request.label} is not as admission makes it: "
+                    f"{described(patch, request.item)}; look for another webhook that changes it, "
+                    "or make it anew",
                     ReasonCode.POD_CHANGED,
                 )
             )
         if review.outcome != "none":
             self._on_review(review)
-        return _answer(review, [])
+        return answer(review, [])
 
     async def _review(
         self, request: ReviewRequest, seconds: float
@@ -207,7 +161,18 @@ class Admission:
             if (use.reference.url, use.folder) not in places
         ]
         pins = read_pins(annotations)
-        if work.review.problems or any(use.reference.url not in pins for use in found.uses):
+        if any(use.reference.url not in pins for use in found.uses):
+            # A pod from before the gate: nothing in it was verified.
+            work.review.problems += [
+                problem(
+                    f"{local.where}: nothing has verified what is at that path; make a new pod",
+                    ReasonCode.POD_UNVERIFIED_PATH,
+                )
+                for local in found.paths
+                if local not in had.paths
+            ]
+            return []
+        if work.review.problems:
             return []
         injected = inject(pod, annotations, found, pins, self._settings)
         known = inject(before, annotations, had, pins, self._settings).problems
@@ -292,7 +257,12 @@ class Admission:
         terms = self._rulebook.terms(request.namespace, work.labels, reference.name)
         key = (*terms.key, asked.url, json.dumps(context, sort_keys=True))
         question = Question(
-            key, lambda: self._rulebook.gate(terms), asked, terms.assurance, context
+            key,
+            request.namespace,
+            lambda: self._rulebook.gate(terms),
+            asked,
+            terms.assurance,
+            context,
         )
         verdict = await self._decisions.decide(question, work.deadline - time.monotonic())
         return Judged(use.where, reference, verdict, terms)
@@ -334,6 +304,16 @@ def _is_unchanged(request: ReviewRequest, workload: Workload) -> bool:
     return before == workload and all(at(item, path) == at(old, path) for path in paths)
 
 
+def _is_as_before(patch: Sequence[Operation], old: Mapping[str, Any]) -> bool:
+    """Whether a pod with these changes is made of what it was made of before."""
+    before = {f"/spec/{key}": value for key, value in (old.get("spec") or {}).items()}
+    return all(
+        operation["value"] == before.get(operation["path"])
+        for operation in patch
+        if operation["path"].startswith("/spec/")
+    )
+
+
 def _context(
     request: ReviewRequest, labels: Mapping[str, str], pod: Mapping[str, Any]
 ) -> dict[str, JsonValue]:
@@ -364,37 +344,3 @@ def _signed_anew(pin: Pin) -> Reason:
         f"{pin.signature}); to take it as it is now, remove the annotation {ADMITTED_ANNOTATION} "
         "from the pod template",
     )
-
-
-def _answer(review: Review, patch: Sequence[Operation]) -> Answer:
-    if review.outcome == "none":
-        return Answer(allowed=True, patch=patch)
-    sentences = list(review.sentences())
-    audit = {"outcome": review.outcome, "models": _audited(review)}
-    if sentences:
-        audit["reasons"] = ", ".join(review.codes())
-    warnings = [
-        f"{model.reference.url}: {warning.message} [{warning.code}]"
-        for model in review.models
-        for warning in model.verdict.warnings
-    ]
-    if review.outcome == "annotated":
-        marked = [f"oms-gate would deny this: {sentence}" for sentence in sentences]
-        return Answer(allowed=True, warnings=[*marked, *warnings], audit=audit)
-    if review.outcome == "denied":
-        message = f"{review.request.label} is denied by oms-gate: " + "; ".join(sentences)
-        return Answer(allowed=False, message=message, warnings=warnings, audit=audit)
-    return Answer(allowed=True, warnings=warnings, audit=audit, patch=patch)
-
-
-def _audited(review: Review) -> str:
-    models = [
-        {
-            "model": model.verdict.model.url,
-            "outcome": model.verdict.outcome,
-            "signer": model.verdict.signer and model.verdict.signer.identity,
-            "signature": model.verdict.signature and model.verdict.signature.sha256,
-        }
-        for model in review.models
-    ]
-    return json.dumps(models, separators=(",", ":"))

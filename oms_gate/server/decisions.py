@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,11 +30,13 @@ class Question:
     """What is asked about a model.
 
     key: of all that the answer depends on.
+    namespace: who asks.
     gate: gives the gate that decides; it may take a moment.
     context: what the policy is told besides.
     """
 
     key: Key
+    namespace: str
     gate: Callable[[], Gate]
     reference: Reference
     assurance: Assurance
@@ -49,6 +51,7 @@ class Decisions:
         *,
         checks: int,
         waiting: int,
+        namespace: int,
         remembered: int,
         admitted_seconds: float,
         denied_seconds: float,
@@ -56,6 +59,7 @@ class Decisions:
         """
         checks: most checks at a time.
         waiting: most checks that wait for their turn.
+        namespace: most checks for one namespace, at work or waiting.
         remembered: most verdicts that are kept.
         admitted_seconds, denied_seconds: how long a verdict is given again.
         """
@@ -65,6 +69,8 @@ class Decisions:
         self._seconds = {True: admitted_seconds, False: denied_seconds}
         self._verdicts: OrderedDict[Key, tuple[float, Verdict]] = OrderedDict()
         self._running: dict[Key, asyncio.Task[Verdict]] = {}
+        self._most_of_one = namespace
+        self._of_namespace: Counter[str] = Counter()
 
     @property
     def running(self) -> int:
@@ -79,15 +85,18 @@ class Decisions:
             return known[1]
         task = self._running.get(question.key)
         if task is None:
-            if len(self._running) >= self._most:
+            theirs = self._of_namespace[question.namespace]
+            if len(self._running) >= self._most or theirs >= self._most_of_one:
                 return _undecided(
                     question.reference,
                     Reason(
                         code=ReasonCode.GATE_BUSY,
-                        message=f"the gate has {len(self._running)} checks at work, so that of "
+                        message=f"the gate has {len(self._running)} checks at work, {theirs} of "
+                        f"them for the namespace {question.namespace}, so that of "
                         f"{question.reference.url} was not begun; try again in a moment",
                     ),
                 )
+            self._of_namespace[question.namespace] += 1
             task = asyncio.get_running_loop().create_task(self._checked(question))
             self._running[question.key] = task
         try:
@@ -108,6 +117,8 @@ class Decisions:
             verdict = await loop.run_in_executor(self._threads, _check, question)
         finally:
             self._running.pop(question.key, None)
+            self._of_namespace[question.namespace] -= 1
+            self._of_namespace += Counter()  # without those that have none
         until = time.monotonic() + self._seconds[verdict.admitted]
         self._verdicts[question.key] = (until, verdict)
         while len(self._verdicts) > self._remembered:

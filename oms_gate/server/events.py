@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from oms_gate.server.admission import Review
 from oms_gate.server.cluster import Cluster
+from oms_gate.server.findings import Review
 from oms_gate.verdict import printable
 
 _LOG = logging.getLogger(__name__)

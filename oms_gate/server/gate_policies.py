@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -20,6 +20,9 @@ GROUP = "oms-gate.dev"
 VERSION = "v1alpha1"
 CLUSTER_PLURAL = "clustergatepolicies"
 PLURAL = "gatepolicies"
+
+ROOT_KINDS: Final = {"key": "keys", "certificate": "certificates", "sigstore": "sigstore"}
+"""Under ``trust``: where the roots of a method are."""
 
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
@@ -166,6 +169,22 @@ def read_policy(
     return policy, mistake
 
 
+def unreadable(item: Mapping[str, Any]) -> GatePolicy:
+    """What counts of a policy that cannot even be looked at: it may have meant to tighten."""
+    metadata = item["metadata"]
+    return GatePolicy(
+        name=metadata["name"],
+        namespace=metadata.get("namespace"),
+        version=f"{metadata.get('uid')}/{metadata.get('generation')}",
+        mode="enforce",
+        assurance=None,
+        publishers=(),
+        roots={},
+        delegated=(),
+        selector=_Selector(),
+    )
+
+
 def _content(
     name: str, source: _TrustSource, namespace: str, read_config_map: ConfigMapReader
 ) -> bytes:
@@ -188,9 +207,8 @@ def _qualified(rule: Publisher, label: str, roots: Mapping[str, Mapping[str, byt
     signers = []
     for signer in rule.signers:
         field = "key" if isinstance(signer, KeySigner) else "root"
-        kind = {"key": "keys", "certificate": "certificates", "sigstore": "sigstore"}
         name = f"{label}:{getattr(signer, field)}"
-        if name in roots.get(kind[signer.method], {}):
+        if name in roots.get(ROOT_KINDS[signer.method], {}):
             signers.append(signer.model_copy(update={field: name}))
         else:
             signers.append(signer)

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from oms_gate.errors import ConfigError
-from oms_gate.server.admission import Review
 from oms_gate.server.cluster import Cluster
-from oms_gate.server.gate_policies import GatePolicy, read_policy
+from oms_gate.server.findings import Review
+from oms_gate.server.gate_policies import GatePolicy, read_policy, unreadable
 from oms_gate.server.mirror import Key
 from oms_gate.server.rulebook import Rulebook
 
@@ -100,12 +100,15 @@ class PolicyKeeper:
         policies: list[GatePolicy] = []
         mistakes: dict[Key, str | None] = {}
         for item in self._cluster.policies:
-            policy, mistake = read_policy(item, self._cluster.config_map, self._namespace)
             try:
+                policy, mistake = read_policy(item, self._cluster.config_map, self._namespace)
                 if mistake is None:
                     self._rulebook.check(policy)
             except ConfigError as error:
                 policy, mistake = policy.without_grants(), str(error)
+            except Exception as error:  # noqa: BLE001 - it must not stop the others
+                _LOG.exception("while reading a policy")
+                policy, mistake = unreadable(item), f"the gate failed at it: {error!r}"
             policies.append(policy)
             mistakes[policy.namespace or "", policy.name] = mistake
         self._rulebook.replace(policies)

@@ -20,7 +20,7 @@ from oms_gate.errors import ConfigError
 from oms_gate.gate import Gate
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, TimestampRoot, Trust
 from oms_gate.policy.publishers import KeySigner, Publisher
-from oms_gate.server.gate_policies import GatePolicy
+from oms_gate.server.gate_policies import ROOT_KINDS, GatePolicy
 from oms_gate.verdict import Assurance
 
 # A gate holds a policy engine of its own: some 20 MB.
@@ -31,7 +31,6 @@ _READERS: Mapping[str, Any] = {
     "sigstore": SigstoreRoot.from_json,
     "timestamp_authorities": TimestampRoot.from_pem,
 }
-_KINDS = {"key": "keys", "certificate": "certificates", "sigstore": "sigstore"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Rulebook:
         for rule in policy.publishers:
             for signer in rule.signers:
                 root = signer.key if isinstance(signer, KeySigner) else signer.root
-                if names.get(root, root) not in known[_KINDS[signer.method]]:
+                if names.get(root, root) not in known[ROOT_KINDS[signer.method]]:
                     raise ConfigError(
                         f"the rule {rule.name!r}: the {signer.method} trust root {root!r} is "
                         "neither under 'trust' nor in the gate's configuration"

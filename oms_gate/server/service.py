@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from kubernetes.client import ApiClient
 
 from oms_gate.config import GateConfig
 from oms_gate.errors import ConfigError
-from oms_gate.server.admission import Admission, Review
+from oms_gate.server.admission import Admission
 from oms_gate.server.cluster import Cluster
 from oms_gate.server.decisions import Decisions
 from oms_gate.server.events import EventWriter
+from oms_gate.server.findings import Review
 from oms_gate.server.policy_keeper import PolicyKeeper
 from oms_gate.server.rulebook import Rulebook
 from oms_gate.server.tls import ServerTls
@@ -73,6 +75,7 @@ async def serve(
     decisions = Decisions(
         checks=settings.checks,
         waiting=settings.waiting_checks,
+        namespace=settings.namespace_checks,
         remembered=settings.verdicts,
         admitted_seconds=config.limits.decision_seconds,
         denied_seconds=settings.denial_seconds,
@@ -94,6 +97,7 @@ async def serve(
         metrics,
         most_seconds=settings.admission_seconds,
         most_bytes=settings.review_bytes,
+        known_clients=tls.context.verify_mode is not ssl.CERT_NONE,
     )
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -37,16 +37,25 @@ class ServerTls:
     Connections that are open keep theirs; new ones get the new one.
     """
 
-    def __init__(self, source: Callable[[], KeyPair]) -> None:
+    def __init__(self, source: Callable[[], KeyPair], client_ca: Path | None = None) -> None:
         """
         source: gives the pair as it is now; raises `ConfigError` where it cannot.
+        client_ca: certificates by these, PEM, are asked of clients; one that has none can connect.
 
         Raises:
-            ConfigError: there is no usable pair.
+            ConfigError: there is no usable pair, or the file cannot be used.
         """
         self._source = source
         self._current = source()
         self.context = _context(self._current)
+        if client_ca is not None:
+            try:
+                self.context.load_verify_locations(client_ca)
+            except (OSError, ssl.SSLError) as error:
+                raise ConfigError(
+                    f"{client_ca} has no certificates by which to know clients: {error}"
+                ) from error
+            self.context.verify_mode = ssl.CERT_OPTIONAL
 
     def renewed(self) -> KeyPair | None:
         """The pair as it is now, if it is another one. It may take a moment.

@@ -10,8 +10,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from oms_gate.errors import UsageError
-from oms_gate.server.admission import Admission, Review
+from oms_gate.server.admission import Admission
 from oms_gate.server.decisions import Decisions
+from oms_gate.server.findings import Review
 from oms_gate.server.review import Answer, ReviewRequest
 
 _DURATION = re.compile(r"(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
@@ -74,12 +75,18 @@ class Metrics:
 
 
 def webhooks(
-    admission: Admission, metrics: Metrics, *, most_seconds: float, most_bytes: int
+    admission: Admission,
+    metrics: Metrics,
+    *,
+    most_seconds: float,
+    most_bytes: int,
+    known_clients: bool,
 ) -> web.Application:
     """``/mutate`` and ``/validate``.
 
     most_seconds: longest wait for an answer.
     most_bytes: largest request.
+    known_clients: whether only those are answered that have shown a certificate.
     """
     app = web.Application(client_max_size=most_bytes)
 
@@ -88,6 +95,8 @@ def webhooks(
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             started = time.monotonic()
+            if known_clients and not _has_certificate(request):
+                raise web.HTTPForbidden(text="a client certificate of the API server is needed\n")
             try:
                 asked = ReviewRequest.parse(await request.read())
             except UsageError as error:
@@ -124,6 +133,11 @@ def health(metrics: Metrics, is_ready: Callable[[], bool]) -> web.Application:
     app.router.add_get("/readyz", ready)
     app.router.add_get("/metrics", told)
     return app
+
+
+def _has_certificate(request: web.Request) -> bool:
+    transport = request.transport
+    return transport is not None and bool(transport.get_extra_info("peercert"))
 
 
 async def _alive(_: web.Request) -> web.Response:

@@ -92,11 +92,11 @@ class Service:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def review(self, path: str, review: Mapping[str, Any], ca: Path) -> dict[str, Any]:
+    def review(self, path: str, review: Mapping[str, Any] | str, ca: Path) -> dict[str, Any]:
         """Ask as the API server does; what is answered."""
         request = urllib.request.Request(
             f"https://{self._host}:{self.port}{path}",
-            data=json.dumps(review).encode(),
+            data=(review if isinstance(review, str) else json.dumps(review)).encode(),
             headers={"Content-Type": "application/json"},
         )
         context = ssl.create_default_context(cafile=ca)

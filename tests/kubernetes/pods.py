@@ -16,7 +16,9 @@ SIGNATURE = "5" * 64
 SETTINGS = KubernetesSettings(image="registry.example/oms-gate@sha256:" + "0" * 64)
 
 
-def container(name: str = "server", image: str = "vllm/vllm-openai:v1", **more: Any) -> Any:
+def container(
+    name: str = "server", image: str = "vllm/vllm-openai:v1", **more: Any
+) -> dict[str, Any]:
     return {"name": name, "image": image, **more}
 
 

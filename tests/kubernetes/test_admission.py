@@ -281,12 +281,83 @@ def test_what_runs_can_be_labelled_scaled_and_removed(
         assert done.returncode == 0, done.stderr
 
 
-def test_the_evidence_on_a_pod_stays_true(guard: Guard, namespace: str, hub: HubStandIn) -> None:
+def test_the_evidence_on_a_pod_stays_true(guard: Guard, namespace: str) -> None:
     assert guard.create(namespace, pod()) == ""
-    done = guard.kubectl(
-        "annotate", "pod", "server", "-n", namespace, "--overwrite", f"{ADMITTED}=[]"
-    )
-    assert "[pod.changed]" in done.stderr
+    before = guard.get(namespace, "pod", "server")["metadata"]["annotations"]
+    guard.kubectl("annotate", "pod", "server", "-n", namespace, "--overwrite", f"{ADMITTED}=[]")
+    assert guard.get(namespace, "pod", "server")["metadata"]["annotations"] == before
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "nonsense",
+        "{}",
+        '[{"model": "hf://acme/good", "revision": "main", "signature": "SIGNATURE"}]',
+        '[{"model": "hf://acme/good", "revision": "COMMIT", "signature": "../x"}]',
+        '[{"model": "hf://acme/unsigned", "revision": "COMMIT", "signature": "SIGNATURE"}]',
+        '[{"model": "hf://acme/good", "signature": "SIGNATURE"}]',
+    ],
+)
+def test_what_was_decided_cannot_be_made_up(
+    guard: Guard, namespace: str, hub: HubStandIn, forged: str
+) -> None:
+    commit = hub.head("acme/good")
+    item = pod()
+    text = forged.replace("COMMIT", commit).replace("SIGNATURE", "0" * 64)
+    item["metadata"]["annotations"] = {ADMITTED: text}
+    assert guard.create(namespace, item) == ""
+    made = guard.get(namespace, "pod", "server")
+    (pinned,) = json.loads(made["metadata"]["annotations"][ADMITTED])
+    assert (pinned["revision"], pinned["signature"] != "0" * 64) == (commit, True)
+
+
+def test_a_made_up_signature_is_not_taken(guard: Guard, namespace: str, hub: HubStandIn) -> None:
+    made_up = [
+        {"model": "hf://acme/good", "revision": hub.head("acme/good"), "signature": "0" * 64}
+    ]
+    item = pod()
+    item["metadata"]["annotations"] = {ADMITTED: json.dumps(made_up)}
+    assert "[signature.not-pinned]" in guard.create(namespace, item)
+
+
+OWN_SETTINGS = [{"name": "HF_HUB_CACHE", "value": "/data"}, {"name": "X", "value": "1"}]
+APPLIED = {
+    "plain": container(args=["acme/good"]),
+    "variables": container(args=["acme/good"], env=[*OWN_SETTINGS, {"name": "HF_HUB_OFFLINE"}]),
+    "folder": container(args=["acme/good", "--download-dir", "/data"]),
+}
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize("kind", ["Pod", "Deployment", "StatefulSet", "Job", "CronJob"])
+@pytest.mark.parametrize("given", APPLIED)
+def test_who_applies_the_same_again_changes_nothing(
+    guard: Guard, namespace: str, kind: str, given: str, side: str
+) -> None:
+    spec = {"containers": [APPLIED[given]]}
+    item = {**pod(), "spec": spec} if kind == "Pod" else CONTROLLERS[kind](spec)
+    versions = []
+    for _ in range(3):
+        arguments = ["apply", "-n", namespace, "-f", "-"]
+        arguments += ["--server-side"] if side == "server" else []
+        done = guard.kubectl(*arguments, input=json.dumps(item))
+        assert done.returncode == 0, done.stderr
+        versions.append(guard.get(namespace, kind, "server")["metadata"]["generation"])
+    assert versions[1:] == versions[:1] * 2
+
+
+def test_a_restricted_namespace_takes_the_init_container(guard: Guard) -> None:
+    namespace = guard.cluster.namespace({"pod-security.kubernetes.io/enforce": "restricted"})
+    strict = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    item = pod()
+    item["spec"]["containers"][0]["securityContext"] = strict
+    assert guard.create(namespace, item) == ""
 
 
 def debug(guard: Guard, namespace: str, extra: Json) -> str:
@@ -314,6 +385,16 @@ def test_an_ephemeral_container_can_only_read(guard: Guard, namespace: str) -> N
     assert debug(guard, namespace, container("debug", "busybox", volumeMounts=mounts)) == ""
     made = of(guard.get(namespace, "pod", "server")["spec"], "debug")
     assert made["volumeMounts"][0]["readOnly"] is True
+
+
+def test_a_pod_from_before_the_gate_gets_no_model_either(
+    guard: Guard, namespace: str, key: Key
+) -> None:
+    item = pod("/data/x")
+    item["spec"]["containers"][0]["image"] = "busybox"  # As far as the gate can tell.
+    assert guard.create(namespace, item) == ""
+    extra = container("debug", "python", command=["vllm", "serve", "/data/evil"])
+    assert "[pod.unverified-path]" in debug(guard, namespace, extra)
 
 
 def test_who_debugs_a_pod_without_models_may(guard: Guard, namespace: str) -> None:

@@ -55,6 +55,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 @contextmanager
 def decisions(**options: Any) -> Iterator[Decisions]:
     given = {
+        "namespace": 99,
         "checks": 2,
         "waiting": 2,
         "remembered": 10,
@@ -68,8 +69,10 @@ def decisions(**options: Any) -> Iterator[Decisions]:
         made.close()
 
 
-def question(gate: Callable[[], Gate], model: Path, key: str = "a") -> Question:
-    return Question((key,), gate, Reference.parse(str(model)), Assurance.SIGNATURE, {})
+def question(
+    gate: Callable[[], Gate], model: Path, key: str = "a", namespace: str = "mine"
+) -> Question:
+    return Question((key,), namespace, gate, Reference.parse(str(model)), Assurance.SIGNATURE, {})
 
 
 class Slow:
@@ -133,6 +136,27 @@ def test_no_more_checks_wait_than_may(gate: Gate, model: Path) -> None:
             assert codes(await asked[2]) == [ReasonCode.GATE_BUSY]
             slow.release.set()
             assert [(await one).admitted for one in asked] == [True, True, False]
+
+    run(work())
+
+
+def test_no_namespace_keeps_the_others_waiting(gate: Gate, model: Path) -> None:
+    async def work() -> None:
+        slow = Slow(gate)
+        with decisions(checks=4, waiting=4, namespace=2) as made:
+
+            def ask(key: str, namespace: str) -> asyncio.Task[Verdict]:
+                asked = question(slow, model, key, namespace)
+                return asyncio.create_task(made.decide(asked, 20))
+
+            asked = [ask("1", "mine"), ask("2", "mine"), ask("3", "mine"), ask("4", "yours")]
+            await asyncio.sleep(0.05)
+            refused = await asked[2]
+            assert codes(refused) == [ReasonCode.GATE_BUSY]
+            assert "2 of them for the namespace mine" in refused.reasons[0].message
+            slow.release.set()
+            assert [(await one).admitted for one in asked] == [True, True, False, True]
+            assert (await ask("3", "mine")).admitted
 
     run(work())
 

@@ -18,6 +18,7 @@ from tests.kubernetes.pods import COMMIT, SETTINGS, SIGNATURE, container, inject
 HUB_MOUNT = {"name": "oms-gate-hub", "mountPath": "/oms-gate/hub", "readOnly": True}
 MODELS = "oms-gate.dev/models"
 ADMITTED = "oms-gate.dev/admitted"
+PLACED = "oms-gate.dev/placed"
 
 
 def pod(*containers: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def test_a_url_becomes_a_folder_that_the_annotation_names() -> None:
     server = container(image="tritonserver:1", args=["--model-repository=s3://b/models/x"])
     result = injected(pod(server))
     assert of(result.pod, "server")["args"] == ["--model-repository=/oms-gate/models/x"]
-    assert result.annotations[MODELS] == "s3://b/models/x=/oms-gate/models/x"
+    assert result.annotations[PLACED] == "s3://b/models/x=/oms-gate/models/x"
     fetcher = of(result.pod, "oms-gate-0")
     pinned = ["--pinned-signature", SIGNATURE]
     assert fetcher["args"] == ["pull", "s3://b/models/x", "/oms-gate/models/x", *pinned]
@@ -159,9 +160,9 @@ def test_what_would_overrule_the_cache_goes() -> None:
     ]
     result = of(injected(pod(SERVER | {"env": env})).pod, "server")["env"]
     assert [(entry["name"], entry["value"]) for entry in result] == [
-        ("X", "1"),
         ("HF_HUB_OFFLINE", "1"),
         ("HF_HUB_CACHE", "/oms-gate/hub"),
+        ("X", "1"),
         ("HUGGINGFACE_HUB_CACHE", "/oms-gate/hub"),
     ]
 
@@ -340,7 +341,7 @@ def test_kserves_initializer_becomes_the_gates() -> None:
     assert made["image"] == SETTINGS.image
     assert made["args"][:3] == ["pull", f"hf://acme/m@{COMMIT}", "/mnt/models"]
     assert made["volumeMounts"] == [mount("kserve-provision-location", "/mnt/models")]
-    assert result.annotations[MODELS] == "s3://b/lora=/mnt/lora"
+    assert result.annotations[PLACED] == "s3://b/lora=/mnt/lora"
     again = injected(result.pod, result.annotations)
     assert (again.pod, again.annotations) == (result.pod, result.annotations)
 

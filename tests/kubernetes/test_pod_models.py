@@ -170,7 +170,6 @@ UNCLEAR: list[dict[str, Any]] = [
         env=[{"name": "M", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}}],
     ),
     container(args=["--config", "/etc/vllm.yaml"]),
-    container(image="python", command=["sh", "-c", "vllm serve $MODEL"]),
     container(image="python", command=["sh", "-c", "vllm serve $(cat /etc/model)"]),
     container(image="python", command=["sh", "-c", "vllm serve `cat /etc/model`"]),
     container(image="python", command=["sh", "-c", 'M=$(cat x); vllm serve "$M"']),
@@ -188,6 +187,7 @@ UNCLEAR: list[dict[str, Any]] = [
 ]
 
 WRONG: list[dict[str, Any]] = [
+    container(image="python", command=["sh", "-c", "vllm serve $MODEL"]),
     container(image="python", command=["sh", "-c", "vllm serve 'acme/m"]),
     container(args=["--model", "acme/m/../x"]),
     container(args=["--model", "acme/m@v1"]),
@@ -242,7 +242,7 @@ def test_an_annotation_that_cannot_be_meant_is_a_problem(text: str) -> None:
 
 def test_a_local_path_is_no_name() -> None:
     found = found_in({"containers": [container(args=["/models/x"])]})
-    assert [path for _, path, _ in found.paths] == ["/models/x"]
+    assert [(local.path, local.surely) for local in found.paths] == [("/models/x", True)]
     assert not found.uses
 
 
@@ -291,16 +291,20 @@ def test_whatever_a_script_says_it_can_be_read(words: list[str], more: str) -> N
 LONG = "x" * 1000
 
 
-def test_variables_that_grow_without_end_are_unknown() -> None:
+@pytest.mark.parametrize("kind", ["environment", "script"])
+def test_variables_that_grow_without_end_are_refused(kind: str) -> None:
     """Each ten times as long as the one before: no machine could hold the last one."""
     env = [{"name": "V0", "value": LONG}]
     env += [{"name": f"V{i}", "value": f"$(V{i - 1})" * 10} for i in range(1, 12)]
-    found = found_in({"containers": [container(args=["--model", "$(V11)"], env=env)]})
-    assert "nobody can tell" in found.problems[0].message
     script = ";".join([f"V0={LONG}", *(f"V{i}=" + f"$V{i - 1}" * 10 for i in range(1, 12))])
-    words = ["sh", "-c", f"{script};vllm serve $V11"]
-    found = found_in({"containers": [container(image="x", command=words)]})
-    assert "nobody can tell" in found.problems[0].message
+    given = {
+        "environment": container(image="x", env=env),
+        "script": container(image="x", command=["sh", "-c", f"{script};true"]),
+    }
+    with pytest.raises(StepError) as caught:
+        found_in({"containers": [given[kind]]})
+    assert caught.value.reason.code is ReasonCode.POD_MALFORMED
+    assert "kubernetes.characters" in caught.value.reason.message
 
 
 @pytest.mark.parametrize(

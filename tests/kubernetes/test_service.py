@@ -9,6 +9,8 @@ import socket
 import ssl
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,11 @@ def test_an_object_of_no_shape_is_a_denial(service: Service, cluster: Cluster) -
     for spec in ({"containers": "x"}, {"containers": [1]}, {"containers": [{"env": [1]}]}):
         answer = service.review("/validate", review({"spec": spec}), ca)
         assert f"[{ReasonCode.POD_MALFORMED}]" in answer["status"]["message"]
+    deep = json.dumps(review({})).replace("{}", "[" * 100_000 + "]" * 100_000)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        service.review("/validate", deep, ca)
+    assert caught.value.code == 400
+    caught.value.close()
     many = ",".join(f"acme/m{number}" for number in range(40))
     item = pod()
     item["metadata"]["annotations"] = {"oms-gate.dev/models": many}
@@ -195,6 +202,28 @@ def test_the_gate_asks_only_the_stores_that_it_is_to_ask(
     answer = service.review("/mutate", review(item), cluster.authority.certificate)
     assert f"[{ReasonCode.POD_MODEL_UNKNOWN}]" in answer["status"]["message"]
     assert "kubernetes.schemes" in answer["status"]["message"]
+
+
+def test_only_the_api_server_is_answered_where_it_can_be_known(
+    cluster: Cluster, gate_config: Json, credential: tuple[Path, Path], tmp_path: Path
+) -> None:
+    install_policies(cluster)
+    ca = cluster.authority.certificate
+    files = ("--tls-cert", str(credential[0]), "--tls-key", str(credential[1]))
+    client = cluster.authority.issue(f"api-server-{tmp_path.name}")
+    with Service(
+        gate_config, tmp_path, cluster.kubeconfig, *files, "--client-ca", str(ca)
+    ) as service:
+        context = ssl.create_default_context(cafile=ca)
+        url = f"https://127.0.0.1:{service.port}/validate"
+        body = json.dumps(review({"spec": {}})).encode()
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(url, data=body, context=context, timeout=10)
+        assert caught.value.code == 403
+        caught.value.close()
+        context.load_cert_chain(client.certificate, client.key)
+        with urllib.request.urlopen(url, data=body, context=context, timeout=10) as answer:
+            assert json.loads(answer.read())["response"]["allowed"] is True
 
 
 def test_it_ends_when_told_and_says_so_before(service: Service) -> None:
