@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
 from oms_gate.kubernetes.budget import Budget
-from oms_gate.kubernetes.scripts import prepared, restored
+from oms_gate.kubernetes.scripts import tokens
 
-# Kubernetes expands these itself; "$$" stands for "$".
-_REFERENCE = re.compile(r"\$\$|\$\(([^)]+)\)")
 # A variable in a shell, also with a default.
-_SHELL_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::?-([^}]*))?\})")
-# What only the shell knows: what commands print, and the arguments of a script.
-_SHELL_ONLY = re.compile(r"\$\(|`|\$[@*0-9]|\$\{[^}]*[^}\w][^}]*\}")
+_SHELL_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::?-([^}$]*))?\})")
+# What only the shell knows: what commands print, the arguments of a script, and more of that kind.
+_SHELL_ONLY = re.compile(r"\$[({@*0-9]|`")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
-_SEPARATORS = set(";&|()")
-_REDIRECTIONS = set("<>")
 _SCRIPTS_DEEP = 4
 # They print their words, and run none.
 _PRINTERS = {"echo", "printf", "logger", ":"}
@@ -87,13 +82,21 @@ class Variables:
         certain = True
         parts = []
         end = 0
-        for match in _REFERENCE.finditer(text):
-            name = match[1]
-            certain = certain and (name is None or not self.is_unknown(name))
-            value = "$" if name is None else self.known.get(name, match[0])
+        while (start := text.find("$", end)) >= 0:
+            parts.append(text[end:start])
+            close = text.find(")", start) if text.startswith("$(", start) else -1
+            if text.startswith("$$", start):
+                value, end = "$", start + 2
+            elif close < 0:
+                value, end = "$", start + 1
+                if text.startswith("$(", start):
+                    break  # There is no end to it, nor to any further one.
+            else:
+                name, end = text[start + 2 : close], close + 1
+                certain = certain and not self.is_unknown(name)
+                value = self.known.get(name, text[start:end])
             budget.spend_characters(len(value))
-            parts += [text[end : match.start()], value]
-            end = match.end()
+            parts.append(value)
         budget.spend_characters(len(text))
         return Word("".join([*parts, text[end:]]), certain=certain)
 
@@ -156,24 +159,15 @@ class _Script:
                 yield from self.commands(Word(rest), deep - 1)
 
     def _read(self, text: str, *, certain: bool) -> Iterator[list[Word]]:
-        reader = shlex.shlex(prepared(text), posix=True, punctuation_chars=True)
-        reader.commenters = ""
-        reader.whitespace_split = True
         command: list[Word] = []
-        skip = False
-        for token in reader:
+        for token in tokens(text):
             self._budget.spend_words(1)
-            if token and set(token) <= _SEPARATORS:
-                if command:
-                    yield command
+            if isinstance(token, str):
+                words = self._words(token)
+                command += words if certain or "$" not in token else map(_unsure, words)
+            elif command:
+                yield command
                 command = []
-            elif token and set(token) <= _REDIRECTIONS | _SEPARATORS:
-                skip = True  # of what follows, a file
-            elif skip:
-                skip = False
-            else:
-                for word in self._words(restored(token)):
-                    command.append(word if certain or "$" not in token else _unsure(word))
         if command:
             yield command
 

@@ -60,7 +60,7 @@ class KubernetesSettings(BaseModel):
         description="Most words of all commands and scripts of one pod, as a count.",
     )
     characters: int = Field(
-        default=4 * 1024 * 1024,
+        default=1024 * 1024,
         ge=1024,
         description="Most characters of them and of all variables, expanded, as a count.",
     )

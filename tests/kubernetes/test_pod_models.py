@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from oms_gate.errors import StepError
 from oms_gate.kubernetes.clients import CLIENTS, Client
+from oms_gate.kubernetes.scripts import tokens
 from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.verdict import ReasonCode
 from tests.kubernetes.pods import container, found_in, models_in
@@ -289,6 +291,45 @@ def test_whatever_a_script_says_it_can_be_read(words: list[str], more: str) -> N
 
 
 LONG = "x" * 1000
+
+
+SCRIPTS: list[tuple[str, list[str | None]]] = [
+    ("a b", ["a", "b"]),
+    ("a 'b c' \"d e\"", ["a", "b c", "d e"]),
+    ("a'b'\"c\"d", ["abcd"]),
+    ("a '' b", ["a", "", "b"]),
+    ("a;b&&c|d&", ["a", None, "b", None, None, "c", None, "d", None]),
+    ("a ';' \\; \"&\"", ["a", ";", ";", "&"]),
+    ("a \\\n  b\nc", ["a", "b", None, "c"]),
+    ("a # it's\nb#c", ["a", None, "b#c"]),
+    ("a $(b 'c d' $(e)) f", ["a", "$(b 'c d' $(e))", "f"]),
+    ("a `b c` d", ["a", "`b c`", "d"]),
+    ("a ${b:-c d} e", ["a", "${b:-c d}", "e"]),
+    ("a > b 2>&1 <c d", ["a", "d"]),
+    ("a 2>b c", ["a", "c"]),
+    ("sh <<EOF\nb c\nEOF\nd", ["sh", "b c\n", None, None, "d"]),
+    ("sh <<'EOF' # x\nit's\nEOF\n", ["sh", "it's\n", None, None]),
+    ("sh <<< 'b c'", ["sh", "b c"]),
+    (r'a "b\"c" "\$d"', ["a", 'b"c', "$d"]),
+    ("(a)", [None, "a", None]),
+]
+
+
+@pytest.mark.parametrize(("script", "words"), SCRIPTS)
+def test_a_script_is_taken_apart_as_a_shell_does(script: str, words: list[str | None]) -> None:
+    assert [token if isinstance(token, str) else None for token in tokens(script)] == words
+
+
+@pytest.mark.parametrize("script", ["a 'b", 'a "b', 'a "b\\"', "a `b"])
+def test_a_quotation_that_is_not_ended_is_an_error(script: str) -> None:
+    with pytest.raises(ValueError, match="not ended"):
+        list(tokens(script))
+
+
+@given(st.text(alphabet="ab '\"\\`$(){};&|<>#\n", max_size=60))
+def test_whatever_is_taken_apart_comes_to_an_end(script: str) -> None:
+    with suppress(ValueError):
+        list(tokens(script))
 
 
 @pytest.mark.parametrize("kind", ["environment", "script"])
