@@ -11,6 +11,7 @@ from oms_gate.kubernetes.commands import Word
 
 # argparse takes a beginning of an option for it, where that is the only one.
 _ABBREVIATION = 4
+_PATHS = ("/", "./", "../", "~")
 _HELP = {"-h", "--help", "--version"}
 # What has another ending than these is no model.
 _MODEL_FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".onnx")
@@ -79,17 +80,15 @@ class Arguments:
         """
         if self._words and not self._words[0].text.startswith("-"):
             return [self._words[0]]
-        return [] if others else [word for word in self._loose if "/" in word.text][:1]
+        if others:
+            return []
+        names = [w for w in self._loose if "/" in w.text and not w.text.startswith(_PATHS)]
+        return names[:1] or [word for word in self._loose if _may_be_model(word.text)][:1]
 
     @property
     def perhaps(self) -> list[str]:
         """Paths that may be models: the values of options that nobody knows, or arguments."""
-        return [
-            word.text
-            for word in self._loose
-            if word.text.startswith(("/", "./", "../", "~"))
-            and (not _ENDING.search(word.text) or word.text.endswith(_MODEL_FILES))
-        ]
+        return [word.text for word in self._loose if _may_be_model(word.text)]
 
     @property
     def _loose(self) -> Iterator[Word]:
@@ -113,6 +112,11 @@ class Arguments:
     def _each(self, options: Sequence[str]) -> Iterator[list[Word]]:
         for option in dict.fromkeys(map(_plain, options)):
             yield from self._values.get(option, ())
+
+
+def _may_be_model(text: str) -> bool:
+    """Whether it is a path that may be a model's."""
+    return text.startswith(_PATHS) and (not _ENDING.search(text) or text.endswith(_MODEL_FILES))
 
 
 def _meant(text: str, known: Collection[str]) -> str | None:

@@ -129,7 +129,8 @@ CLIENTS: Final = (
         programs=(
             "vllm serve",
             "vllm run-batch",
-            "vllm bench",
+            "vllm bench latency",
+            "vllm bench throughput",
             "-m vllm.entrypoints.openai.api_server",
             "-m vllm.entrypoints.openai.run_batch",
             "-m vllm.entrypoints.api_server",

@@ -122,7 +122,7 @@ def models_of(
                     found.problems.append(problem(f"the annotation {name}: {error}"))
     for container in containers_of(pod):
         name = str(container.get("name") or "")
-        if OWN_CONTAINER.fullmatch(name):
+        if OWN_CONTAINER.fullmatch(name) and container in (pod.get("initContainers") or ()):
             continue
         if name == INITIALIZER:
             # KServe's, or one that the gate has made of it.

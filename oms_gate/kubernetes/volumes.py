@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from oms_gate.kubernetes.models import ModelUse, containers_of, problem
+from oms_gate.kubernetes.models import MODELS_FOLDER, ModelUse, containers_of, problem
 from oms_gate.kubernetes.paths import is_below, normal
 from oms_gate.verdict import Reason, ReasonCode
 
@@ -130,6 +130,9 @@ class Volumes:
         """Let a container only read what the gate fills, and see nothing in its place."""
         volumes = {location.volume for location in self._filled}
         mounts = container.get("volumeMounts") or []
+        if any(self._is_stale(mount) for mount in mounts):
+            mounts = [mount for mount in mounts if not self._is_stale(mount)]
+            container["volumeMounts"] = mounts
         for mount in mounts:
             if mount.get("name") in volumes:
                 mount["readOnly"] = True
@@ -199,6 +202,14 @@ class Volumes:
             if not _OWN.fullmatch(volume["name"]) or self._own.get(volume["name"]) == volume
         ]
         return [*there, *(volume for volume in self._own.values() if volume not in there)]
+
+    def _is_stale(self, mount: Mapping[str, Any]) -> bool:
+        """Whether it is of a model that the pod had before."""
+        name = str(mount.get("name"))
+        if name in self._own:
+            places = [m["mountPath"] for m in self._mounts.values() if m["name"] == name]
+            return is_below(_path(mount), MODELS_FOLDER) and _path(mount) not in places
+        return _OWN.fullmatch(name) is not None
 
     def _covering(self, container: Mapping[str, Any], folder: str) -> Mapping[str, Any] | None:
         mount = _topmost(container, folder)

@@ -395,6 +395,8 @@ def test_a_pod_from_before_the_gate_gets_no_model_either(
     assert guard.create(namespace, item) == ""
     extra = container("debug", "python", command=["vllm", "serve", "/data/evil"])
     assert "[pod.unverified-path]" in debug(guard, namespace, extra)
+    extra = container("oms-gate-0", "python", command=["vllm", "serve", "acme/good"])
+    assert "[pod.changed]" in debug(guard, namespace, extra)
 
 
 def test_who_debugs_a_pod_without_models_may(guard: Guard, namespace: str) -> None:

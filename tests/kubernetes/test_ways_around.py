@@ -306,6 +306,8 @@ HONEST: list[tuple[Json, Mapping[str, str]]] = [
     (script("vllm --help; vllm serve --help; vllm serve acme/good"), {}),
     (script("pip install vllm && vllm serve acme/good", volumeMounts=[]), {}),
     (script("cd /app && vllm serve acme/good"), {}),
+    (command("vllm", "serve", "--chat-template", "/data/t.jinja", "acme/good"), {}),
+    (command("vllm", "serve", "--x", "/app", "acme/good", volumeMounts=[]), {}),
     (command("ray", "start", "--block", volumeMounts=[]), {MODELS: "acme/good"}),
     (
         serving("--model", "$(M)", env=[from_config_map("M")], volumeMounts=[]),
@@ -350,15 +352,22 @@ def test_a_downloader_fills_the_folder_of_a_volume_that_others_read() -> None:
 
 def test_what_the_gate_placed_goes_with_the_word_that_named_it() -> None:
     first = result(serving("--model", "s3://b/one"), volumes=[])
+    before = of(first.pod, "server")["volumeMounts"]
     changed = {
-        "containers": [serving("--model", "s3://b/two")],
+        "containers": [serving("--model", "s3://b/two", volumeMounts=before)],
         "initContainers": first.pod["initContainers"],
     }
     second = injected({**changed, "volumes": first.pod["volumes"]}, first.annotations)
     assert second.annotations["oms-gate.dev/placed"] == "s3://b/two=/oms-gate/models/two"
     assert len(second.pod["initContainers"]) == 1
+    mounts = of(second.pod, "server")["volumeMounts"]
+    assert [mount["mountPath"] for mount in mounts] == ["/data", "/oms-gate/models/two"]
     third = injected({**second.pod, "containers": [serving("acme/good")]}, second.annotations)
     assert "oms-gate.dev/placed" not in third.annotations
+    kept = {**third.pod, "containers": [{**serving("acme/good"), "volumeMounts": mounts}]}
+    fourth = injected(kept, third.annotations)
+    mounts = of(fourth.pod, "server")["volumeMounts"]
+    assert [mount["name"] for mount in mounts] == ["data", "oms-gate-hub"]
 
 
 def test_a_user_of_root_leaves_the_init_container_its_own() -> None:
