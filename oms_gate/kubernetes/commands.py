@@ -154,9 +154,6 @@ class _Script:
             for word in command:
                 if word.text != text:
                     yield from self.commands(word, deep - 1)
-            if command[0].text == "eval":
-                rest = " ".join(word.text for word in command[1:])
-                yield from self.commands(Word(rest), deep - 1)
 
     def _read(self, text: str, *, certain: bool) -> Iterator[list[Word]]:
         command: list[Word] = []

@@ -248,6 +248,12 @@ def test_a_local_path_is_no_name() -> None:
     assert not found.uses
 
 
+def test_only_an_init_container_of_the_gates_name_is_the_gates() -> None:
+    fake = container("oms-gate-0", args=["acme/m"])
+    assert models_in({"initContainers": [fake]}) == set()
+    assert models_in({"containers": [fake]}) == models_in({"ephemeralContainers": [fake]}) == {ORG}
+
+
 def test_operators_add_clients() -> None:
     mine = Client(name="mine", programs=("serve-it",), options=("--weights",))
     settings = KubernetesSettings(image="x", clients=(mine,))

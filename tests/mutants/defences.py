@@ -55,12 +55,23 @@ _run = _in("loading/run.py", "loading/test_run.py")
 _cli_sign = _in(
     "cli/sign.py", "test_cli_sign.py::test_what_signs_does_not_give_way_to_the_signature"
 )
-_commands = _in("kubernetes/commands.py", "kubernetes/test_pod_models.py")
-_mentions = _in("kubernetes/mentions.py", "kubernetes/test_pod_models.py")
-_pod_models = _in("kubernetes/models.py", "kubernetes/test_pod_models.py")
-_containers = _in("kubernetes/containers.py", "kubernetes/test_pod_injection.py")
-_injection = _in("kubernetes/injection.py", "kubernetes/test_pod_injection.py")
-_volumes = _in("kubernetes/volumes.py", "kubernetes/test_pod_injection.py")
+_PODS = (
+    "kubernetes/test_pod_models.py",
+    "kubernetes/test_pod_injection.py",
+    "kubernetes/test_ways_around.py",
+)
+_commands = _in("kubernetes/commands.py", *_PODS)
+_mentions = _in("kubernetes/mentions.py", *_PODS)
+_pod_models = _in("kubernetes/models.py", *_PODS)
+_scripts = _in("kubernetes/scripts.py", "kubernetes/test_pod_models.py")
+_budget = _in("kubernetes/budget.py", "kubernetes/test_pod_models.py")
+_arguments = _in("kubernetes/arguments.py", *_PODS)
+_paths = _in("kubernetes/paths.py", *_PODS)
+_pins = _in("kubernetes/pins.py", *_PODS)
+_webhook = _in("server/webhook.py", "kubernetes/test_service.py")
+_containers = _in("kubernetes/containers.py", *_PODS)
+_injection = _in("kubernetes/injection.py", *_PODS)
+_volumes = _in("kubernetes/volumes.py", *_PODS)
 _admission = _in("server/admission.py", "kubernetes/test_admission.py")
 _decisions = _in("server/decisions.py", "kubernetes/test_decisions.py")
 _rulebook = _in("server/rulebook.py", "kubernetes/test_policies_in_force.py")
@@ -1613,32 +1624,94 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # What a pod says of models.
     _commands(
-        "a script that a shell is given",
-        "yield from _scripts(words, dict(variables.known), _SCRIPTS_DEEP)",
+        "a word that may be a script", 'if not re.search(r"[\\s;&|$]", text.strip()):', "if True:"
+    ),
+    _commands("a script in a script", "yield from self.commands(word, deep - 1)", "pass"),
+    _commands(
+        "a variable whose value is elsewhere",
+        "certain = certain and not self.is_unknown(name)",
         "pass",
     ),
     _commands(
-        "a variable whose value is elsewhere",
-        "if name not in self.known and (self.open or name in self.unknown):",
-        "if False:",
+        "a variable of a script whose value is elsewhere",
+        "elif self._variables.is_unknown(name):",
+        "elif False:",
+    ),
+    _commands("variables that may be elsewhere", "(self.open and name not in self.known)", "False"),
+    _commands(
+        "a substitution of a shell",
+        'certain = not _SHELL_ONLY.search(_SHELL_VARIABLE.sub("", token))',
+        "certain = True",
     ),
     _commands(
-        "a substitution of a shell", 'certain="$" not in text and "`" not in text', "certain=True"
+        "a variable with several words",
+        "if word.text != token and word.certain and",
+        "if False and",
     ),
-    _commands("variables that grow", "if length > _LONGEST:", "if False:"),
-    _mentions("an abbreviated option", "return option.startswith(text)", "return False"),
-    _mentions("more words than can be read", "if self.words < 0:", "if False:"),
+    _commands("a script that takes variables away", 'if text == "unset":', "if False:"),
+    _commands("a folder that a script goes to", 'if word.text in ("cd", "pushd") or', "if"),
+    _scripts("a quoted separator", """if character in "'`":""", """if character in "`":"""),
+    _scripts(
+        "a document given to a shell",
+        "yield rest if match is None else rest[: match.start()]",
+        "pass",
+    ),
+    _budget("more than can be read", "if left < 0:", "if False:"),
+    _arguments(
+        "an abbreviated option",
+        "min((option for option in known if option.startswith(text)), key=len, default=None)",
+        "None",
+    ),
+    _arguments(
+        "a path that may be a model",
+        "if _may_be_model(word.text)]\n\n    @property\n    def _loose",
+        "if False]\n\n    @property\n    def _loose",
+    ),
+    _arguments(
+        "an unknown word that may be a model",
+        "word.certain or id(word) in known or self._is_value(word)",
+        "True",
+    ),
     _mentions(
-        "a server that names no model",
-        "if not mentions and client.needs_model and not unclear:",
+        "an image's own program",
+        'if own is not None and not container.get("command"):',
         "if False:",
     ),
-    _mentions("a script that cannot be read", "if names:", "if False:"),
+    _mentions(
+        "a command that nobody knows",
+        "elif own is not None and not found and own.needs_model:",
+        "elif False:",
+    ),
+    _mentions("a server that names no model", "if client.default is None:", "if False:"),
+    _mentions(
+        "a script that cannot be read",
+        "if any(_is_named(client, text) for text in unreadable)",
+        "if False",
+    ),
+    _mentions("a script that takes over", "if not taken or run.problem is not None:", "if True:"),
+    _mentions(
+        "what loads from elsewhere",
+        'found.unclear += [f"what {name} makes it load" for name in refused]',
+        "pass",
+    ),
+    _mentions(
+        "a module in another guise",
+        "if (named := _module(word.text, modules)) is not None:",
+        "if (named := modules.get(word.text)) is not None:",
+    ),
     _pod_models("a place that is no folder", 'or ".." in folder', ""),
+    _pod_models("a variable in a folder", 'if "$" in folder:', "if False:"),
+    _pod_models(
+        "a container that looks like the gate's",
+        'and container in (pod.get("initContainers") or ())',
+        "",
+    ),
     # What is made of it.
-    _containers("another program in the init container", '    "command",\n', ""),
-    _containers("an init container that is not waited for", '    "restartPolicy",\n', ""),
-    _containers("variables for the init container from elsewhere", '    "envFrom",\n', ""),
+    _containers(
+        "an init container that keeps what it had",
+        "**{key: before[key] for key in _ADDED if key in before}",
+        "**{key: before[key] for key in before if key in (*_ADDED, 'command', 'lifecycle')}",
+    ),
     _containers(
         "a variable that leads the init container astray",
         'if entry.get("name") in CREDENTIALS:',
@@ -1646,15 +1719,17 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _containers(
         "a volume over the gate's own code",
-        'if str(mount.get("mountPath")).startswith(_TOKENS) and',
-        "if",
+        'if is_below(normal(str(mount.get("mountPath"))), _TOKENS)',
+        'if str(mount.get("mountPath")).startswith("/var/run/secrets")',
     ),
+    _containers("a variable in the init container's arguments", 'word.replace("$", "$$")', "word"),
     _containers(
         "a right that the init container must not have",
-        '{**before.get("securityContext", {}), **_SECURITY}',
-        '{**_SECURITY, **before.get("securityContext", {})}',
+        '{**(before.get("securityContext") or {}), **security}',
+        '{**security, **(before.get("securityContext") or {})}',
     ),
-    _containers("a cache that would have precedence", "name not in _OVERRULING and", ""),
+    _containers("a cache that would have precedence", "elif name not in _OVERRULING:", "else:"),
+    _containers("a variable that is there twice", "[] if name in done else", ""),
     _injection(
         "init containers that come first",
         '[*fetchers, *(work.pod.get("initContainers") or ())]',
@@ -1670,13 +1745,38 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _injection(
         "a path that nothing has verified",
-        "if not work.volumes.holds(container, path):",
-        "if False:",
+        "verified = work.volumes.holds(container, local.path)",
+        "verified = True",
+    ),
+    _injection(
+        "a path that may hold another",
+        "verified = not work.volumes.may_hold_others(container, local.path)",
+        "verified = True",
+    ),
+    _injection("a doubt", "if work.volumes.may_hold_others(_container(work, name)):", "if False:"),
+    _injection(
+        "a folder of a model's name",
+        "if (place := work.volumes.hides(container, name)) is not None:",
+        "if (place := None) is not None:",
     ),
     _volumes("a writable mount of a filled volume", 'mount["readOnly"] = True', "pass"),
-    _volumes("a volume that is mounted over a model", "if hides:", "if False:"),
-    _volumes("a claim by another name", "claim is not None and theirs == claim", "False"),
-    _volumes("a claim as a device", 'if device.get("name") in self._filled:', "if False:"),
+    _volumes(
+        "a volume that is mounted over a model",
+        "if is_below(_path(mount), place) and not _location(mount).is_in(filled):",
+        "if False:",
+    ),
+    _volumes(
+        "a volume in the place of the gate's",
+        'if _location(mount) != _Location(wanted["name"], "") or',
+        "if",
+    ),
+    _volumes("a claim by another name", "theirs == claim or", ""),
+    _volumes(
+        "the claim of an ephemeral volume",
+        'or ("ephemeral" in other and claim.endswith(f"-{other[\'name\']}"))',
+        "",
+    ),
+    _volumes("a claim as a device", 'if device.get("name") in volumes:', "if False:"),
     _volumes(
         "a volume that others write to",
         "if not any(kind in volume for kind in _FILLABLE):",
@@ -1684,9 +1784,20 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _volumes(
         "another part of a filled volume",
-        'return _part(mount) in self._filled.get(str(mount.get("name")), ())',
-        'return str(mount.get("name")) in self._filled',
+        "self.volume == other.volume and is_below",
+        "self.volume == other.volume or is_below",
     ),
+    _volumes(
+        "the volumes of the node",
+        'if path.startswith("/") and (is_below(_KUBELET, path) or is_below(path, _KUBELET)):',
+        "if False:",
+    ),
+    _volumes(
+        "a mount of a model that is gone",
+        "if any(self._is_stale(mount) for mount in mounts):",
+        "if False:",
+    ),
+    _paths("a link that images have", "if is_below(plain, link):", "if False:"),
     # Admission.
     _admission("what came after admission", "if patch and review.sound:", "if False:"),
     _admission(
@@ -1694,6 +1805,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "if (use.reference.url, use.folder) not in places",
         "if False",
     ),
+    _admission("a path of an ephemeral container", "if local not in had.paths", "if False"),
     _admission(
         "a signature that is not the pinned one", "before.signature != pin.signature", "False"
     ),
@@ -1701,6 +1813,17 @@ MUTANTS: tuple[Mutant, ...] = (
         "an update that changes what is run",
         "return before == workload and all(",
         "return before == workload or all(",
+    ),
+    _admission(
+        "an update that is what admission made",
+        "patch if _is_as_before(patch, request.old or {}) else []",
+        "[]",
+    ),
+    _pins(
+        "what was decided, made up",
+        "if _is_sound(pin):",
+        "if True:",
+        "kubernetes/test_admission.py",
     ),
     _admission(
         "a store that the gate is not to ask",
@@ -1714,18 +1837,26 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "kubernetes/test_service.py",
     ),
+    _webhook(
+        "a client that nobody knows",
+        "if known_clients and not _has_certificate(request):",
+        "if False:",
+    ),
     _decisions("an end to waiting", "max(seconds, 0)", "None"),
-    _decisions("more checks than may wait", "if len(self._running) >= self._most:", "if False:"),
+    _decisions("more checks than may wait", "len(self._running) >= self._most or", ""),
+    _decisions("a namespace that keeps the others waiting", "or theirs >= self._most_of_one", ""),
     _decisions("an old verdict", "known[0] > time.monotonic()", "True"),
     _rulebook("what is not delegated", "policy.namespace is None or delegated", "True"),
     _rulebook("the stricter mode", 'if "enforce" in modes:', "if False:"),
     _rulebook(
         "a policy that cannot be used",
-        "if names.get(root, root) not in known[_KINDS[signer.method]]:",
+        "if names.get(root, root) not in known[ROOT_KINDS[signer.method]]:",
         "if False:",
     ),
     _gate_policies(
-        "a root of the policy's own", "if name in roots.get(kind[signer.method], {}):", "if False:"
+        "a root of the policy's own",
+        "if name in roots.get(ROOT_KINDS[signer.method], {}):",
+        "if False:",
     ),
     _gate_policies("what cannot be read and tightens", '_Spec(mode="enforce")', "_Spec()"),
     _server_tls("a certificate without its key", "_context(pair)  # What", "pass  # What"),
