@@ -162,6 +162,23 @@ def install_policies(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def service_account(cluster: Cluster, folder: Path) -> Path:
+    """The kubeconfig of who the chart lets the gate be: it has no other rights."""
+    kinds = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+    namespace = "oms-gate-system"
+    cluster.kubectl("create", "namespace", namespace)
+    objects = [item for item in rendered() if item["kind"] in kinds]
+    for item in objects:
+        done = cluster.kubectl("apply", "-n", namespace, "-f", "-", input=json.dumps(item))
+        assert done.returncode == 0, done.stderr
+    (name,) = (item["metadata"]["name"] for item in objects if item["kind"] == "ServiceAccount")
+    config = json.loads(cluster.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": cluster.service_account_token(namespace, name)}
+    path = folder / "gate.kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
+
+
 class Guard:
     """A cluster with the gate's service."""
 
@@ -216,5 +233,9 @@ def guarded(
     """A cluster with a running service."""
     credential = cluster.authority.issue(f"webhook-{folder.name}", hosts=["127.0.0.1"])
     files = ("--tls-cert", str(credential.certificate), "--tls-key", str(credential.key))
-    with Service(config, folder, cluster.kubeconfig, *files, environment=environment) as service:
+    kubeconfig = service_account(cluster, folder)
+    namespace = {"POD_NAMESPACE": "oms-gate-system"}
+    with Service(
+        config, folder, kubeconfig, *files, environment={**environment, **namespace}
+    ) as service:
         yield Guard(cluster, service)
