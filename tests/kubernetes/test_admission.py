@@ -387,15 +387,20 @@ def test_an_ephemeral_container_can_only_read(guard: Guard, namespace: str) -> N
     assert made["volumeMounts"][0]["readOnly"] is True
 
 
-def test_a_pod_from_before_the_gate_gets_no_model_either(
-    guard: Guard, namespace: str, key: Key
-) -> None:
-    item = pod("/data/x")
-    item["spec"]["containers"][0]["image"] = "busybox"  # As far as the gate can tell.
-    assert guard.create(namespace, item) == ""
-    extra = container("debug", "python", command=["vllm", "serve", "/data/evil"])
-    assert "[pod.unverified-path]" in debug(guard, namespace, extra)
-    extra = container("oms-gate-0", "python", command=["vllm", "serve", "acme/good"])
+def test_a_pod_from_before_the_gate_gets_no_model_either(_guarded: Guard, hub: HubStandIn) -> None:
+    namespace = _guarded.cluster.namespace()
+    assert _guarded.create(namespace, pod()) == ""
+    with _guarded.registered():
+        extra = container("debug", "python", command=["vllm", "serve", "/data/evil"])
+        assert "[pod.unverified-path]" in debug(_guarded, namespace, extra)
+        extra = container("debug", "python", command=["vllm", "serve", "acme/theirs"])
+        assert "[pod.changed]" in debug(_guarded, namespace, extra)
+        assert debug(_guarded, namespace, container("debug", "busybox")) == ""
+
+
+def test_no_ephemeral_container_has_a_name_of_the_gates(guard: Guard, namespace: str) -> None:
+    assert guard.create(namespace, pod()) == ""
+    extra = container("oms-gate-1", "python", command=["vllm", "serve", "acme/good"])
     assert "[pod.changed]" in debug(guard, namespace, extra)
 
 
