@@ -93,7 +93,7 @@ class Volumes:
                     ReasonCode.POD_UNVERIFIED_PATH,
                 )
             )
-        volume = self._others.get(location.volume, {})
+        volume = self._others.get(location.volume) or _of_a_template(location.volume)
         if not any(kind in volume for kind in _FILLABLE):
             problems.append(
                 problem(
@@ -228,9 +228,15 @@ class Volumes:
 
     def _aliases(self, volume: Mapping[str, Any]) -> Iterator[str]:
         """The names of all volumes that are, or may be, the same storage."""
+        yield volume["name"]
         for name, other in self._others.items():
-            if name == volume.get("name") or _is_same(other, volume) or _is_same(volume, other):
+            if name != volume["name"] and (_is_same(other, volume) or _is_same(volume, other)):
                 yield name
+
+
+def _of_a_template(name: str) -> dict[str, Any]:
+    """A volume that a pod's template mounts and does not have: a StatefulSet's claim."""
+    return {"name": name, "persistentVolumeClaim": {}}
 
 
 def _hidden(container: Mapping[str, Any], mount: Mapping[str, Any], place: str) -> Reason:

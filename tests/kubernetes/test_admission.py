@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import kubernetes
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -80,6 +81,17 @@ def test_a_denial_names_the_model_the_signer_and_the_remedy(
     said = guard.create(namespace, pod(model))
     for sentence in ("is denied by oms-gate", model, "container server, vLLM, --model", *sentences):
         assert sentence in said
+
+
+def test_the_python_client_is_told_the_same(guard: Guard, namespace: str) -> None:
+    core = kubernetes.client.CoreV1Api(guard.cluster.client())
+    with pytest.raises(kubernetes.client.ApiException) as caught:
+        core.create_namespaced_pod(namespace, pod("acme/unsigned"))
+    status = json.loads(caught.value.body)
+    assert (status["code"], status["reason"]) == (403, "Forbidden")
+    assert "[signature.missing]" in status["message"]
+    made: Any = core.create_namespaced_pod(namespace, pod())
+    assert made.spec.init_containers[0].name == "oms-gate-0"
 
 
 TEMPLATE = {"metadata": {"labels": {"app": "x"}}}
@@ -345,6 +357,26 @@ def test_who_applies_the_same_again_changes_nothing(
         assert done.returncode == 0, done.stderr
         versions.append(guard.get(namespace, kind, "server")["metadata"]["generation"])
     assert versions[1:] == versions[:1] * 2
+
+
+def test_a_model_is_put_into_the_claim_of_a_stateful_set(guard: Guard, namespace: str) -> None:
+    server = container(args=["/models/x"], volumeMounts=[{"name": "data", "mountPath": "/models"}])
+    item = CONTROLLERS["StatefulSet"]({"containers": [server]})
+    resources = {"requests": {"storage": "1Gi"}}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": resources}
+    item["spec"]["volumeClaimTemplates"] = [{"metadata": {"name": "data"}, "spec": claim}]
+    annotations = {"oms-gate.dev/models": "acme/good=/models/x"}
+    item["spec"]["template"]["metadata"] = {**TEMPLATE["metadata"], "annotations": annotations}
+    assert guard.create(namespace, item) == ""
+    template = guard.get(namespace, "statefulset", "server")["spec"]["template"]
+    (fetcher,) = template["spec"]["initContainers"]
+    assert fetcher["volumeMounts"] == [{"name": "data", "mountPath": "/models/x", "subPath": "x"}]
+    # Its controller makes pods of it, with the claim.
+    made = {"apiVersion": "v1", "kind": "Pod", **template}
+    made["metadata"] = {**template["metadata"], "name": "server-0"}
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data-server-0"}}
+    made["spec"] = {**template["spec"], "volumes": [volume]}
+    assert guard.create(namespace, made) == ""
 
 
 def test_a_restricted_namespace_takes_the_init_container(guard: Guard) -> None:
