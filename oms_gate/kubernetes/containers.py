@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from oms_gate.kubernetes.models import ModelUse
@@ -11,7 +11,7 @@ from oms_gate.kubernetes.pins import Pin
 from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.kubernetes.volumes import CONFIG_VOLUME, HUB_FOLDER, Filled
 
-CREDENTIALS: Final = (
+_KEPT_IN_SECRETS: Final = (
     "HF_TOKEN",
     "HUGGING_FACE_HUB_TOKEN",
     "AWS_ACCESS_KEY_ID",
@@ -19,6 +19,10 @@ CREDENTIALS: Final = (
     "AWS_SESSION_TOKEN",
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
+)
+
+CREDENTIALS: Final = (
+    *_KEPT_IN_SECRETS,
     "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -103,10 +107,30 @@ def _environment(
         for entry in container.get("env") or ():
             if entry.get("name") in CREDENTIALS:
                 wanted.setdefault(entry["name"], dict(entry))
+    for container in readers:
+        for entry in _from_sources(container):
+            wanted.setdefault(entry["name"], entry)
     # In the order in which they are there, as nothing is to change without need.
     there = [entry for entry in before.get("env") or () if wanted.get(entry.get("name")) == entry]
     kept = {entry["name"]: entry for entry in there}
     return [*kept.values(), *(entry for name, entry in wanted.items() if name not in kept)]
+
+
+def _from_sources(container: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The credentials of the Secrets and ConfigMaps that a container has all variables of.
+
+    Which they have is not known here, so each is optional; and nothing else of them is taken.
+    """
+    # The last one that has a variable counts.
+    for source in reversed(container.get("envFrom") or ()):
+        prefix = source.get("prefix") or ""
+        for kind, key in (("secretRef", "secretKeyRef"), ("configMapRef", "configMapKeyRef")):
+            if (name := (source.get(kind) or {}).get("name")) is None:
+                continue
+            for variable in _KEPT_IN_SECRETS:
+                if variable.startswith(prefix):
+                    value = {"name": name, "key": variable.removeprefix(prefix), "optional": True}
+                    yield {"name": variable, "valueFrom": {key: value}}
 
 
 def _tokens(before: Mapping[str, Any], mounts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

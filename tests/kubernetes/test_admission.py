@@ -84,10 +84,10 @@ def test_a_denial_names_the_model_the_signer_and_the_remedy(
 
 
 def test_the_python_client_is_told_the_same(guard: Guard, namespace: str) -> None:
-    core = kubernetes.client.CoreV1Api(guard.cluster.client())
+    core: Any = kubernetes.client.CoreV1Api(guard.cluster.client())
     with pytest.raises(kubernetes.client.ApiException) as caught:
         core.create_namespaced_pod(namespace, pod("acme/unsigned"))
-    status = json.loads(caught.value.body)
+    status = json.loads(caught.value.body or "")
     assert (status["code"], status["reason"]) == (403, "Forbidden")
     assert "[signature.missing]" in status["message"]
     made: Any = core.create_namespaced_pod(namespace, pod())

@@ -130,10 +130,23 @@ def test_a_script_cannot_be_changed(script: str) -> None:
 def test_credentials_are_those_of_who_reads() -> None:
     token = {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
     other = [{"name": "PYTHONPATH", "value": "/evil"}, {"name": "HF_ENDPOINT", "value": "http://x"}]
-    more = {"env": [token, *other], "envFrom": [{"secretRef": {"name": "aws"}}]}
-    fetcher = of(injected(pod(SERVER | more)).pod, "oms-gate-0")
+    fetcher = of(injected(pod(SERVER | {"env": [token, *other]})).pod, "oms-gate-0")
     assert fetcher["env"] == [token]
+
+
+def test_credentials_of_whole_secrets_are_taken_one_by_one() -> None:
+    token = {"name": "HF_TOKEN", "value": "mine"}
+    sources = [{"configMapRef": {"name": "all"}}, {"secretRef": {"name": "s3"}, "prefix": "AWS_"}]
+    given = pod(SERVER | {"env": [token], "envFrom": sources})
+    fetcher = of(injected(given).pod, "oms-gate-0")
     assert "envFrom" not in fetcher
+    found = {entry["name"]: entry for entry in fetcher["env"]}
+    assert found["HF_TOKEN"] == token
+    assert found["AWS_ACCESS_KEY_ID"]["valueFrom"] == {
+        "secretKeyRef": {"name": "s3", "key": "ACCESS_KEY_ID", "optional": True}
+    }
+    assert found["HUGGING_FACE_HUB_TOKEN"]["valueFrom"]["configMapKeyRef"]["name"] == "all"
+    assert not {"PYTHONPATH", "OMS_GATE_CONFIG"} & set(found)
 
 
 def test_operators_give_the_init_containers_their_own() -> None:
