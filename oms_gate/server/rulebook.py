@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import re
 import threading
-from collections import OrderedDict
+import time
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from oms_gate.verdict import Assurance
 
 # A gate holds a policy engine of its own: some 20 MB.
 _MOST_GATES = 32
+_LONGEST_CHECK_SECONDS = 15 * 60
 _READERS: Mapping[str, Any] = {
     "keys": KeyRoot.from_pem,
     "certificates": CertificateRoot.from_pem,
@@ -64,6 +66,7 @@ class Rulebook:
         self._trust = load_trust(config.trust)
         self._policies: tuple[GatePolicy, ...] = ()
         self._gates: OrderedDict[tuple[str, ...], Gate] = OrderedDict()
+        self._retired: deque[tuple[float, Gate]] = deque()
         self._building = threading.Lock()
         self._gate(())
 
@@ -136,11 +139,25 @@ class Rulebook:
         with self._building:
             if key not in self._gates:
                 self._gates[key] = self._built(granting)
-                while len(self._gates) > _MOST_GATES:
-                    # Who still uses it keeps it; its memory goes with its last use.
-                    self._gates.popitem(last=False)
+                self._retire()
             self._gates.move_to_end(key)
             return self._gates[key]
+
+    def _retire(self) -> None:
+        """Close the gates that nobody has asked for lately; checks under way come to their end."""
+        now = time.monotonic()
+        while len(self._gates) > _MOST_GATES:
+            self._retired.append((now + _LONGEST_CHECK_SECONDS, self._gates.popitem(last=False)[1]))
+        while self._retired and self._retired[0][0] < now:
+            self._retired.popleft()[1].close()
+
+    def close(self) -> None:
+        """Release the policy engines."""
+        with self._building:
+            for gate in (*self._gates.values(), *(gate for _, gate in self._retired)):
+                gate.close()
+            self._gates.clear()
+            self._retired.clear()
 
     def _built(self, granting: Sequence[GatePolicy]) -> Gate:
         config = self._config

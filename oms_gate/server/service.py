@@ -108,6 +108,7 @@ async def serve(
         return cluster.ready and keeper.ready.is_set() and not ended.is_set()
 
     async with AsyncExitStack() as stack:
+        stack.callback(rulebook.close)
         stack.callback(decisions.close)
         for part in (events, keeper, cluster):
             part.start()

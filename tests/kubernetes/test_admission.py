@@ -342,7 +342,7 @@ APPLIED = {
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
-@pytest.mark.parametrize("kind", ["Pod", "Deployment", "StatefulSet", "Job", "CronJob"])
+@pytest.mark.parametrize("kind", ["Pod", "Deployment", "Job"])
 @pytest.mark.parametrize("given", APPLIED)
 def test_who_applies_the_same_again_changes_nothing(
     guard: Guard, namespace: str, kind: str, given: str, side: str

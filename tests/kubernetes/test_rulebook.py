@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter
 from oms_gate.config import GateConfig
 from oms_gate.errors import ConfigError
 from oms_gate.policy.publishers import ModelGlob
+from oms_gate.server import rulebook
 from oms_gate.server.gate_policies import GatePolicy, read_policy, unreadable
 from oms_gate.server.rulebook import Rulebook, matches
 from oms_gate.verdict import Assurance
@@ -30,11 +32,13 @@ def test_globs_are_those_of_the_policy(glob: str, name: str, covered: bool) -> N
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
+def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rulebook]:
     path = tmp_path_factory.mktemp("keys") / "own.pub"
     path.write_bytes(models.public_pem(OWN))
     config = {"trust": {"keys": {"own": str(path)}, "public_good": False}}
-    return Rulebook(GateConfig.model_validate_json(json.dumps(config)))
+    book = Rulebook(GateConfig.model_validate_json(json.dumps(config)))
+    yield book
+    book.close()
 
 
 OWN = ec.generate_private_key(ec.SECP256R1())
@@ -136,3 +140,19 @@ def test_an_opa_server_has_publishers_of_its_own(tmp_path: Path) -> None:
     book = Rulebook(GateConfig.model_validate(config))
     with pytest.raises(ConfigError, match="has publishers of its own"):
         book.check(policy("a", granting(SHARED, "one")))
+    book.close()
+
+
+def test_gates_that_nobody_asks_for_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at once: a check may be under way."""
+    monkeypatch.setattr(rulebook, "_MOST_GATES", 1)
+    monkeypatch.setattr(rulebook, "_LONGEST_CHECK_SECONDS", 0)
+    book = Rulebook(GateConfig.model_validate({"trust": {"public_good": False}}))
+    running = []
+    for name in ("one", "two", "three"):
+        book.replace([policy(name, granting(SHARED, name))])
+        book.gate(book.terms("any", {}, "hf://x/y"))
+        running.append(sum("epoch" in thread.name for thread in threading.enumerate()))
+    book.close()
+    assert running[0] == running[1] == running[2]
+    assert sum("epoch" in thread.name for thread in threading.enumerate()) == running[0] - 2

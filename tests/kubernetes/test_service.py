@@ -57,32 +57,42 @@ def serial(port: int, ca: Path, name: str = "127.0.0.1", host: str = "127.0.0.1"
     return x509.load_der_x509_certificate(der).serial_number
 
 
-@pytest.fixture
-def credential(cluster: Cluster, tmp_path: Path) -> tuple[Path, Path]:
-    issued = cluster.authority.issue(f"rotated-{tmp_path.name}", hosts=["127.0.0.1"])
-    pair = tmp_path / "tls.crt", tmp_path / "tls.key"
+def files_of(cluster: Cluster, folder: Path) -> tuple[Path, Path]:
+    """A certificate and its key, in files that may be replaced."""
+    issued = cluster.authority.issue(f"service-{folder.name}", hosts=["127.0.0.1"])
+    pair = folder / "tls.crt", folder / "tls.key"
     shutil.copy(issued.certificate, pair[0])
     shutil.copy(issued.key, pair[1])
     return pair
 
 
-@pytest.fixture
-def service(
+@pytest.fixture(scope="module")
+def credential(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return files_of(cluster, tmp_path_factory.mktemp("service"))
+
+
+@pytest.fixture(scope="module")
+def _service(
     cluster: Cluster,
     gate_config: Json,
     credential: tuple[Path, Path],
-    hub: HubStandIn,
-    key: Key,
-    tmp_path: Path,
+    _hub_server: HubStandIn,
 ) -> Iterator[Service]:
     install_policies(cluster)
-    hub.create("acme/good", files=signed(key))
     settings = gate_config["kubernetes"] | {"admission_seconds": 1, "denial_seconds": 0}
-    files = ("--tls-cert", str(credential[0]), "--tls-key", str(credential[1]))
+    options = ("--tls-cert", str(credential[0]), "--tls-key", str(credential[1]))
     config = gate_config | {"kubernetes": settings}
-    environment = {"HF_ENDPOINT": hub.endpoint}
-    with Service(config, tmp_path, cluster.kubeconfig, *files, environment=environment) as service:
+    folder, environment = credential[0].parent, {"HF_ENDPOINT": _hub_server.endpoint}
+    with Service(config, folder, cluster.kubeconfig, *options, environment=environment) as service:
         yield service
+
+
+@pytest.fixture
+def service(_service: Service, hub: HubStandIn, key: Key) -> Service:
+    """The service, and models on the Hub whose verdicts it does not know yet."""
+    for model in ("slow", "known", "down"):
+        hub.create(f"acme/{model}", files=signed(key))
+    return _service
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -141,30 +151,30 @@ def test_an_answer_comes_in_time_and_the_check_goes_on(
     ca = cluster.authority.certificate
     hub.inject(faults.Stall(3), "*", times=1)
     started = time.monotonic()
-    answer = service.review("/mutate?timeout=1s", review(pod()), ca)
+    answer = service.review("/mutate?timeout=1s", review(pod("acme/slow")), ca)
     assert time.monotonic() - started < 2.5
     assert f"[{ReasonCode.DEADLINE_EXCEEDED}]" in answer["status"]["message"]
     deadline = time.monotonic() + 20
     while not answer["allowed"] and time.monotonic() < deadline:
-        answer = service.review("/mutate?timeout=1s", review(pod()), ca)
+        answer = service.review("/mutate?timeout=1s", review(pod("acme/slow")), ca)
     assert answer["allowed"] is True
 
 
 def test_a_store_that_is_down_denies_and_leaves_the_service_well(
-    service: Service, cluster: Cluster, hub: HubStandIn, key: Key
+    service: Service, cluster: Cluster, hub: HubStandIn
 ) -> None:
     ca = cluster.authority.certificate
-    assert service.review("/mutate", review(pod()), ca)["allowed"] is True
-    hub.create("acme/other", files=signed(key))
+    assert service.review("/mutate", review(pod("acme/known")), ca)["allowed"] is True
     hub.inject(faults.Status(503), "*")
-    answer = service.review("/mutate", review(pod("acme/other")), ca)
+    answer = service.review("/mutate", review(pod("acme/down")), ca)
     assert f"[{ReasonCode.STORE_UNAVAILABLE}]" in answer["status"]["message"]
     assert service.get("/healthz")[0] == service.get("/readyz")[0] == 200
     # What was decided a moment ago is decided.
-    assert service.review("/mutate", review(pod()), ca)["allowed"] is True
+    assert service.review("/mutate", review(pod("acme/known")), ca)["allowed"] is True
     metrics = service.get("/metrics")[1]
-    assert 'oms_gate_denials_total{reason="store.unavailable"} 1.0' in metrics
-    assert 'oms_gate_admissions_total{allowed="true",webhook="mutate"} 2.0' in metrics
+    assert 'oms_gate_denials_total{reason="store.unavailable"}' in metrics
+    assert 'oms_gate_reviews_total{kind="Pod",outcome="denied"}' in metrics
+    assert 'oms_gate_admissions_total{allowed="true",webhook="mutate"}' in metrics
 
 
 def test_a_namespace_that_nobody_knows_is_a_denial(service: Service, cluster: Cluster) -> None:
@@ -205,11 +215,13 @@ def test_the_gate_asks_only_the_stores_that_it_is_to_ask(
 
 
 def test_only_the_api_server_is_answered_where_it_can_be_known(
-    cluster: Cluster, gate_config: Json, credential: tuple[Path, Path], tmp_path: Path
+    cluster: Cluster, gate_config: Json, tmp_path: Path
 ) -> None:
+    """And it ends when it is told to."""
     install_policies(cluster)
     ca = cluster.authority.certificate
-    files = ("--tls-cert", str(credential[0]), "--tls-key", str(credential[1]))
+    certificate, key = files_of(cluster, tmp_path)
+    files = ("--tls-cert", str(certificate), "--tls-key", str(key))
     client = cluster.authority.issue(f"api-server-{tmp_path.name}")
     with Service(
         gate_config, tmp_path, cluster.kubeconfig, *files, "--client-ca", str(ca)
@@ -224,12 +236,9 @@ def test_only_the_api_server_is_answered_where_it_can_be_known(
         context.load_cert_chain(client.certificate, client.key)
         with urllib.request.urlopen(url, data=body, context=context, timeout=10) as answer:
             assert json.loads(answer.read())["response"]["allowed"] is True
-
-
-def test_it_ends_when_told_and_says_so_before(service: Service) -> None:
-    service.process.terminate()
-    assert service.process.wait(20) == 0
-    assert "Traceback" not in service.log
+        service.process.terminate()
+        assert service.process.wait(20) == 0
+        assert "Traceback" not in service.log
 
 
 def test_it_makes_its_own_certificate_and_renews_it(
