@@ -8,6 +8,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -42,7 +43,6 @@ class EventWriter:
         self._instance = instance
         self._waiting: queue.Queue[tuple[str, dict[str, Any]] | None] = queue.Queue(_WAITING)
         self._written: OrderedDict[tuple[str, ...], float] = OrderedDict()
-        self.dropped = 0
 
     def start(self) -> None:
         """Begin."""
@@ -86,18 +86,18 @@ class EventWriter:
         try:
             self._waiting.put_nowait((review.request.namespace, event))
         except queue.Full:
-            self.dropped += 1
+            _LOG.info("an event was left out, as %d wait to be written", _WAITING)
 
     def stop(self) -> None:
-        """End, once what waits is written."""
-        self._waiting.put(None)
+        """End, once what waits is written; at once, where that is too much."""
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)
 
     def _write(self) -> None:
         while (waiting := self._waiting.get()) is not None:
             try:
                 self._cluster.create_event(*waiting)
             except Exception as error:  # noqa: BLE001 - no decision depends on it
-                self.dropped += 1
                 _LOG.info("an event was not taken: %s", error)
 
 
