@@ -8,10 +8,10 @@ from functools import cached_property
 
 from oms_gate.kubernetes.clients import Client
 from oms_gate.kubernetes.commands import Word
+from oms_gate.kubernetes.paths import is_path
 
 # argparse takes a beginning of an option for it, where that is the only one.
 _ABBREVIATION = 4
-_PATHS = ("/", "./", "../", "~")
 _HELP = {"-h", "--help", "--version"}
 # What has another ending than these is no model.
 _MODEL_FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".onnx")
@@ -56,10 +56,14 @@ class Arguments:
 
     @property
     def certain(self) -> bool:
-        """Whether nothing unknown is in a place where a model could be named."""
+        """Whether nothing unknown is in a place where a model could be named.
+
+        In a script a variable may be several words, whatever option it follows.
+        """
         known = {id(word) for word in self._taken}
         return all(
-            word.certain or id(word) in known or self._is_value(word) for word in self._words
+            word.certain or (word.place is not None and (id(word) in known or self._is_value(word)))
+            for word in self._words
         )
 
     def values(self, options: Sequence[str]) -> list[Word]:
@@ -82,7 +86,7 @@ class Arguments:
             return [self._words[0]]
         if others:
             return []
-        names = [w for w in self._loose if "/" in w.text and not w.text.startswith(_PATHS)]
+        names = [w for w in self._loose if "/" in w.text and not is_path(w.text)]
         return names[:1] or [word for word in self._loose if _may_be_model(word.text)][:1]
 
     @property
@@ -105,9 +109,9 @@ class Arguments:
         return [*self.values(self._single), *self.all_values(self._client.named_options)]
 
     def _is_value(self, word: Word) -> bool:
-        """Whether it is written with its option, and in no script, where it could be several."""
+        """Whether it is written with its option."""
         name, equals, _ = word.text.partition("=")
-        return word.place is not None and name.startswith("-") and bool(equals)
+        return name.startswith("-") and bool(equals)
 
     def _each(self, options: Sequence[str]) -> Iterator[list[Word]]:
         for option in dict.fromkeys(map(_plain, options)):
@@ -116,7 +120,7 @@ class Arguments:
 
 def _may_be_model(text: str) -> bool:
     """Whether it is a path that may be a model's."""
-    return text.startswith(_PATHS) and (not _ENDING.search(text) or text.endswith(_MODEL_FILES))
+    return is_path(text) and (not _ENDING.search(text) or text.endswith(_MODEL_FILES))
 
 
 def _meant(text: str, known: Collection[str]) -> str | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from oms_gate.kubernetes.arguments import Arguments
 from oms_gate.kubernetes.budget import Budget
@@ -67,7 +67,34 @@ class Run:
     doubt: str | None = None
 
 
-def runs(container: Mapping[str, Any], clients: Sequence[Client], budget: Budget) -> list[Run]:
+@dataclass(frozen=True)
+class Table:
+    """The clients, by what their commands begin with.
+
+    programs: by its first word, each client with all words of the program.
+    modules: by the name of a Python module.
+    """
+
+    clients: Sequence[Client]
+    programs: Mapping[str, Sequence[tuple[Client, list[str]]]]
+    modules: Mapping[str, Client]
+
+    @classmethod
+    def of(cls, clients: Sequence[Client]) -> Self:
+        """The table of these clients."""
+        programs: dict[str, list[tuple[Client, list[str]]]] = {}
+        modules: dict[str, Client] = {}
+        for client in clients:
+            for program in client.programs:
+                words = program.split()
+                if words[0] == "-m":
+                    modules[words[1]] = client
+                else:
+                    programs.setdefault(words[0], []).append((client, words))
+        return cls(clients, programs, modules)
+
+
+def runs(container: Mapping[str, Any], table: Table, budget: Budget) -> list[Run]:
     """The programs of a container that load models, as far as its specification tells.
 
     Raises:
@@ -78,11 +105,13 @@ def runs(container: Mapping[str, Any], clients: Sequence[Client], budget: Budget
     all_commands = list(commands(container, variables, budget, unreadable))
     found = []
     for command in all_commands:
-        for client, arguments in _programs(command, clients):
+        for client, arguments in _programs(command, table):
             budget.spend_words(len(arguments))
             found.append(_run(client, arguments, variables))
     image = _image_name(str(container.get("image") or ""))
-    own = next((c for c in clients if any(fnmatchcase(image, name) for name in c.images)), None)
+    own = next(
+        (c for c in table.clients if any(fnmatchcase(image, name) for name in c.images)), None
+    )
     if own is not None and not container.get("command"):
         found.append(_run(own, all_commands[0], variables))
     elif own is not None and not found and own.needs_model:
@@ -91,7 +120,7 @@ def runs(container: Mapping[str, Any], clients: Sequence[Client], budget: Budget
         found.append(replace(run, doubt=unclear) if run.mentions else Run(own, problem=unclear))
     found += [
         Run(client, problem="nobody can read its script")
-        for client in clients
+        for client in table.clients
         if any(_is_named(client, text) for text in unreadable)
     ]
     folders, set_here = tuple(folders_of(all_commands)), settings_of(all_commands)
@@ -115,25 +144,14 @@ def _image_name(image: str) -> str:
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
-def _programs(
-    command: Sequence[Word], clients: Sequence[Client]
-) -> Iterator[tuple[Client, Sequence[Word]]]:
+def _programs(command: Sequence[Word], table: Table) -> Iterator[tuple[Client, Sequence[Word]]]:
     """The clients in a command, each with the words that follow."""
-    by_first: dict[str, list[tuple[Client, list[str]]]] = {}
-    modules: dict[str, Client] = {}
-    for client in clients:
-        for program in client.programs:
-            words = program.split()
-            if words[0] == "-m":
-                modules[words[1]] = client
-            else:
-                by_first.setdefault(words[0], []).append((client, words))
     for start, word in enumerate(command):
-        for client, words in by_first.get(word.text.rpartition("/")[2], ()):
+        for client, words in table.programs.get(word.text.rpartition("/")[2], ()):
             rest = command[start + 1 : start + len(words)]
             if [following.text for following in rest] == words[1:]:
                 yield client, command[start + len(words) :]
-        if (named := _module(word.text, modules)) is not None:
+        if (named := _module(word.text, table.modules)) is not None:
             yield named, command[start + 1 :]
 
 

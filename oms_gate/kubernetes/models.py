@@ -12,8 +12,8 @@ from oms_gate.errors import UsageError
 from oms_gate.kubernetes.budget import Budget
 from oms_gate.kubernetes.commands import Word
 from oms_gate.kubernetes.kserve import INITIALIZER, initializer_models
-from oms_gate.kubernetes.mentions import Mention, Run, runs
-from oms_gate.kubernetes.paths import normal
+from oms_gate.kubernetes.mentions import Mention, Run, Table, runs
+from oms_gate.kubernetes.paths import is_path, normal
 from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.reference import Reference
 from oms_gate.verdict import Reason, ReasonCode
@@ -112,6 +112,7 @@ def models_of(
         StepError: there is more of it than can be read.
     """
     budget = Budget(settings.words, settings.characters)
+    table = Table.of(settings.all_clients)
     found = _Found(annotated=bool(annotations.get(MODELS_ANNOTATION, "").strip()))
     for name in (MODELS_ANNOTATION, PLACED_ANNOTATION):
         for part in re.split(r"[\s,]+", annotations.get(name, "").strip()):
@@ -134,7 +135,7 @@ def models_of(
             except UsageError as error:
                 found.problems.append(problem(f"the container {name}: {error}"))
             continue
-        for run in runs(container, settings.all_clients, budget):
+        for run in runs(container, table, budget):
             found.take(name, run, str(container.get("workingDir") or ""))
     return PodModels(
         _without_stale(found),
@@ -172,7 +173,8 @@ class _Found:
                     "there are none)"
                 )
             )
-        for found in _uses(container, run, where):
+        meant = list(_uses(container, run, where))
+        for found in meant:
             if isinstance(found, ModelUse):
                 self.uses.append(found)
             elif isinstance(found, Reason):
@@ -184,7 +186,7 @@ class _Found:
         ]
         # A folder of the model's name there would be taken for it.
         folders = [*(word.text for word in run.folders), *filter(None, [working_folder])]
-        if any(isinstance(use, ModelUse) for use in _uses(container, run, where)):
+        if any(isinstance(found, ModelUse) for found in meant):
             self.paths += [
                 LocalPath(container, folder, f"{where}, started in '{folder}'", surely=False)
                 for folder in folders
@@ -236,7 +238,7 @@ def _uses(container: str, run: Run, where: str) -> Iterator[ModelUse | Reason | 
     for number, mention in enumerate(run.mentions):
         text = mention.name
         named = f"{where}, {mention.where} '{text}'"
-        if text.startswith(("/", "./", "../", "~")) or text in (".", ".."):
+        if is_path(text) or text in (".", ".."):
             yield LocalPath(container, text, named)
             continue
         # The first one is what it serves.

@@ -7,6 +7,13 @@ import posixpath
 # Links that images have.
 _LINKS = {"/var/run": "/run", "/var/lock": "/run/lock"}
 
+_BEGINNINGS = ("/", "./", "../", "~")
+
+
+def is_path(text: str) -> bool:
+    """Whether a text is a path, rather than a model's name."""
+    return text.startswith(_BEGINNINGS)
+
 
 def normal(path: str) -> str:
     """An absolute path without what has no meaning in it; a relative one as it is."""

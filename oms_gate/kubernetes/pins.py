@@ -11,11 +11,11 @@ from typing import Final
 
 from oms_gate.errors import UsageError
 from oms_gate.reference import Reference
+from oms_gate.stores.hub_api import COMMIT
 
 ADMITTED_ANNOTATION: Final = "oms-gate.dev/admitted"
 """The models that were admitted: JSON, written by the gate."""
 
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -64,8 +64,8 @@ def _is_sound(pin: Pin) -> bool:
         return pin.revision is None
     # A commit that was asked for is the only one that can have been admitted.
     named = pin.asked.revision or ""
-    return bool(_COMMIT.fullmatch(pin.revision or "")) and (
-        not _COMMIT.fullmatch(named) or named == pin.revision
+    return bool(COMMIT.fullmatch(pin.revision or "")) and (
+        not COMMIT.fullmatch(named) or named == pin.revision
     )
 
 

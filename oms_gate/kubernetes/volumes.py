@@ -93,7 +93,7 @@ class Volumes:
                     ReasonCode.POD_UNVERIFIED_PATH,
                 )
             )
-        volume = self._others.get(location.volume) or _of_a_template(location.volume)
+        volume = self._volume(covering[0][0])
         if not any(kind in volume for kind in _FILLABLE):
             problems.append(
                 problem(
@@ -175,10 +175,12 @@ class Volumes:
         if path is not None and path.startswith("/"):
             topmost = _topmost(container, path)
             mounts = [] if topmost is None else [topmost]
+        else:
+            path = None  # A relative one may be in any of them.
         return any(
-            not any(kind in self._others.get(mount.get("name"), mount) for kind in _HARMLESS)
-            and mount.get("name") not in self._own
-            and not self.holds(container, path if path and path.startswith("/") else _path(mount))
+            mount.get("name") not in self._own
+            and not any(kind in self._volume(mount) for kind in _HARMLESS)
+            and not self.holds(container, path or _path(mount))
             for mount in mounts
         )
 
@@ -202,6 +204,11 @@ class Volumes:
             if not _OWN.fullmatch(volume["name"]) or self._own.get(volume["name"]) == volume
         ]
         return [*there, *(volume for volume in self._own.values() if volume not in there)]
+
+    def _volume(self, mount: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The volume of a mount. One that a template does not have is a StatefulSet's claim."""
+        name = str(mount.get("name"))
+        return self._others.get(name) or {"name": name, "persistentVolumeClaim": {}}
 
     def _is_stale(self, mount: Mapping[str, Any]) -> bool:
         """Whether it is of a model that the pod had before."""
@@ -232,11 +239,6 @@ class Volumes:
         for name, other in self._others.items():
             if name != volume["name"] and (_is_same(other, volume) or _is_same(volume, other)):
                 yield name
-
-
-def _of_a_template(name: str) -> dict[str, Any]:
-    """A volume that a pod's template mounts and does not have: a StatefulSet's claim."""
-    return {"name": name, "persistentVolumeClaim": {}}
 
 
 def _hidden(container: Mapping[str, Any], mount: Mapping[str, Any], place: str) -> Reason:

@@ -332,8 +332,8 @@ def _context(
 def _old_format(pin: Pin) -> Reason:
     return Reason(
         code=ReasonCode.BUNDLE_UNSUPPORTED,
-        message=f"{pin.asked.url} was signed in the format before OMS v1.0, whose signature does "
-        "not bind the files' names firmly enough for an init container; have it signed anew",
+        message=f"{pin.asked.url} was signed in the format before OMS v1.0, which the init "
+        "container that fetches it does not accept; have it signed anew",
     )
 
 

@@ -101,11 +101,7 @@ class PolicyKeeper:
         mistakes: dict[Key, str | None] = {}
         for item in self._cluster.policies:
             try:
-                policy, mistake = read_policy(item, self._cluster.config_map, self._namespace)
-                if mistake is None:
-                    self._rulebook.check(policy)
-            except ConfigError as error:
-                policy, mistake = policy.without_grants(), str(error)
+                policy, mistake = self._read(item)
             except Exception as error:  # noqa: BLE001 - it must not stop the others
                 _LOG.exception("while reading a policy")
                 policy, mistake = unreadable(item), f"the gate failed at it: {error!r}"
@@ -114,6 +110,16 @@ class PolicyKeeper:
         self._rulebook.replace(policies)
         self._mistakes = mistakes
         self.ready.set()
+
+    def _read(self, item: Mapping[str, Any]) -> tuple[GatePolicy, str | None]:
+        """A policy, and why it cannot be used, if it cannot."""
+        policy, mistake = read_policy(item, self._cluster.config_map, self._namespace)
+        try:
+            if mistake is None:
+                self._rulebook.check(policy)
+        except ConfigError as error:
+            return policy.without_grants(), str(error)
+        return policy, mistake
 
     def _tell(self) -> None:
         for item in self._cluster.policies:

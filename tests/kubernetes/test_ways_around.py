@@ -89,6 +89,8 @@ UNVERIFIED: list[Json] = [
     script("vllm serve acme/good $E", env=[{"name": "E", "value": "--lora-modules x=/data/evil"}]),
     script("E='--lora-modules x=/data/evil'; vllm serve acme/good $E"),
     script("vllm serve acme/good $E", envFrom=[{"configMapRef": {"name": "x"}}]),
+    script("vllm serve acme/good --port $E", envFrom=[{"configMapRef": {"name": "x"}}]),
+    script("vllm serve acme/good --port=$E", env=[from_config_map("E")]),
     script('vllm serve acme/good "$@"', "sh", "-c"),
     script("vllm serve acme/good $(cat /data/args)"),
     serving("--model", "acme/good", "$(E)", env=[from_config_map("E")]),

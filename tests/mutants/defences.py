@@ -1669,8 +1669,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _arguments(
         "an unknown word that may be a model",
-        "word.certain or id(word) in known or self._is_value(word)",
-        "True",
+        "word.certain or (word.place",
+        "True or (word.place",
+    ),
+    _arguments(
+        "a variable of a script that may be several words",
+        "(word.place is not None and (",
+        "(True and (",
     ),
     _mentions(
         "an image's own program",
@@ -1696,8 +1701,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mentions(
         "a module in another guise",
-        "if (named := _module(word.text, modules)) is not None:",
-        "if (named := modules.get(word.text)) is not None:",
+        "if (named := _module(word.text, table.modules)) is not None:",
+        "if (named := table.modules.get(word.text)) is not None:",
     ),
     _pod_models("a place that is no folder", 'or ".." in folder', ""),
     _pod_models("a variable in a folder", 'if "$" in folder:', "if False:"),
@@ -1824,6 +1829,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "if _is_sound(pin):",
         "if True:",
         "kubernetes/test_admission.py",
+    ),
+    _admission(
+        "a signature that no init container takes",
+        'if model.verdict.signature.format != "v1.0":',
+        "if False:",
+        "kubernetes/test_what_is_not_pinned.py",
     ),
     _admission(
         "a store that the gate is not to ask",
