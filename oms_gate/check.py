@@ -99,11 +99,14 @@ class Check:
     comparison: Comparison | None = None
     published: Verdict | None = None
 
-    def end(self) -> Verdict:
-        """Run the flow to its end, whatever that is."""
+    def end(self, listing: Callable[[], Snapshot] | None = None) -> Verdict:
+        """Run the flow to its end, whatever that is.
+
+        listing: gives the model's listing; None to have its store list it.
+        """
         try:
             with self._recorded():
-                self._run()
+                self._run(listing)
         finally:
             self._close(self.opened)
         return self.published or self.verdict()
@@ -158,9 +161,9 @@ class Check:
         for snapshot in snapshots:
             snapshot.close()
 
-    def _run(self) -> None:
+    def _run(self, listing: Callable[[], Snapshot] | None) -> None:
         """The flow. A step that cannot go on raises; a denial ends it before the next step."""
-        snapshot = self.snapshot = self._listed()
+        snapshot = self.snapshot = self._listed(listing)
         required = None
         try:
             required = self._judge(snapshot)
@@ -239,7 +242,7 @@ class Check:
             gate_version=__version__,
         )
 
-    def _listed(self, listing: Callable[[], Snapshot] | None = None) -> Snapshot:
+    def _listed(self, listing: Callable[[], Snapshot] | None) -> Snapshot:
         with self._timed("snapshot"):
             if listing is None:
                 return self._snapshot(self.reference)

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from oms_gate.errors import ConfigError, UsageError
+from oms_gate.inspection.settings import PublishSettings
 from oms_gate.kubernetes.clients import Client
 from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.limits import Limits
@@ -141,6 +142,7 @@ class GateConfig(_Section):
     stores: StoreSettings = StoreSettings()
     limits: Limits = Limits()
     kubernetes: KubernetesSettings = KubernetesSettings()
+    publish: PublishSettings = PublishSettings()
 
     @model_validator(mode="after")
     def _rules_can_be_used(self) -> GateConfig:
@@ -198,7 +200,7 @@ def _keys() -> list[str]:
     """Every key that a configuration can have, to guess what a misspelt one means."""
     signers = (SigstoreSigner, CertificateSigner, KeySigner)
     sections = (GateConfig, TrustSettings, PolicySettings, OpaServer, StoreSettings, Limits)
-    models = (*sections, Publisher, *signers, KubernetesSettings, Client)
+    models = (*sections, Publisher, *signers, KubernetesSettings, Client, PublishSettings)
     return [key for model in models for key in model.model_fields]
 
 

@@ -18,6 +18,7 @@ from oms_gate.config import (
     open_engine,
 )
 from oms_gate.errors import AdmissionDenied, ConfigError, UsageError
+from oms_gate.inspection.settings import PublishSettings
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
 from oms_gate.signature_file import SignaturePlace, pin
@@ -53,10 +54,12 @@ class Gate:
         signature: str = "model.sig",
         stores: StoreSettings | None = None,
         limits: Limits | None = None,
+        publish: PublishSettings | None = None,
     ) -> None:
         """A gate with its own trust roots and policy engine.
 
         signature: the bundle's name in a model's folder, or where it is instead (a URL or path).
+        publish: what may be published although it looks as if it should not.
         """
         self.trust = trust
         self.policy = policy
@@ -65,6 +68,7 @@ class Gate:
         self.signature = SignaturePlace.parse(signature)
         self.stores = stores or StoreSettings()
         self.limits = limits or Limits()
+        self.publish = publish or PublishSettings()
 
     @classmethod
     def from_config(cls, config: GateConfig | Path | str) -> Gate:
@@ -85,6 +89,7 @@ class Gate:
             signature=config.signature,
             stores=config.stores,
             limits=config.limits,
+            publish=config.publish,
         )
         gate.config_file = file
         return gate

@@ -7,6 +7,7 @@ from the command line, the library, and every service built on them.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
@@ -72,6 +73,14 @@ class ReasonCode(StrEnum):
     STORE_REDIRECT_REFUSED = "store.redirect-refused"
     STORE_UNSAFE_FILE = "store.unsafe-file"
     STORE_TOO_MANY_FILES = "store.too-many-files"
+
+    # What is about to be published.
+    PUBLISH_SECRET = "publish.secret"  # noqa: S105 - a code
+    PUBLISH_TRUST_ANCHOR = "publish.trust-anchor"
+    PUBLISH_FORMAT = "publish.format"
+    PUBLISH_LEFT_OUT = "publish.left-out"
+    PUBLISH_LEFT_BEHIND = "publish.left-behind"
+    PUBLISH_ROLLBACK = "publish.rollback"
 
     # The pod that uses models.
     POD_MODEL_UNKNOWN = "pod.model-unknown"
@@ -144,6 +153,7 @@ class Reason(_Record):
     code: ReasonCode
     message: Printable
     path: Printable | None = Field(default=None, description="The file it is about, if one.")
+    line: int | None = Field(default=None, description="The line in that file, from 1, if one.")
     policy_code: Printable | None = Field(
         default=None, description="The code that a policy of the operator's own gave."
     )
@@ -358,6 +368,17 @@ class Verdict(_Record):
     def lets_through(self) -> bool:
         """Whether the model may be used: admitted, or denied in ``mode: annotate``."""
         return self.admitted or self.mode == "annotate"
+
+    def with_findings(self, reasons: Sequence[Reason], warnings: Sequence[Reason]) -> Verdict:
+        """The same verdict with what was found besides; a reason more is one to deny."""
+        every = (*self.reasons, *reasons)
+        found = {
+            "outcome": "denied" if every else "admitted",
+            "undecided": bool(every) and all(reason.code.undecided for reason in every),
+            "reasons": every,
+            "warnings": (*self.warnings, *warnings),
+        }
+        return Verdict(**{**dict(self), **found})
 
     def to_json(self) -> str:
         """The verdict as a JSON document of the published schema."""

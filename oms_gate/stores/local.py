@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -60,9 +60,12 @@ class LocalStore:
 
     A link is followed only from a snapshot of the Hub's cache to the blobs of that cache. What
     was listed is pinned by device, inode, size and times, before and after reading.
+
+    leave_out: whether a path in the folder, of a file, a folder or a link, is no part of the model.
     """
 
     limits: Limits
+    leave_out: Callable[[str], bool] = lambda _: False
 
     def snapshot(self, reference: Reference, beside: str = "") -> Snapshot:
         """See `Store.snapshot`."""
@@ -98,7 +101,7 @@ class LocalStore:
         abandoned = Event()
 
         def walk() -> list[tuple[StoredFile, _Pin]]:
-            entries = _single(named, root, beside) if single else _walk(root, self.limits)
+            entries = _single(named, root, beside) if single else self._walk(root)
             found = []
             for path, target in entries:
                 if abandoned.is_set():
@@ -112,6 +115,32 @@ class LocalStore:
             raise _store_error(str(named), error) from error
         files = listed((file for file, _ in found), self.limits)
         return files, {file.path: pin for file, pin in found}
+
+    def _walk(self, root: Path) -> Iterator[tuple[str, str]]:
+        """Each file below `root`: its relative path, and the path that is opened for it."""
+        blobs = _cache_blobs(root)
+        pending, room = [""], self.limits.files
+        while pending:
+            folder = pending.pop()
+            with os.scandir(root / folder) as scan:
+                # Folders count too, and nothing is taken in that is too much.
+                entries = list(islice(scan, room + 1))
+                room -= len(entries)
+                if room < 0:
+                    raise too_many(self.limits)
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    if self.leave_out(portable(path)):
+                        continue
+                    if entry.is_symlink():
+                        target = os.path.realpath(entry.path)
+                        if not any(Path(target).is_relative_to(place) for place in blobs):
+                            raise unsafe(portable(path), f"is a symbolic link to {target}")
+                        yield path, target
+                    elif entry.is_dir(follow_symlinks=False):
+                        pending.append(path)
+                    else:
+                        yield path, entry.path
 
 
 def _resolved(named: Path) -> Path:
@@ -152,31 +181,6 @@ def _single(named: Path, root: Path, beside: str) -> Iterator[tuple[str, str]]:
     neighbour = named.parent / beside
     if beside != named.name and os.path.lexists(neighbour):
         yield beside, str(neighbour)
-
-
-def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, str]]:
-    """Each file below `root`: its relative path, and the path that is opened for it."""
-    blobs = _cache_blobs(root)
-    pending, room = [""], limits.files
-    while pending:
-        folder = pending.pop()
-        with os.scandir(root / folder) as scan:
-            # Folders count too, and nothing is taken in that is too much.
-            entries = list(islice(scan, room + 1))
-            room -= len(entries)
-            if room < 0:
-                raise too_many(limits)
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_symlink():
-                    target = os.path.realpath(entry.path)
-                    if not any(Path(target).is_relative_to(place) for place in blobs):
-                        raise unsafe(portable(path), f"is a symbolic link to {target}")
-                    yield path, target
-                elif entry.is_dir(follow_symlinks=False):
-                    pending.append(path)
-                else:
-                    yield path, entry.path
 
 
 def _cache_blobs(root: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from operator import attrgetter
 
@@ -34,6 +34,7 @@ def manifest_of(
     ignore_paths: Collection[str] = (),
     hash_type: HashType = "sha256",
     shard_size: int | None = None,
+    known: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Manifest:
@@ -41,6 +42,7 @@ def manifest_of(
 
     ignore_paths: relative paths to leave out, a folder with all below it.
     shard_size: bytes; None for whole files.
+    known: digests, in hex, of whole files that need not be read for it, by path.
 
     Raises:
         UsageError: nothing is left to sign, not all of it can be signed in shards, there is no such
@@ -67,6 +69,9 @@ def manifest_of(
     _check_count(snapshot, paths, shard_size, limits)
     ranges = [part for path in paths for part in _ranges(snapshot, path, shard_size)]
 
+    for part in ranges:
+        part.digest = (known or {}).get(part.path)
+
     def manifest() -> Manifest:
         unknown = "0" * 2 * DIGEST_BYTES[hash_type]
         resources = (
@@ -88,8 +93,9 @@ def manifest_of(
     _check_names(paths)
     _check_size(manifest(), limits)
     deadline = time.monotonic() + limits.total_seconds
+    unread = [part for part in ranges if part.digest is None]
     hashing = Hashing(
-        snapshot, ranges, hash_type, limits, deadline=deadline, on_progress=on_progress
+        snapshot, unread, hash_type, limits, deadline=deadline, on_progress=on_progress
     )
     with closing(hashing.run()) as ended:
         for part in ended:

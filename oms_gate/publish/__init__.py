@@ -1,0 +1,1 @@
+"""The gate on the way out: nothing is published unsigned, incomplete or against policy."""

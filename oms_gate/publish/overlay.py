@@ -1,0 +1,74 @@
+"""The revision that is to be: what is published now, with what is about to be sent on top."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+
+from oms_gate.reference import Reference
+from oms_gate.stores import RangeReader, Snapshot, StoredFile
+
+
+def overlay(
+    target: Reference,
+    base: Snapshot | None,
+    added: Snapshot | None,
+    *,
+    below: str = "",
+    contents: Mapping[str, bytes] | None = None,
+    deleted: Collection[str] = (),
+) -> Snapshot:
+    """One listing of both, under the name of `target`. To close it closes neither.
+
+    base: what is there already, if anything is.
+    added: what takes its place, file by file.
+    below: the folder of the model for what is added; empty for the model's own.
+    contents: further files, in memory, which take the place of all others.
+    deleted: paths of `base` that go.
+    """
+    prefix = f"{below}/" if below else ""
+    sources: dict[str, tuple[RangeReader, StoredFile]] = {}
+    if base is not None:
+        for path, file in base.files.items():
+            if path not in deleted:
+                sources[path] = (base.read_range, file)
+    if added is not None:
+        for path, file in added.files.items():
+            sources[prefix + path] = (added.read_range, file)
+    for path, content in (contents or {}).items():
+        sources[path] = (_of_memory(content), StoredFile(path, len(content)))
+
+    def read_range(
+        file: StoredFile, start: int, end: int | None, buffer: memoryview
+    ) -> Iterator[bytes | memoryview]:
+        read, original = sources[file.path]
+        return read(original, start, end, buffer)
+
+    def abort() -> None:
+        for part in (base, added):
+            if part is not None:
+                part.abort()
+
+    return Snapshot(
+        target,
+        {path: replace(file, path=path) for path, (_, file) in sources.items()},
+        single=False,
+        read_range=read_range,
+        abort=abort,
+        divisible=all(part is None or part.divisible for part in (base, added)),
+    )
+
+
+def _of_memory(content: bytes) -> RangeReader:
+    def read_range(
+        _: StoredFile, start: int, end: int | None, buffer: memoryview
+    ) -> Iterator[memoryview]:
+        # A divisible store puts its chunks into the buffer, from its start again where it is full.
+        rest = memoryview(content)[start:end]
+        while rest:
+            chunk = rest[: len(buffer)]
+            buffer[: len(chunk)] = chunk
+            yield buffer[: len(chunk)]
+            rest = rest[len(chunk) :]
+
+    return read_range
