@@ -101,6 +101,15 @@ def judge(
     )
 
 
+def refusal(gate: Gate, target: Reference, error: StepError) -> Verdict:
+    """The verdict on what could not be judged, or not be published in the end."""
+
+    def listing() -> Snapshot:
+        raise error
+
+    return Check(gate, target, gate.assurance, OPERATION).end(listing)
+
+
 def _inspected(gate: Gate, publication: Publication) -> Findings:
     try:
         return inspect(publication.result, publication.sent, gate.publish, gate.limits)
