@@ -52,8 +52,8 @@ _verification = _in("cache/verification.py", "cache/test_upkeep.py")
 _pruning = _in("cache/pruning.py", "cache/test_upkeep.py")
 _bootstrap = _in("loading/bootstrap/sitecustomize.py", "loading/test_run.py")
 _run = _in("loading/run.py", "loading/test_run.py")
-_cli_sign = _in(
-    "cli/sign.py", "test_cli_sign.py::test_what_signs_does_not_give_way_to_the_signature"
+_cli_signers = _in(
+    "cli/signers.py", "test_cli_sign.py::test_what_signs_does_not_give_way_to_the_signature"
 )
 _PODS = (
     "kubernetes/test_pod_models.py",
@@ -601,10 +601,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "signing/test_destination.py::test_without_a_token_nothing_is_read_from_the_hub",
     ),
     _reference("local by another name", 'if scheme in ("file", "local"):', 'if scheme == "file":'),
-    _cli_sign(
+    _cli_signers(
         "what signs gives way to the signature", "path.resolve() == place.resolve()", "False"
     ),
-    _cli_sign(
+    _cli_signers(
         "keys in the model",
         "path.resolve().is_relative_to(root)",
         "False",
