@@ -12,7 +12,7 @@ import typer
 from oms_gate.cli.admission import Admission
 from oms_gate.cli.output import after
 from oms_gate.cli.pull import check_output
-from oms_gate.cli.sign import SignerOptions, check_apart, opened_signer
+from oms_gate.cli.signers import SignerOptions, check_apart, open_signer
 from oms_gate.cli.verify import exit_status
 from oms_gate.errors import StepError, UsageError
 from oms_gate.gate import Gate
@@ -68,7 +68,7 @@ def run(
         check_apart(signer, folder, None)
     with (
         Gate.from_config(admission.settings(target)) as gate,
-        nullcontext() if signer is None else opened_signer(signer) as model_signer,
+        nullcontext() if signer is None else open_signer(signer) as model_signer,
         _progress(target, output) as on_progress,
     ):
         try:
