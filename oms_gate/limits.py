@@ -79,3 +79,9 @@ class Limits(BaseModel):
         description="Largest file without a declared digest that is read at `declared` assurance, "
         "in bytes.",
     )
+    inspected_bytes: int = Field(
+        default=16 * MIB,
+        ge=0,
+        description="How much of a file that is no text is searched for secrets before it is "
+        "published, from its start, in bytes.",
+    )
