@@ -79,3 +79,9 @@ class Limits(BaseModel):
         description="Largest file without a declared digest that is read at `declared` assurance, "
         "in bytes.",
     )
+    history_commits: int = Field(
+        default=50,
+        ge=0,
+        description="Most earlier commits, or versions, in which a publication looks for the "
+        "signature that it has, as a count.",
+    )
