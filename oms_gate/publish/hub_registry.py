@@ -61,6 +61,16 @@ class HubRegistry:
         # What nobody has put anything into is as good as not there.
         self.published = self._found if self._found and self._found.files else None
 
+    @property
+    def endpoint(self) -> str:
+        """The URL of the server that is asked."""
+        return self._api.endpoint
+
+    @property
+    def page(self) -> str:
+        """The URL of the repository's page."""
+        return self._api.page
+
     def earlier_signatures(self) -> Iterator[str]:
         """See `Registry`. No more than `limits.history_commits` commits are looked at.
 
@@ -133,6 +143,11 @@ class HubRegistry:
             there = error.reason.code is not ReasonCode.STORE_NOT_FOUND
             if there or self.target.revision not in (None, _DEFAULT_BRANCH):
                 raise
+            if "/" not in self._api.repository:
+                raise UsageError(
+                    f"there is no {self.target.url}, and nobody can say whose it would be; write "
+                    "the owner too: hf://organization/name"
+                ) from error
             return None
 
     def _named(self) -> str:

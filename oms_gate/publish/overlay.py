@@ -22,7 +22,8 @@ def overlay(
 
     base: what is there already, if anything is.
     added: what takes its place, file by file.
-    below: the folder of the model for what is added; empty for the model's own.
+    below: the folder of the model for what is added; empty for the model's own. Of a single file,
+        its path in the model.
     contents: further files, in memory, which take the place of all others.
     deleted: paths of `base` that go.
     """
@@ -34,7 +35,8 @@ def overlay(
                 sources[path] = (base.read_range, base.local_path, file)
     if added is not None:
         for path, file in added.files.items():
-            sources[prefix + path] = (added.read_range, added.local_path, file)
+            name = below if added.single else prefix + path
+            sources[name] = (added.read_range, added.local_path, file)
     for path, content in (contents or {}).items():
         sources[path] = (_of_memory(content), lambda _: None, StoredFile(path, len(content)))
 

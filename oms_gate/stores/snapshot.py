@@ -174,8 +174,7 @@ class Snapshot:
         self.check_revision(pull_request)
 
     def _writer(self, name: str, pull_request: bool) -> FileWriter:
-        if _UNSAFE_NAME.search(name):
-            raise UsageError(f"'{printable(name)}' is not a plain relative path; name a file so")
+        check_name(name)
         if self.write_file is None:
             raise unwritable(self.reference)
         if pull_request and self.reference.scheme != "hf":
@@ -184,6 +183,16 @@ class Snapshot:
                 "leave that option out"
             )
         return self.write_file
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the path of a file or folder in a model.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if _UNSAFE_NAME.search(name):
+        raise UsageError(f"'{printable(name)}' is not a plain relative path; name a file so")
 
 
 def chunked(
