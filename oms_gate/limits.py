@@ -85,3 +85,9 @@ class Limits(BaseModel):
         description="How much of a file that is no text is searched for secrets before it is "
         "published, from its start, in bytes.",
     )
+    history_commits: int = Field(
+        default=50,
+        ge=0,
+        description="Most earlier commits, or versions, in which a publication looks for the "
+        "signature that it has, as a count.",
+    )

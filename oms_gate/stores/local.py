@@ -92,7 +92,15 @@ class LocalStore:
                 raise _store_error(name, error, "written") from error
             return Written(Reference("file", str(folder / native(name))).url)
 
-        return Snapshot(reference, files, single, read_range, write_file=write_file, divisible=True)
+        return Snapshot(
+            reference,
+            files,
+            single,
+            read_range,
+            write_file=write_file,
+            local_path=lambda path: pins[path].target,
+            divisible=True,
+        )
 
     def _listed(
         self, named: Path, root: Path, single: bool, beside: str
