@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from oms_gate.admission import Admission
-from oms_gate.errors import AdmissionDenied, UsageError
+from oms_gate.errors import AdmissionDenied
 from oms_gate.gate import Gate
 from oms_gate.policy.kinds import kind_of
 from oms_gate.publish.overlay import overlay
@@ -63,8 +63,6 @@ def promote(
         place if isinstance(place, Reference) else Reference.parse(place)
         for place in (source, target)
     )
-    if source.name == target.name:
-        raise UsageError(f"{source.url} and {target.url} are one place; name another one")
     gate = copy.copy(gate)
     gate.mode = "enforce"
     admission = gate.admit(source)
