@@ -79,3 +79,15 @@ class Limits(BaseModel):
         description="Largest file without a declared digest that is read at `declared` assurance, "
         "in bytes.",
     )
+    inspected_bytes: int = Field(
+        default=16 * MIB,
+        ge=0,
+        description="How much of a file that is no text is searched for secrets before it is "
+        "published, from its start, in bytes.",
+    )
+    history_commits: int = Field(
+        default=50,
+        ge=0,
+        description="Most earlier commits, or versions, in which a publication looks for the "
+        "signature that it has, as a count.",
+    )

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from oms_gate.cli.output import after
 from oms_gate.cli.render import new_console
-from oms_gate.cli.sign import ask_passphrase, passphrase_from
+from oms_gate.cli.signers import ask_passphrase, passphrase_from
 from oms_gate.errors import UsageError
 from oms_gate.signing.keys import (
     PASSPHRASE_VARIABLE,

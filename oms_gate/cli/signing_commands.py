@@ -7,94 +7,49 @@ from typing import Annotated, Literal
 
 import typer
 
-from oms_gate.cli.options import Json, Quiet, Ref, TrustedRoot
+from oms_gate.cli.options import (
+    Certificate,
+    CertificateChain,
+    HashName,
+    IdentityToken,
+    IgnorePath,
+    Json,
+    Key,
+    Message,
+    Output,
+    PassphraseFile,
+    PullRequest,
+    Quiet,
+    Ref,
+    Shards,
+    SignatureName,
+    SigningConfig,
+    Sigstore,
+    StoresConfig,
+    TimestampUrl,
+    TrustedRoot,
+)
 
 
 def sign(
     reference: Ref,
-    key: Annotated[
-        str | None,
-        typer.Option(help="The private key, PEM; or pkcs11:... (RFC 7512) for one in a token."),
-    ] = None,
-    passphrase_file: Annotated[
-        Path | None,
-        typer.Option(help="File with the key's passphrase; or set OMS_GATE_KEY_PASSPHRASE."),
-    ] = None,
-    certificate: Annotated[
-        str | None,
-        typer.Option(help="The key's certificate, PEM; or 'token' for the one in the key's token."),
-    ] = None,
-    certificate_chain: Annotated[
-        list[Path] | None,
-        typer.Option(help="Certificates that follow it, towards the root, PEM. May be repeated."),
-    ] = None,
-    timestamp_url: Annotated[
-        str | None,
-        typer.Option(help="RFC 3161 authority that proves when a key or certificate signed."),
-    ] = None,
-    sigstore: Annotated[
-        Literal["public", "staging", "private"] | None,
-        typer.Option(
-            metavar="INSTANCE",
-            help="Sign in one's own name instead, through Sigstore: public, staging or private.",
-        ),
-    ] = None,
-    identity_token: Annotated[
-        str | None,
-        typer.Option(
-            help="OIDC token that says who signs; or set SIGSTORE_ID_TOKEN. On GitHub Actions, "
-            "GitLab, Google Cloud and others the job's own; at a terminal, log in.",
-            show_default=False,
-        ),
-    ] = None,
+    key: Key = None,
+    passphrase_file: PassphraseFile = None,
+    certificate: Certificate = None,
+    certificate_chain: CertificateChain = None,
+    timestamp_url: TimestampUrl = None,
+    sigstore: Sigstore = None,
+    identity_token: IdentityToken = None,
     trusted_root: TrustedRoot = None,
-    signing_config: Annotated[
-        Path | None, typer.Option(help="signing_config.json of a private Sigstore.")
-    ] = None,
-    ignore_path: Annotated[
-        list[str] | None,
-        typer.Option(help="Path in the model to leave out, with all below it. May be repeated."),
-    ] = None,
-    hash_type: Annotated[
-        Literal["sha256", "blake2b", "blake3"],
-        typer.Option(
-            "--hash",
-            metavar="NAME",
-            help="Hash function of the files' digests: sha256, blake2b or blake3.",
-        ),
-    ] = "sha256",
-    shards: Annotated[
-        str | None,
-        typer.Option(help="Sign parts of this size, such as 1GiB, in place of whole files."),
-    ] = None,
-    signature: Annotated[
-        str | None,
-        typer.Option(
-            help="The signature's name in the model's folder; that of a single file x is x.sig.",
-            show_default="model.sig",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Write the signature to this local file, not beside the model."),
-    ] = None,
-    message: Annotated[
-        str | None,
-        typer.Option(help="Hub: the commit's message.", show_default="Sign the model"),
-    ] = None,
-    pull_request: Annotated[
-        bool, typer.Option("--pull-request", help="Hub: propose the signature in a pull request.")
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            "-c",
-            envvar="OMS_GATE_CONFIG",
-            help="A gate.yaml, for its stores, its limits and its signature's name.",
-            show_default=False,
-        ),
-    ] = None,
+    signing_config: SigningConfig = None,
+    ignore_path: IgnorePath = None,
+    hash_type: HashName = "sha256",
+    shards: Shards = None,
+    signature: SignatureName = None,
+    output: Output = None,
+    message: Message = None,
+    pull_request: PullRequest = False,
+    config: StoresConfig = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -113,7 +68,8 @@ def sign(
 
         oms-gate sign ./model --key 'pkcs11:token=release?module-path=/usr/lib/libsofthsm2.so'
     """
-    from oms_gate.cli.sign import SignerOptions, run
+    from oms_gate.cli.sign import run
+    from oms_gate.cli.signers import SignerOptions
 
     signer = SignerOptions(
         key=key,

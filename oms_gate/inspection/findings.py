@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from oms_gate.verdict import Reason
+from oms_gate.verdict import Reason, ReasonCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,3 +13,16 @@ class Findings:
 
     reasons: tuple[Reason, ...] = ()
     warnings: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Something that was seen in a file.
+
+    what: with its article, such as "a public key"; never a secret itself.
+    position: where it is in the bytes that were looked at, from 0.
+    """
+
+    code: ReasonCode
+    what: str
+    position: int = 0

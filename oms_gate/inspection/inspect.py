@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import closing
 
-from oms_gate.inspection.findings import Findings
+from oms_gate.inspection.findings import Findings, Sighting
+from oms_gate.inspection.formats import format_mistake
+from oms_gate.inspection.globs import Globs
+from oms_gate.inspection.search import HEAD_BYTES, read_head, search
 from oms_gate.inspection.settings import PublishSettings
 from oms_gate.limits import Limits
+from oms_gate.policy.kinds import kind_of
 from oms_gate.stores import Snapshot
+from oms_gate.verdict import Reason, ReasonCode
+
+# Of one file; the others are found when these are gone.
+_MOST_REASONS = {ReasonCode.PUBLISH_SECRET: 10, ReasonCode.PUBLISH_TRUST_ANCHOR: 1}
+
+_SENTENCES = {
+    ReasonCode.PUBLISH_SECRET: "{path} holds {what}{place}; remove it, and revoke it if it was "
+    "ever published; if it is no secret, name the file under 'publish: allow_secrets' in gate.yaml",
+    ReasonCode.PUBLISH_TRUST_ANCHOR: "{path} holds {what}{place}, and whom to trust must never "
+    "come with a model; remove it, or name the file under 'publish: allow_trust_anchors' in "
+    "gate.yaml",
+}
+_QUOTED = (
+    "{path} quotes {what}{place}; whom to trust must never come with a model, so say there where "
+    "else to get it"
+)
+_FORMAT = "{path} {what}; or name the file under 'publish: allow_formats' in gate.yaml"
 
 
 def inspect(
@@ -15,7 +37,42 @@ def inspect(
 ) -> Findings:
     """Read the files at `paths`, and say what should not be published.
 
+    Text is read to its end, and of other files what `limits.inspected_bytes` says. Memory does
+    not grow with the files.
+
     Raises:
         StoreError: a file cannot be read.
     """
-    return Findings()
+    allowed = {
+        ReasonCode.PUBLISH_SECRET: Globs(settings.allow_secrets),
+        ReasonCode.PUBLISH_TRUST_ANCHOR: Globs(settings.allow_trust_anchors),
+        ReasonCode.PUBLISH_FORMAT: Globs(settings.allow_formats),
+    }
+    reasons: list[Reason] = []
+    warnings: list[Reason] = []
+    for path in sorted(paths):
+        sought = {code for code, globs in allowed.items() if path not in globs}
+        with closing(snapshot.chunks(path)) as chunks:
+            head = read_head(chunks)
+            if ReasonCode.PUBLISH_FORMAT in sought:
+                size = snapshot.files[path].size
+                if size is None and len(head) < HEAD_BYTES:
+                    size = len(head)
+                if (what := format_mistake(path, head, size)) is not None:
+                    message = _FORMAT.format(path=path, what=what)
+                    reasons.append(
+                        Reason(code=ReasonCode.PUBLISH_FORMAT, message=message, path=path)
+                    )
+            most = {code: most for code, most in _MOST_REASONS.items() if code in sought}
+            quotes = kind_of(path) in ("document", "code")
+            for sighting, line in search(path, head, chunks, most, limits.inspected_bytes):
+                quoted = quotes and sighting.code is ReasonCode.PUBLISH_TRUST_ANCHOR
+                (warnings if quoted else reasons).append(_reason(path, sighting, line, quoted))
+    return Findings(tuple(reasons), tuple(warnings))
+
+
+def _reason(path: str, sighting: Sighting, line: int | None, quoted: bool) -> Reason:
+    sentence = _QUOTED if quoted else _SENTENCES[sighting.code]
+    place = "" if line is None else f" in line {line}"
+    message = sentence.format(path=path, what=sighting.what, place=place)
+    return Reason(code=sighting.code, message=message, path=path, line=line)

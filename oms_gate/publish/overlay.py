@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from oms_gate.reference import Reference
@@ -22,27 +22,33 @@ def overlay(
 
     base: what is there already, if anything is.
     added: what takes its place, file by file.
-    below: the folder of the model for what is added; empty for the model's own.
+    below: the folder of the model for what is added; empty for the model's own. Of a single file,
+        its path in the model.
     contents: further files, in memory, which take the place of all others.
     deleted: paths of `base` that go.
     """
     prefix = f"{below}/" if below else ""
-    sources: dict[str, tuple[RangeReader, StoredFile]] = {}
+    sources: dict[str, tuple[RangeReader, Callable[[str], str | None], StoredFile]] = {}
     if base is not None:
         for path, file in base.files.items():
             if path not in deleted:
-                sources[path] = (base.read_range, file)
+                sources[path] = (base.read_range, base.local_path, file)
     if added is not None:
         for path, file in added.files.items():
-            sources[prefix + path] = (added.read_range, file)
+            name = below if added.single else prefix + path
+            sources[name] = (added.read_range, added.local_path, file)
     for path, content in (contents or {}).items():
-        sources[path] = (_of_memory(content), StoredFile(path, len(content)))
+        sources[path] = (_of_memory(content), lambda _: None, StoredFile(path, len(content)))
 
     def read_range(
         file: StoredFile, start: int, end: int | None, buffer: memoryview
     ) -> Iterator[bytes | memoryview]:
-        read, original = sources[file.path]
+        read, _, original = sources[file.path]
         return read(original, start, end, buffer)
+
+    def local_path(path: str) -> str | None:
+        _, find, original = sources[path]
+        return find(original.path)
 
     def abort() -> None:
         for part in (base, added):
@@ -51,10 +57,11 @@ def overlay(
 
     return Snapshot(
         target,
-        {path: replace(file, path=path) for path, (_, file) in sources.items()},
+        {path: replace(file, path=path) for path, (_, _, file) in sources.items()},
         single=False,
         read_range=read_range,
         abort=abort,
+        local_path=local_path,
         divisible=all(part is None or part.divisible for part in (base, added)),
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from oms_gate.check import Check
 from oms_gate.errors import StepError, machine_failure
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from oms_gate.oms.manifest import Resource
     from oms_gate.signature_file import SignatureFile
 
+OPERATION: Final = {"operation": "publish"}
+"""What the context of the policy's input says of a publication."""
+
 
 @dataclass(frozen=True)
 class Publication:
@@ -33,7 +36,8 @@ class Publication:
     target: where to; what policy goes by.
     result: the revision that is to be, listed under the target's name.
     sent: paths of it whose content is sent; all others are there already.
-    left_out: what is in the publisher's folder and is not sent, by path, and what leaves it out.
+    left_out: says what leaves a path out of what is sent, to complete "... leaves it out"; None
+        if nothing does.
     published: what is there now; None if nothing is.
     earlier: gives the SHA-256, in hex, of the signature files that were there before the present.
     """
@@ -41,7 +45,7 @@ class Publication:
     target: Reference
     result: Snapshot
     sent: Collection[str]
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: Callable[[str], str | None] = lambda _: None
     published: Snapshot | None = None
     earlier: Callable[[], Iterable[str]] = tuple
 
@@ -83,8 +87,7 @@ def judge(
     gate = copy.copy(gate)
     # However large: it is read here, and not from a store.
     gate.limits = gate.limits.model_copy(update={"small_file_bytes": sys.maxsize})
-    context = {"operation": "publish"}
-    check = Check(gate, publication.target, assurance, context, True, on_progress)
+    check = Check(gate, publication.target, assurance, OPERATION, True, on_progress)
     verdict = check.end(lambda: result)
     found = _inspected(gate, publication)
     reasons = [*found.reasons, *_explained(verdict, publication)]
@@ -96,6 +99,15 @@ def judge(
         check.hash_type,
         check.found,
     )
+
+
+def refusal(gate: Gate, target: Reference, error: StepError | OSError) -> Verdict:
+    """The verdict on what could not be judged, or not be published in the end."""
+
+    def listing() -> Snapshot:
+        raise error
+
+    return Check(gate, target, gate.assurance, OPERATION).end(listing)
 
 
 def _inspected(gate: Gate, publication: Publication) -> Findings:
@@ -113,11 +125,11 @@ def _explained(verdict: Verdict, publication: Publication) -> Iterator[Reason]:
     if coverage is None:
         return
     for path in coverage.missing:
-        if path in publication.left_out:
+        if what := publication.left_out(path):
             yield Reason(
                 code=ReasonCode.PUBLISH_LEFT_OUT,
-                message=f"{path} is signed, but would not be sent: {publication.left_out[path]} "
-                "leaves it out; sign the model without it, or let it be sent",
+                message=f"{path} is signed, but would not be sent: {what} leaves it out; sign the "
+                "model without it, or let it be sent",
                 path=path,
             )
     there = publication.published.files if publication.published is not None else {}
@@ -127,7 +139,7 @@ def _explained(verdict: Verdict, publication: Publication) -> Iterator[Reason]:
             yield Reason(
                 code=ReasonCode.PUBLISH_LEFT_BEHIND,
                 message=f"{file.path} is at {publication.target.url} now and would stay there, but "
-                "the signature does not cover it; delete it with the same upload (--delete), or "
-                "sign the model with it",
+                "the signature does not cover it; delete it in the same step (--delete of an "
+                "upload, git rm before a push), or sign the model with it",
                 path=file.path,
             )

@@ -27,16 +27,19 @@ class Published:
 
 
 class Registry(Protocol):
-    """One model's place in a store, as it was found; what is published there is built on that.
+    """One model's place in a store, as it was found; what is published there is built on that."""
 
-    target: the model.
-    published: what is there now, pinned; None if nothing is.
-    additive: whether what is there stays, unless it is deleted or replaced.
-    """
+    @property
+    def target(self) -> Reference:
+        """The model."""
 
-    target: Reference
-    published: Snapshot | None
-    additive: bool
+    @property
+    def published(self) -> Snapshot | None:
+        """What is there now, pinned; None if nothing is."""
+
+    @property
+    def additive(self) -> bool:
+        """Whether what is there stays, unless it is deleted or replaced."""
 
     def earlier_signatures(self) -> Iterable[str]:
         """SHA-256, in hex, of the signature files that were there before the present one.

@@ -46,9 +46,8 @@ def rollback(
     if proven is not None and before is not None and proven < before:
         yield Reason(
             code=ReasonCode.PUBLISH_ROLLBACK,
-            message=f"the model was signed at {proven:%Y-%m-%d %H:%M:%S} UTC, and what is at {target} "
-            f"was signed later, at {before:%Y-%m-%d %H:%M:%S} UTC; if the older one is to take its "
-            "place, sign it anew",
+            message=f"the model was signed at {_time(proven)}, and what is at {target} was signed "
+            f"later, at {_time(before)}; if the older one is to take its place, sign it anew",
         )
 
 
@@ -72,3 +71,7 @@ def _signed_at(gate: Gate, bundle: bytes) -> datetime | None:
 
 def _first(signature: Signature) -> datetime | None:
     return min((proof.time for proof in signature.times), default=None)
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from oms_gate.errors import ConfigError, StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.stores.connections import PORTS, Body, origin
-from oms_gate.stores.http import Answer, HttpReader
+from oms_gate.stores.connections import PORTS, Body
+from oms_gate.stores.http import HttpReader
 from oms_gate.stores.hub_api import COMMIT, HubApi
 from oms_gate.stores.hub_writing import HubCommit
 from oms_gate.stores.redirects import RemoteFile
@@ -23,7 +23,6 @@ from oms_gate.verdict import ReasonCode
 _OPTIONS = {"endpoint", "token"}
 _FORM = "application/x-www-form-urlencoded"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_NEXT_PAGE = re.compile(r'<([^<>]*)>[^<>]*;\s*rel="?next"?')
 
 
 class HubStore:
@@ -57,7 +56,7 @@ class HubStore:
 
     def snapshot(self, reference: Reference, beside: str = "") -> Snapshot:
         """See `Store.snapshot`."""
-        api = self._api(reference)
+        api = self.api(reference)
         listing = _Listing(api, self._limits, beside)
         commit, files, single = within(self._limits.listing_seconds, listing.read, api.reader.abort)
         return self._snapshot(api, commit, listed(files, self._limits), single)
@@ -68,11 +67,33 @@ class HubStore:
         Raises:
             StoreError: see `Store.snapshot`.
         """
-        api = self._api(reference)
+        api = self.api(reference)
         try:
             listing = _Listing(api, self._limits, "")
             seconds = self._limits.listing_seconds
             return reference.at(within(seconds, listing.commit, api.reader.abort))
+        finally:
+            api.reader.close()
+
+    def history(self, reference: Reference, path: str) -> Generator[Snapshot]:
+        """A file at a commit and at those before it, newest first: a listing of it alone for each.
+
+        It is asked as it goes on. A snapshot can be read until the next one is asked for.
+
+        reference: the repository, at that commit.
+
+        Raises:
+            StoreError: see `Store.snapshot`.
+        """
+        assert reference.revision is not None
+        api = self.api(reference)
+        listing = _Listing(api, self._limits, "")
+        try:
+            for commit in listing.commits(reference.revision):
+                file = listing.entries(commit, [path]).get(path)
+                yield self._snapshot(
+                    api, commit, {} if file is None else {path: file}, single=False
+                )
         finally:
             api.reader.close()
 
@@ -85,7 +106,12 @@ class HubStore:
         api = HubApi(reference, self.endpoint, self._headers, HttpReader(self._limits, self._hosts))
         return self._snapshot(api, reference.revision, listed(files, self._limits), single=False)
 
-    def _api(self, reference: Reference) -> HubApi:
+    def api(self, reference: Reference) -> HubApi:
+        """What is asked about one model; whoever asks closes its reader.
+
+        Raises:
+            StoreError: nothing is to be asked of the Hub.
+        """
         _check_online()
         reader = HttpReader(self._limits, self._hosts)
         return HubApi(reference, self.endpoint, self._headers, reader)
@@ -163,18 +189,39 @@ class _Listing:
         commit, path = self.commit(), self.api.reference.path
         if path:
             wanted = list(dict.fromkeys((path, path + self.beside)))
-            form = Body(urlencode({"paths": wanted, "expand": "false"}, doseq=True).encode(), _FORM)
-            answer = self.api.ask(f"{self.api.url}/paths-info/{commit}", form)
-            found = [self._entry(entry) for entry in self.api.content(answer, list)]
-            entries = dict(found)
-            if len(entries) < len(found) or not entries.keys() <= set(wanted):
-                raise self.api.malformed(f"was asked for {path} and names others")
+            entries = self.entries(commit, wanted)
             if path not in entries:
                 raise self.api.error(ReasonCode.STORE_NOT_FOUND, f"has no {path}")
             if entries[path] is not None:
                 files = [_single(name, entries[name]) for name in wanted if name in entries]
                 return commit, files, True
         return commit, self._tree(commit, path + "/" if path else ""), False
+
+    def entries(self, commit: str, paths: Sequence[str]) -> dict[str, StoredFile | None]:
+        """What a commit has at these paths, where it has something; None for a folder."""
+        form = Body(urlencode({"paths": paths, "expand": "false"}, doseq=True).encode(), _FORM)
+        answer = self.api.ask(f"{self.api.url}/paths-info/{commit}", form)
+        found = [self._entry(entry) for entry in self.api.content(answer, list)]
+        entries = dict(found)
+        if len(entries) < len(found) or not entries.keys() <= set(paths):
+            raise self.api.malformed(f"was asked for {paths[0]} and names others")
+        return entries
+
+    def commits(self, commit: str) -> Iterator[str]:
+        """A commit and those before it, newest first."""
+        url: str | None = f"{self.api.url}/commits/{commit}"
+        while url is not None:
+            answer = self.api.ask(url)
+            page = self.api.content(answer, list)
+            url = self.api.next_page(answer)
+            if url is not None and not page:
+                raise self.api.malformed("goes on after a page without entries")
+            for entry in page:
+                match entry:
+                    case {"id": str(found)} if COMMIT.fullmatch(found):
+                        yield found
+                    case _:
+                        raise self.api.malformed("has an entry that is none of a commit")
 
     def commit(self) -> str:
         """What the reference's revision names now."""
@@ -209,7 +256,7 @@ class _Listing:
         while url is not None:
             answer = self.api.ask(url)
             page = self.api.content(answer, list)
-            url = self._next_page(answer)
+            url = self.api.next_page(answer)
             if url is not None and not page:
                 raise self.api.malformed("goes on after a page without entries")
             count += len(page)
@@ -222,19 +269,6 @@ class _Listing:
                 if file is not None:
                     files.append(_moved(file, path.removeprefix(prefix)))
         return files
-
-    def _next_page(self, answer: Answer) -> str | None:
-        """Its URL, where the store's own origin has it: the token goes there too."""
-        match = _NEXT_PAGE.search(answer.headers.get("Link", ""))
-        if match is None:
-            return None
-        try:
-            url: str = urljoin(self.api.endpoint, match[1])
-            if origin(url) == origin(self.api.endpoint):
-                return url
-        except ValueError:
-            pass
-        raise self.api.malformed("goes on at another server")
 
     def _entry(self, entry: Any) -> tuple[str, StoredFile | None]:
         """The path of an entry of a tree, and its file if it is none of a folder."""

@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
+from urllib.parse import urljoin
 
 from oms_gate.errors import StoreError
 from oms_gate.reference import Reference
-from oms_gate.stores.connections import Body
+from oms_gate.stores.connections import Body, origin
 from oms_gate.stores.http import Answer, HttpReader
 from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.store import in_short
@@ -21,6 +22,7 @@ T = TypeVar("T")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _KINDS = ("datasets", "spaces")
+_NEXT_PAGE = re.compile(r'<([^<>]*)>[^<>]*;\s*rel="?next"?')
 
 
 @dataclass
@@ -36,6 +38,11 @@ class HubApi:
     headers: Mapping[str, str]
     reader: HttpReader
     exists: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What the repository is to huggingface_hub: ``model``, ``dataset`` or ``space``."""
+        return _kind_and_name(self.reference)[0].removesuffix("s")
 
     @property
     def repository(self) -> str:
@@ -62,8 +69,43 @@ class HubApi:
         file = RemoteFile(self.reference.url, lambda: url, headers=self.headers)
         answer = self.reader.answer(file, body)
         if answer.status != 200:
-            raise self._refusal(answer.status, answer.headers)
+            raise self.refusal(answer.status, answer.headers)
         return answer
+
+    def next_page(self, answer: Answer) -> str | None:
+        """The URL of a list's next page, where the endpoint has it: the token goes there too.
+
+        Raises:
+            StoreError: it is at another server.
+        """
+        match = _NEXT_PAGE.search(answer.headers.get("Link", ""))
+        if match is None:
+            return None
+        try:
+            url: str = urljoin(self.endpoint, match[1])
+            if origin(url) == origin(self.endpoint):
+                return url
+        except ValueError:
+            pass
+        raise self.malformed("goes on at another server")
+
+    def branch(self) -> str | None:
+        """Which branch or pull request the reference names; None where it is a commit or a tag.
+
+        Raises:
+            StoreError: the Hub refuses or fails.
+        """
+        revision = self.reference.revision
+        if revision is None:
+            return "main"
+        if revision.startswith("refs/pr/"):
+            return revision
+        refs = self.content(self.ask(f"{self.url}/refs"), dict)
+        branches = refs.get("branches")
+        named = isinstance(branches, list) and any(
+            isinstance(branch, dict) and branch.get("name") == revision for branch in branches
+        )
+        return revision if named else None
 
     def content(self, answer: Answer, kind: type[T]) -> T:
         """The JSON of an answer, which is one list or one object.
@@ -94,7 +136,8 @@ class HubApi:
             "that server",
         )
 
-    def _refusal(self, status: int, headers: Mapping[str, str]) -> StoreError:
+    def refusal(self, status: int, headers: Mapping[str, str]) -> StoreError:
+        """The error for an answer other than 200."""
         code, name = headers.get("X-Error-Code"), self.reference.url
         if code == "GatedRepo":
             return StoreError(

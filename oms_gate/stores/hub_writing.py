@@ -69,19 +69,11 @@ class HubCommit:
             StoreError: the Hub refuses or fails.
             UsageError: the reference names no branch.
         """
-        revision = self.api.reference.revision
-        if revision is None:
-            return "main"
-        if revision.startswith("refs/pr/") and not self.pull_request:
-            return revision
-        refs = self.api.content(self.api.ask(f"{self.api.url}/refs"), dict)
-        branches = refs.get("branches")
-        if isinstance(branches, list) and any(
-            isinstance(branch, dict) and branch.get("name") == revision for branch in branches
-        ):
-            return revision
+        branch = self.api.branch()
         if self.pull_request:
-            return "main"
+            return "main" if branch is None or branch.startswith("refs/pr/") else branch
+        if branch is not None:
+            return branch
         raise UsageError(
             f"{self.api.reference.url} names a commit or a tag, to which nothing can be added; "
             "name a branch, or make a pull request"

@@ -61,7 +61,7 @@ class LocalStore:
     A link is followed only from a snapshot of the Hub's cache to the blobs of that cache. What
     was listed is pinned by device, inode, size and times, before and after reading.
 
-    leave_out: whether a path in the folder, of a file, a folder or a link, is no part of the model.
+    leave_out: whether a path in the folder is no part of the model; a folder's ends with a slash.
     """
 
     limits: Limits
@@ -92,7 +92,15 @@ class LocalStore:
                 raise _store_error(name, error, "written") from error
             return Written(Reference("file", str(folder / native(name))).url)
 
-        return Snapshot(reference, files, single, read_range, write_file=write_file, divisible=True)
+        return Snapshot(
+            reference,
+            files,
+            single,
+            read_range,
+            write_file=write_file,
+            local_path=lambda path: pins[path].target,
+            divisible=True,
+        )
 
     def _listed(
         self, named: Path, root: Path, single: bool, beside: str
@@ -130,14 +138,15 @@ class LocalStore:
                     raise too_many(self.limits)
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     path = f"{folder}/{entry.name}" if folder else entry.name
-                    if self.leave_out(portable(path)):
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    if self.leave_out(portable(path) + "/" * is_folder):
                         continue
                     if entry.is_symlink():
                         target = os.path.realpath(entry.path)
                         if not any(Path(target).is_relative_to(place) for place in blobs):
                             raise unsafe(portable(path), f"is a symbolic link to {target}")
                         yield path, target
-                    elif entry.is_dir(follow_symlinks=False):
+                    elif is_folder:
                         pending.append(path)
                     else:
                         yield path, entry.path

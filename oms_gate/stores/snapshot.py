@@ -64,6 +64,8 @@ class Snapshot:
     abort: ends every transfer under way; its reader gets an error at once.
     close: releases the connections; nothing can be read afterwards.
     write_file: see `write`; None where the store can only be read.
+    local_path: gives the absolute path on this machine of a listed file, where it has one; for who
+        must be given a path. What is read from there is not pinned.
     check_revision: raises where nothing can be added to the revision that the reference names; is
         told whether it is to be a pull request.
     """
@@ -77,6 +79,7 @@ class Snapshot:
     close: Callable[[], None] = field(default=lambda: None, repr=False)
     write_file: FileWriter | None = field(default=None, repr=False)
     check_revision: Callable[[bool], None] = field(default=lambda _: None, repr=False)
+    local_path: Callable[[str], str | None] = field(default=lambda _: None, repr=False)
 
     @property
     def revision(self) -> str:
@@ -171,8 +174,7 @@ class Snapshot:
         self.check_revision(pull_request)
 
     def _writer(self, name: str, pull_request: bool) -> FileWriter:
-        if _UNSAFE_NAME.search(name):
-            raise UsageError(f"'{printable(name)}' is not a plain relative path; name a file so")
+        check_name(name)
         if self.write_file is None:
             raise unwritable(self.reference)
         if pull_request and self.reference.scheme != "hf":
@@ -181,6 +183,16 @@ class Snapshot:
                 "leave that option out"
             )
         return self.write_file
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the path of a file or folder in a model.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if _UNSAFE_NAME.search(name):
+        raise UsageError(f"'{printable(name)}' is not a plain relative path; name a file so")
 
 
 def chunked(

@@ -52,8 +52,8 @@ _verification = _in("cache/verification.py", "cache/test_upkeep.py")
 _pruning = _in("cache/pruning.py", "cache/test_upkeep.py")
 _bootstrap = _in("loading/bootstrap/sitecustomize.py", "loading/test_run.py")
 _run = _in("loading/run.py", "loading/test_run.py")
-_cli_sign = _in(
-    "cli/sign.py", "test_cli_sign.py::test_what_signs_does_not_give_way_to_the_signature"
+_cli_signers = _in(
+    "cli/signers.py", "test_cli_sign.py::test_what_signs_does_not_give_way_to_the_signature"
 )
 _PODS = (
     "kubernetes/test_pod_models.py",
@@ -77,6 +77,12 @@ _decisions = _in("server/decisions.py", "kubernetes/test_decisions.py")
 _rulebook = _in("server/rulebook.py", "kubernetes/test_policies_in_force.py")
 _gate_policies = _in("server/gate_policies.py", "kubernetes/test_policies_in_force.py")
 _server_tls = _in("server/tls.py", "kubernetes/test_service.py")
+_publication = _in("publish/publication.py", "publish/test_publication.py")
+_overlay = _in("publish/overlay.py", "publish/test_publication.py")
+_rollback = _in("publish/rollback.py", "publish/test_publication.py")
+_publish_signature = _in("publish/signature.py", "publish/test_publication.py")
+_release = _in("publish/release.py", "publish/test_publication.py")
+_folder = _in("publish/folder.py", "publish/test_publication.py")
 _reference = _in("reference.py", "test_reference.py")
 _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
@@ -601,10 +607,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "signing/test_destination.py::test_without_a_token_nothing_is_read_from_the_hub",
     ),
     _reference("local by another name", 'if scheme in ("file", "local"):', 'if scheme == "file":'),
-    _cli_sign(
+    _cli_signers(
         "what signs gives way to the signature", "path.resolve() == place.resolve()", "False"
     ),
-    _cli_sign(
+    _cli_signers(
         "keys in the model",
         "path.resolve().is_relative_to(root)",
         "False",
@@ -1871,6 +1877,41 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _gate_policies("what cannot be read and tightens", '_Spec(mode="enforce")', "_Spec()"),
     _server_tls("a certificate without its key", "_context(pair)  # What", "pass  # What"),
+    _publication("a policy that is not told of publishing", "OPERATION, True", "{}, True"),
+    _overlay(
+        "where it is to be",
+        "        target,\n        {path",
+        "        added.reference if added else target,\n        {path",
+    ),
+    _publication(
+        "a part that is not read",
+        "Assurance.BYTES if complete else Assurance.DECLARED",
+        "Assurance.SIGNATURE",
+    ),
+    _publication("a signed file that is not sent", "publication.left_out(path):", '"":'),
+    _publication("what stays there unsigned", "file.path not in publication.sent and", "False and"),
+    _rollback("a release that was replaced", "replaced = digest in", "replaced = None in"),
+    _rollback("a release that is older", "proven < before", "False"),
+    _publish_signature(
+        "what others have put there",
+        """    try:
+        admission = gate.admit(""",
+        """    return {path: "0" * 64 for path in kept}
+    try:
+        admission = gate.admit(""",
+    ),
+    _release("what may not be published", "if not judgement.verdict.lets_through:", "if False:"),
+    _release(
+        "a signature of what may not be published",
+        "    judgement = judge(",
+        """    if bundle is not None:
+        keep(bundle)
+    judgement = judge(""",
+    ),
+    _release("what the Hub keeps", " and path != _KEPT", ""),
+    _release("what a gitignore there leaves out", "if base is None or GITIGNORE", "if GITIGNORE"),
+    _folder("what no upload takes along", "if _NEVER_SENT.fullmatch(path):", "if False:"),
+    _folder("files of the gate's own", "path == VERDICT_FILE or is_temporary(path)", "False"),
 )
 
 

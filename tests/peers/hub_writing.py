@@ -10,7 +10,9 @@ import secrets
 from typing import Any
 from urllib.parse import unquote
 
-from tests.peers.content import size_of
+from pathspec import GitIgnoreSpec
+
+from tests.peers.content import bytes_of, size_of
 from tests.peers.hub_repository import LFS_SUFFIXES, File, Kind, Repository, StoredFile, goes_to_lfs
 from tests.peers.hub_routes import API, REVISION, WEB, Hub, Route, named
 from tests.peers.hub_state import Refused, refused
@@ -74,15 +76,25 @@ def _validate_yaml(hub: Hub, request: Request, match: re.Match[str]) -> Response
 def _preupload(hub: Hub, request: Request, match: re.Match[str]) -> Response:
     repository = _proposable(hub, request, match)
     present = hub.state.at(repository, unquote(match["revision"])).files
+    asked = request.json()
+    ignored = _ignored(asked.get("gitIgnore"), present)
     modes = []
-    for wanted in request.json()["files"]:
+    for wanted in asked["files"]:
         path = wanted["path"]
         mode = "lfs" if goes_to_lfs(path, wanted["size"]) else "regular"
-        answer = {"path": path, "uploadMode": mode, "shouldIgnore": False}
+        answer = {"path": path, "uploadMode": mode, "shouldIgnore": ignored.match_file(path)}
         if path in present:
             answer["oid"] = present[path].sha256 if present[path].lfs else present[path].blob_id
         modes.append(answer)
     return Response.json({"files": modes})
+
+
+def _ignored(told: str | None, present: dict[str, StoredFile]) -> GitIgnoreSpec:
+    """What the client is to leave out: by the file that it sends, else by the one that is there."""
+    if told is None:
+        own = present.get(".gitignore")
+        told = "" if own is None else bytes_of(own.content).decode()
+    return GitIgnoreSpec.from_lines(told.splitlines())
 
 
 def _commit(hub: Hub, request: Request, match: re.Match[str]) -> Response:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from oms_gate.check import Check
 from oms_gate.errors import StepError, StoreError, UsageError, machine_failure
 from oms_gate.gate import Gate
 from oms_gate.inspection.inspect import inspect
@@ -16,7 +15,7 @@ from oms_gate.publish.git.history import Change, changes
 from oms_gate.publish.git.lfs import not_here
 from oms_gate.publish.git.program import OBJECT_ID, Git
 from oms_gate.publish.git.tree import Tree, Trees
-from oms_gate.publish.publication import Judgement, Publication, judge
+from oms_gate.publish.publication import Judgement, Publication, judge, refusal
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import ProgressCallback
@@ -109,7 +108,7 @@ class Push:
                 self._verdicts[known] = self._verdict(target, commit, published, on_progress)
             return self._verdicts[known]
         except (StepError, OSError) as error:
-            return self._denied(target, error)
+            return refusal(self._gate, target, error)
 
     def _commits(self, ref: str, old: str | None, new: str) -> tuple[str, str | None]:
         """The commit that is to be, and the one that is there now."""
@@ -128,14 +127,6 @@ class Push:
                 "can tell what the push would change; git fetch, and push again",
             )
         return commit, published
-
-    def _denied(self, target: Reference, error: Exception) -> Verdict:
-        """The verdict on what cannot be listed."""
-
-        def listing() -> Snapshot:
-            raise error
-
-        return Check(self._gate, target, Assurance.DECLARED).end(listing)
 
     def _verdict(
         self,
@@ -180,7 +171,9 @@ class Push:
         location = self._gate.signature.location
         if before is None or published is None or self._gate.signature.elsewhere is not None:
             return
-        for change in changes(self._git, published, path=location):
+        # The present one is among them.
+        most = f"--max-count={self._gate.limits.history_commits + 1}"
+        for change in changes(self._git, most, published, path=location):
             if change.blob != before.blobs.get(location):
                 tree = self._trees.of_blobs(before.snapshot.reference, {location: change.blob})
                 yield _sha256(tree.snapshot, location)

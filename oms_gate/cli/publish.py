@@ -1,0 +1,157 @@
+"""``oms-gate pre-publish`` and ``oms-gate publish``: a folder on its way to a registry."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+
+import typer
+
+from oms_gate.cli.admission import Admission
+from oms_gate.cli.output import after
+from oms_gate.cli.pull import check_output
+from oms_gate.cli.signers import SignerOptions, check_apart, open_signer
+from oms_gate.cli.verify import exit_status
+from oms_gate.errors import StepError, UsageError
+from oms_gate.gate import Gate
+from oms_gate.publish.publication import refusal
+from oms_gate.publish.registry import Published, open_registry
+from oms_gate.publish.release import MESSAGE, Release, Upload, release_folder
+from oms_gate.reference import Reference
+from oms_gate.signing.model import ModelSigner
+from oms_gate.streaming.hashing import ProgressCallback
+from oms_gate.verdict import printable
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is printed: one of these, or a readable verdict."""
+
+    json: bool = False
+    sarif: bool = False
+    quiet: bool = False
+
+    @property
+    def for_people(self) -> bool:
+        """Whether somebody reads it."""
+        return not (self.json or self.sarif or self.quiet)
+
+
+def run(
+    upload: Upload,
+    to: str,
+    admission: Admission,
+    signer: SignerOptions | None,
+    *,
+    publish: bool,
+    message: str | None = None,
+    pull_request: bool = False,
+    output: Output,
+) -> int:
+    """Judge a folder, publish it if that is asked for, and print; the exit status.
+
+    signer: who signs it first; None where it is signed already.
+
+    Raises:
+        UsageError: the options cannot be meant together, or there is nothing to publish.
+        ConfigError: a file that they name cannot be used.
+        SigningError: a token or a service failed.
+    """
+    check_output(json=output.json or output.sarif, quiet=output.quiet)
+    if output.json and output.sarif:
+        raise UsageError("--json and --sarif both print; give one of them")
+    target = Reference.parse(to)
+    folder = Reference.parse(str(upload.folder))
+    if signer is not None:
+        check_apart(signer, folder, None)
+    with (
+        Gate.from_config(admission.settings(target)) as gate,
+        nullcontext() if signer is None else open_signer(signer) as model_signer,
+        _progress(target, output) as on_progress,
+    ):
+        try:
+            outcome = _released(
+                gate,
+                target,
+                upload,
+                model_signer,
+                publish=publish,
+                message=message or MESSAGE,
+                pull_request=pull_request,
+                on_progress=on_progress,
+            )
+        except StepError as error:
+            outcome = Release(refusal(gate, target, error))
+    with after(f"the model is {outcome.verdict.outcome}, and {_done(outcome.published)}"):
+        _print(outcome, upload, publish=publish, output=output)
+    return exit_status(outcome.verdict)
+
+
+def _released(
+    gate: Gate,
+    target: Reference,
+    upload: Upload,
+    signer: ModelSigner | None,
+    *,
+    publish: bool,
+    message: str,
+    pull_request: bool,
+    on_progress: ProgressCallback | None,
+) -> Release:
+    registry = open_registry(target, gate)
+    try:
+        return release_folder(
+            gate,
+            registry,
+            upload,
+            signer=signer,
+            publish=publish,
+            message=message,
+            pull_request=pull_request,
+            on_progress=on_progress,
+        )
+    finally:
+        registry.close()
+
+
+@contextmanager
+def _progress(target: Reference, output: Output) -> Iterator[ProgressCallback | None]:
+    if not output.for_people:
+        yield None
+        return
+    from oms_gate.cli.render import progress_bar
+
+    with progress_bar(target.url) as on_progress:
+        yield on_progress
+
+
+def _done(published: Published | None) -> str:
+    return "nothing is published" if published is None else f"published at {published.url}"
+
+
+def _print(outcome: Release, upload: Upload, *, publish: bool, output: Output) -> None:
+    verdict, published = outcome.verdict, outcome.published
+    if output.sarif:
+        from oms_gate.cli.sarif import sarif
+
+        typer.echo(sarif(verdict, str(upload.folder)))
+    elif output.json and publish:
+        where = None if published is None else asdict(published)
+        document = {"verdict": verdict.model_dump(mode="json", by_alias=True), "published": where}
+        typer.echo(json_module.dumps(document, indent=2))
+    elif output.json:
+        typer.echo(verdict.to_json())
+    elif not output.quiet:
+        from rich.markup import escape
+
+        from oms_gate.cli.render import new_console, print_beside, print_verdict
+
+        print_verdict(verdict, lets_through=verdict.lets_through)
+        if published is not None:
+            facts = {"published": published.url, "proposed": published.pull_request}
+            console = new_console()
+            for name, value in facts.items():
+                if value is not None:
+                    print_beside(console, f"  [dim]{name:<9}[/]", escape(printable(value)))

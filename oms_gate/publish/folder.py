@@ -1,0 +1,97 @@
+"""A publisher's folder as it would be sent: less what the upload leaves out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oms_gate.delivery.selection import Selection
+from oms_gate.errors import UsageError
+from oms_gate.limits import Limits
+from oms_gate.reference import Reference
+from oms_gate.stores import Snapshot
+from oms_gate.stores.local import LocalStore
+from oms_gate.stores.local_writing import is_temporary
+from oms_gate.verdict import VERDICT_FILE
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+GITIGNORE = ".gitignore"
+# What no upload of huggingface_hub takes along, wherever it lies.
+_NEVER_SENT = re.compile(r"(?:.*/)?(?:\.git|\.cache/huggingface)/.*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What of a folder is sent, and what leaves out the rest.
+
+    The patterns are those of ``hf upload``: over whole paths in the folder, and ``*`` crosses
+    slashes.
+
+    below: the folder of the model that it becomes; empty for the model itself.
+    include: patterns of what is sent; everything if there is none.
+    exclude: patterns of what is not.
+    gitignore: the content of the model's ``.gitignore`` where the registry goes by it.
+    """
+
+    path: Path
+    below: str = ""
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    gitignore: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def listing(self) -> Snapshot:
+        """What is sent.
+
+        Raises:
+            UsageError: it is no folder, or nothing of it is sent.
+            StoreError: something in it cannot be read, or is a link.
+        """
+        if not self.path.is_dir():
+            raise UsageError(f"{self.path} is no folder; name the folder that holds the model")
+        store = LocalStore(self.limits, lambda path: self._reason(path) is not None)
+        listing = store.snapshot(Reference.parse(str(self.path.absolute())))
+        if not listing.files:
+            raise UsageError(
+                f"nothing of {self.path} would be sent: it is empty, or patterns leave it all out"
+            )
+        return listing
+
+    def left_out(self, path: str) -> str | None:
+        """What leaves a path of the model out, to complete "... leaves it out"; None if nothing."""
+        prefix = self.below and f"{self.below}/"
+        return self._reason(path.removeprefix(prefix)) if path.startswith(prefix) else None
+
+    def _reason(self, path: str) -> str | None:
+        """The same for a path in the folder; that of a folder in it ends with a slash."""
+        if _NEVER_SENT.fullmatch(path):
+            return "every upload"
+        if path == VERDICT_FILE or is_temporary(path):
+            return "oms-gate, whose own file it is,"
+        if self._ignored is not None and self._ignored.match_file(self._in_model(path)):
+            return f"the {GITIGNORE} file"
+        # What patterns say of files says nothing of the folders on the way to them.
+        if path.endswith("/"):
+            return None
+        if path not in Selection(include=tuple(self.include)):
+            return "--include"
+        if path not in Selection(exclude=tuple(self.exclude)):
+            return "--exclude"
+        return None
+
+    def _in_model(self, path: str) -> str:
+        return f"{self.below}/{path}" if self.below else path
+
+    @cached_property
+    def _ignored(self) -> GitIgnoreSpec | None:
+        if self.gitignore is None:
+            return None
+        from pathspec import GitIgnoreSpec
+
+        return GitIgnoreSpec.from_lines(self.gitignore.splitlines())

@@ -1,0 +1,48 @@
+"""Fixtures of the tests that publish: a gate that trusts Acme's key for Acme's models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from oms_gate import Gate
+from tests import models
+from tests.delivery.pulling import close_gates, gate_of, signed
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gates() -> Iterator[None]:
+    """The gates of a module are closed with it: each has a thread."""
+    yield
+    close_gates()
+
+
+@pytest.fixture
+def settings(public_key: Path) -> dict[str, Any]:
+    """A configuration that trusts the key for models of Acme's."""
+    return {
+        "trust": {"keys": {"acme": str(public_key)}, "public_good": False},
+        "publishers": [
+            {
+                "name": "Acme",
+                "models": ["hf://acme/*", "s3://*/acme/**"],
+                "signers": [{"method": "key", "key": "acme"}],
+            }
+        ],
+        "limits": {"read_seconds": 2, "connect_seconds": 2, "retries": 1},
+    }
+
+
+@pytest.fixture
+def gate(settings: dict[str, Any]) -> Gate:
+    return gate_of(settings)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, key: ec.EllipticCurvePrivateKey) -> Path:
+    """A model that Acme has signed."""
+    return models.write(tmp_path / "model", signed(key))  # type: ignore[arg-type]
