@@ -37,7 +37,10 @@ class Objects:
 
     def content(self, blob: str) -> bytes:
         """A whole blob, which must be small. Raises as `chunks`."""
-        return b"".join(self.chunks(blob, 0, None, memoryview(bytearray(_PIECE_BYTES))))
+        content = bytearray()
+        for chunk in self.chunks(blob, 0, None, memoryview(bytearray(_PIECE_BYTES))):
+            content += chunk
+        return bytes(content)
 
     def chunks(
         self, blob: str, start: int, stop: int | None, buffer: memoryview
