@@ -93,7 +93,7 @@ def test_a_large_blob_streams_in_parts_and_by_several_threads(
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(part, range(0, len(content), 700_000)))
-    assert b"".join(snapshot.chunks("small", 3, 7)) == b"3456"
+    assert b"".join(map(bytes, snapshot.chunks("small", 3, 7))) == b"3456"
     assert snapshot.read("small", 100) == b"0123456789"
 
 
@@ -204,7 +204,7 @@ class TestLargeFiles:
         assert (file.size, file.sha256) == (len(WEIGHTS), None)
         assert tree.here == {"model.safetensors"}
         assert tree.snapshot.read("model.safetensors", 1 << 20) == WEIGHTS
-        assert b"".join(tree.snapshot.chunks("model.safetensors", 5, 9)) == WEIGHTS[5:9]
+        assert next(tree.snapshot.chunks("model.safetensors", 5, 9)) == WEIGHTS[5:9]
 
     @pytest.mark.parametrize("kept", [None, WEIGHTS[:-1]], ids=["gone", "too short"])
     def test_one_that_is_new_and_not_here(
