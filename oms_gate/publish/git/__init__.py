@@ -1,0 +1,1 @@
+"""Models in Git repositories: what a push would publish."""
