@@ -110,8 +110,8 @@ def print_review(review: Review) -> None:
         print_beside(
             console,
             "  [dim]believed [/]",
-            f"{len(review.believed)} files have the digests that their store declares; they were "
-            "not read",
+            f"{len(review.believed)} of {len(review.manifest.files)} files, of which the store "
+            "declares the digests; they were not read",
         )
 
 

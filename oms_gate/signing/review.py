@@ -61,7 +61,9 @@ def diff_model(
     snapshot = open_store(reference, stores, limits).snapshot(reference)
     try:
         ignored = {signature} & snapshot.files.keys()
-        return _review(snapshot, signature, ignored, stores, limits, True, on_progress)
+        return _review(
+            snapshot, signature, ignored, stores, limits, believe=True, on_progress=on_progress
+        )
     finally:
         snapshot.close()
 
@@ -82,8 +84,8 @@ def review_to_sign(model: Signable, on_progress: ProgressCallback | None = None)
         ignored,
         signing.stores,
         signing.limits,
-        False,
-        on_progress,
+        believe=False,
+        on_progress=on_progress,
     )
 
 
@@ -93,6 +95,7 @@ def _review(
     ignored: Collection[str],
     stores: StoreSettings,
     limits: Limits,
+    *,
     believe: bool,
     on_progress: ProgressCallback | None,
 ) -> Review:
