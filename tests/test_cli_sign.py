@@ -133,7 +133,7 @@ def at_a_terminal(answers: list[str], *arguments: object) -> tuple[int, str]:
     try:
         while chunk := os.read(terminal, 1024):
             output += chunk
-            if answers and output.rstrip().endswith(b":") and b"\n" not in output[-3:]:
+            if answers and output.endswith((b": ", b"[y/N] ")):
                 os.write(terminal, answers.pop(0).encode() + b"\n")
                 output += b"\n"
     except OSError:  # The other end has closed.

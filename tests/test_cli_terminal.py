@@ -18,6 +18,8 @@ COMMANDS: tuple[list[str], ...] = (
     ["verify"],
     ["pull"],
     ["sign"],
+    ["diff"],
+    ["resign"],
     ["keygen"],
     ["inspect"],
     ["demo"],
