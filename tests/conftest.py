@@ -128,23 +128,13 @@ def public_key(key: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once() -> Iterator[None]:
-    """Compile a policy for the first gate that has it: it takes a third of a second for each.
-
-    Compiled code is a function of the policy alone. Every gate loads it into an engine of its own.
-    """
+    """Compile a policy for the first gate that has it."""
     import wasmtime
 
-    compile_module = wasmtime.Module
-    compiled: dict[bytes, bytearray] = {}
-
-    class Module(wasmtime.Module):
-        def __new__(cls, engine: wasmtime.Engine, wasm: bytes) -> wasmtime.Module:  # type: ignore[misc]
-            if wasm not in compiled:
-                compiled[wasm] = compile_module(engine, wasm).serialize()
-            return compile_module.deserialize(engine, compiled[wasm])
+    from tests.compiled import CompiledOnce
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wasmtime, "Module", Module)
+        patch.setattr(wasmtime, "Module", CompiledOnce)
         yield
 
 

@@ -420,7 +420,7 @@ def test_what_an_installed_guard_starts_is_guarded(
         "guard(Gate.from_config('gate.yaml'), cache_folder='mine').install()\n"
         "sys.exit(subprocess.run([sys.executable, *sys.argv[1:]], cwd='/').returncode)\n"
     )
-    command = [sys.executable, program, load, "acme/signed", "acme/unsigned"]
+    command = [sys.executable, str(program), str(load), "acme/signed", "acme/unsigned"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert Path(done.stdout.strip()).is_relative_to(tmp_path / "mine"), done.stderr
