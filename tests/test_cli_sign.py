@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from oms_gate.signing.pkcs11 import open_token_key
 from oms_gate.verdict import ReasonCode
 from tests import models
+from tests.commands import oms_gate
 from tests.oms import forge
 from tests.peers import faults
 from tests.peers.hub import HubStandIn
@@ -33,7 +34,6 @@ from tests.sigstore.authority import IDENTITY
 from tests.sigstore.instance import stamp
 from tests.sigstore.server import SigstoreServer
 from tests.sigstore.timestamps import TimestampAuthority
-from tests.test_cli import oms_gate
 
 PASSPHRASE = "correct horse"
 
