@@ -121,7 +121,7 @@ def _progress(target: Reference, output: Output) -> Iterator[ProgressCallback | 
     from oms_gate.cli.render import new_console, progress_bar
 
     if not output.for_people or not new_console(stderr=True).is_terminal:
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils.tqdm import disable_progress_bars
 
         disable_progress_bars()  # Of what the Hub's own client sends.
         yield None
