@@ -13,16 +13,20 @@ from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.oms.sign import sign_with_key
 from tests.peers.content import Content, blocks_of, size_of
 
-# A header of 256 bytes with all that it says, and what it is about.
-_WEIGHTS = bytes(range(256)) * 999
-_HEADER = b'{"w": {"dtype": "U8", "shape": [%d], "data_offsets": [0, %d]}}'
+
+def safetensors(size: int = 1000) -> bytes:
+    """Weights of so many bytes, in a well-formed file."""
+    # The header gets as long whatever numbers are in it.
+    header = f'{{"w": {{"dtype": "U8", "shape": [{size:7}], "data_offsets": [0, {size:7}]}}}}'
+    data = size - 8 - len(header)
+    header = header.replace(f"{size:7}", f"{data:7}")
+    return len(header).to_bytes(8, "little") + header.encode() + (bytes(range(256)) * size)[:data]
+
 
 FILES: Mapping[str, bytes] = {
     "README.md": b"# A model\n",
     "config.json": b'{"model_type": "tiny"}\n',
-    "model.safetensors": (248).to_bytes(8, "little")
-    + (_HEADER % (len(_WEIGHTS), len(_WEIGHTS))).ljust(248)
-    + _WEIGHTS,
+    "model.safetensors": safetensors(256_000),
 }
 
 
