@@ -1,8 +1,9 @@
 """The gate on the way out: nothing is published unsigned, incomplete or against policy.
 
-from oms_gate.publish import PublishCallback, push_to_hub, upload_folder
+from oms_gate.publish import PublishCallback, push_to_hub, sync, upload_folder
 
 upload_folder(repo_id="org/name", folder_path="model", signer=signer)
+sync("model", "s3://bucket/prefix", signer=signer)
 push_to_hub(model, tokenizer, repo_id="org/name", signer=signer)
 Trainer(..., callbacks=[PublishCallback("org/name", signer=signer)])
 """
@@ -11,10 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__all__ = ["ModelSigner", "PublishCallback", "push_to_hub", "upload_file", "upload_folder"]
+__all__ = ["ModelSigner", "PublishCallback", "push_to_hub", "sync", "upload_file", "upload_folder"]
 
 if TYPE_CHECKING:
     from oms_gate.publish.hub import push_to_hub, upload_file, upload_folder
+    from oms_gate.publish.s3 import sync
     from oms_gate.publish.trainer import PublishCallback
     from oms_gate.signing.model import ModelSigner
 
@@ -22,6 +24,7 @@ _HOMES = {
     "ModelSigner": "signing.model",
     "PublishCallback": "publish.trainer",
     "push_to_hub": "publish.hub",
+    "sync": "publish.s3",
     "upload_file": "publish.hub",
     "upload_folder": "publish.hub",
 }
