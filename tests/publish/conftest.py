@@ -37,6 +37,8 @@ def settings(public_key: Path) -> dict[str, Any]:
                 "signers": [{"method": "key", "key": "acme"}],
             }
         ],
+        # What the stand-in calls its CDN, see `tests.peers.hub`.
+        "stores": {"private_hosts": ["localhost"]},
         "limits": {"read_seconds": 2, "connect_seconds": 2, "retries": 1},
     }
 
