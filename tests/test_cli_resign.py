@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests import models
+from tests.commands import oms_gate
 from tests.peers.hub import HubStandIn
-from tests.test_cli import oms_gate
 from tests.test_cli_sign import at_a_terminal
 
 NAME = "[bold]\x1b[2Kx.py"
