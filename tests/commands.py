@@ -21,6 +21,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,27 +47,35 @@ def oms_gate(*arguments: object, **environment: str) -> subprocess.CompletedProc
     Raises:
         TimeoutError: it takes two minutes, and was killed.
     """
-    words = ["oms-gate", *map(str, arguments)]
-    variables = {**os.environ, **environment}
     if any(name.startswith(_READ_AS_PYTHON_STARTS) for name in environment):
-        program = Path(sys.executable).with_name("oms-gate")
         return subprocess.run(
-            [program, *words[1:]],
+            [Path(sys.executable).with_name("oms-gate"), *map(str, arguments)],
             capture_output=True,
             text=True,
-            env=variables,
+            env={**os.environ, **environment},
             timeout=_TIMEOUT_SECONDS,
         )
-    with (
-        Path(os.devnull).open() as nothing,
-        tempfile.TemporaryFile("w+") as output,
-        tempfile.TemporaryFile("w+") as errors,
-    ):
-        files = [stream.fileno() for stream in (nothing, output, errors)]
-        status = _run(words, variables, files)
+    with tempfile.TemporaryFile("w+") as output:
+        done = printing_to(output, *arguments, **environment)
         output.seek(0)
+        done.stdout = output.read()
+    return done
+
+
+def printing_to(
+    output: IO[Any], *arguments: object, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run it so that it prints to an open file.
+
+    Raises:
+        TimeoutError: as `oms_gate`.
+    """
+    words = ["oms-gate", *map(str, arguments)]
+    with Path(os.devnull).open() as nothing, tempfile.TemporaryFile("w+") as errors:
+        files = [stream.fileno() for stream in (nothing, output, errors)]
+        status = _run(words, {**os.environ, **environment}, files)
         errors.seek(0)
-        return subprocess.CompletedProcess(words, status, output.read(), errors.read())
+        return subprocess.CompletedProcess(words, status, stderr=errors.read())
 
 
 def _run(words: Sequence[str], variables: Mapping[str, str], files: Sequence[int]) -> int:

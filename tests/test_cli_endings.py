@@ -14,7 +14,7 @@ import pytest
 
 from oms_gate.cli import main
 from tests import models
-from tests.commands import oms_gate
+from tests.commands import oms_gate, printing_to
 from tests.peers import faults
 from tests.peers.hub import HubStandIn
 from tests.test_cli_sign import at_a_terminal
@@ -134,15 +134,11 @@ def test_a_reader_that_has_seen_enough_changes_no_exit_status(model: Path, key: 
     """As of ``| head``: done is done, admitted is admitted, and denied is denied."""
 
     def unread(*arguments: object) -> tuple[int, str]:
-        command = [str(Path(sys.executable).with_name("oms-gate")), *map(str, arguments)]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout is not None
-            process.stdout.close()
-            assert process.stderr is not None
-            errors = process.stderr.read()
-        return process.returncode, errors
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "wb") as output:
+            done = printing_to(output, *arguments)
+        return done.returncode, done.stderr
 
     verify = ("verify", model, "--public-key", key.with_suffix(".pub"))
     for options in ((), ("--json",)):
@@ -157,9 +153,8 @@ def test_a_reader_that_has_seen_enough_changes_no_exit_status(model: Path, key: 
 
 def test_output_that_fails_is_told_from_what_was_done(model: Path, key: Path) -> None:
     def unprinted(*arguments: object) -> str:
-        command = [str(Path(sys.executable).with_name("oms-gate")), *map(str, arguments)]
         with Path("/dev/full").open("wb") as full:
-            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+            done = printing_to(full, *arguments)
         assert done.returncode == 3
         assert len(done.stderr.splitlines()) == 1
         return done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from oms_gate.verdict import ReasonCode
 from tests.test_measure import ended
 
 SIZE = 10 * KEPT_BYTES + 12345
-CONTENT = b"".join(number.to_bytes(4, "little") for number in range(SIZE // 4 + 1))[:SIZE]
+CONTENT = random.Random(1).randbytes(SIZE)
 
 
 class Store:
