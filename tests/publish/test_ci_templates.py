@@ -16,6 +16,7 @@ from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.peers.hub import HubStandIn
 from tests.publish.ci import Action, load, shell
+from tests.publish.repositories import FILES
 from tests.sigstore.server import SigstoreServer
 
 GITLAB = "examples/gitlab/oms-gate.gitlab-ci.yml"
@@ -61,7 +62,7 @@ def test_the_workflow_gives_what_the_action_asks_for() -> None:
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, key: ec.EllipticCurvePrivateKey, public_key: Path) -> Path:
     """A checkout: an unsigned model, a key, and a gate.yaml that trusts it."""
-    models.write(tmp_path / "model", models.FILES)
+    models.write(tmp_path / "model", FILES)
     private = tmp_path / "release.key"
     private.touch(0o600)
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -141,7 +142,6 @@ def test_a_pull_request_of_some_files_with_a_key(
     outputs = action.outputs["action"]
     assert "/discussions/1" in outputs["pull-request"]
     assert hub.head("acme/llama") == before
-    proposed = hub.state.repositories  # noqa: F841
     assert "verify" not in action.outputs
 
 
