@@ -8,7 +8,7 @@ from oms_gate.cli.publish import Output, done, print_release, progress
 from oms_gate.cli.pull import check_output
 from oms_gate.errors import AdmissionDenied, StepError
 from oms_gate.gate import Gate
-from oms_gate.publish.promote import promote
+from oms_gate.publish.promotion import promote
 from oms_gate.publish.publication import refusal
 from oms_gate.publish.release import Release
 from oms_gate.reference import Reference

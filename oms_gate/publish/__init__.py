@@ -25,7 +25,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from oms_gate.publish.hub import push_to_hub, upload_file, upload_folder
-    from oms_gate.publish.promote import promote
+    from oms_gate.publish.promotion import promote
     from oms_gate.publish.s3 import sync
     from oms_gate.publish.trainer import PublishCallback
     from oms_gate.signing.model import ModelSigner
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ModelSigner": "signing.model",
     "PublishCallback": "publish.trainer",
-    "promote": "publish.promote",
+    "promote": "publish.promotion",
     "push_to_hub": "publish.hub",
     "sync": "publish.s3",
     "upload_file": "publish.hub",

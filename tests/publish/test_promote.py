@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from oms_gate import AdmissionDenied, Gate, ReasonCode, UsageError
 from oms_gate.errors import StepError
 from oms_gate.publish import sync
-from oms_gate.publish.promote import Promotion, promote
+from oms_gate.publish.promotion import Promotion, promote
 from oms_gate.reference import RELEASES
 from oms_gate.stores.s3_releases import POINTER
 from tests import models
