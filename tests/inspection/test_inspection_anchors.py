@@ -81,6 +81,7 @@ def test_to_quote_one_is_told_of(path: str) -> None:
         ),
         ("cut.der", CERTIFICATE.public_bytes(Encoding.DER)[:-1]),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_no_anchor(path: str, content: bytes) -> None:
     assert look({path: content}) == look({})

@@ -106,6 +106,7 @@ def test_a_format_that_is_not_published(path: str) -> None:
         (".gitattributes", b"*.bin filter=lfs\n"),
         ("lfs.md", b"```\n" + POINTER + b"```\n"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_format_that_is_fine(path: str, content: bytes) -> None:
     assert look({path: content}) == look({})
