@@ -77,6 +77,17 @@ _decisions = _in("server/decisions.py", "kubernetes/test_decisions.py")
 _rulebook = _in("server/rulebook.py", "kubernetes/test_policies_in_force.py")
 _gate_policies = _in("server/gate_policies.py", "kubernetes/test_policies_in_force.py")
 _server_tls = _in("server/tls.py", "kubernetes/test_service.py")
+_SECRETS = ("inspection/test_inspection_secrets.py",)
+_ANCHORS = ("inspection/test_inspection_anchors.py",)
+_inspect = _in("inspection/inspect.py", *_SECRETS)
+_search = _in("inspection/search.py", *_SECRETS)
+_windows = _in("inspection/windows.py", *_SECRETS)
+_armour = _in("inspection/armour.py", *_SECRETS)
+_credentials = _in("inspection/credentials.py", *_SECRETS)
+_key_files = _in("inspection/key_files.py", *_SECRETS)
+_formats = _in("inspection/formats.py", "inspection/test_inspection_formats.py")
+_globs = _in("inspection/globs.py", "inspection/test_inspection_globs.py")
+_sarif = _in("cli/sarif.py", "test_cli_sarif.py")
 _reference = _in("reference.py", "test_reference.py")
 _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
@@ -1871,6 +1882,33 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _gate_policies("what cannot be read and tightens", '_Spec(mode="enforce")', "_Spec()"),
     _server_tls("a certificate without its key", "_context(pair)  # What", "pass  # What"),
+    _windows("a secret across two windows", "end = len(content) - ahead", "end = len(content)"),
+    _windows("a secret in UTF-16", 'if b"\\0" in self.content:', "if False:"),
+    _windows("the line of a secret", 'line += content.count(b"\\n", start, end)', "pass"),
+    _search("text read to its end", "chunks if text else _first", "_first"),
+    _search("binary files read to an end", "if count <= 0:", "if False:"),
+    _search("a credential file", "credential_file(path, head), ", "None, "),
+    _armour("a private key in base64 once more", "_PRIVATE in (label", "not (label"),
+    _armour(
+        "a header without a key",
+        "if line is not None and len(set(line[0])) >= _DISTINCT_CHARACTERS:",
+        "if True:",
+    ),
+    _credentials("a token of an example", "steps < len(text) / 3", "True"),
+    _credentials("a token that repeats itself", "and not _PLACEHOLDER.search(text)", ""),
+    _key_files(
+        "an encrypted key in DER", 'return _private("an encrypted private key")', "return None"
+    ),
+    _key_files("a certificate in DER", 'return _public("a certificate")', "return None", *_ANCHORS),
+    _inspect("what documents quote", 'in ("document", "code")', "in ()", *_ANCHORS),
+    _inspect("secrets of files that may have none", "if path not in globs", "", *_SECRETS),
+    _formats("a pickle under another name", "if _PICKLE.match(head):", "if False:"),
+    _formats("a PyTorch archive", 'endswith((b".pkl", b".pickle"))', "endswith(b'?')"),
+    _formats("safetensors cut off", "if end > size else None", "if False else None"),
+    _formats("a Git LFS pointer", "if _LFS_POINTER.match(head) and", "if False and"),
+    _globs("a part of a path", 'self._across if character == "/" else wildcards', "wildcards"),
+    _sarif("a link in a name", '.replace("](", "] (")', ""),
+    _sarif("a placeholder in a name", '.replace("{", "{{").replace("}", "}}")', ""),
 )
 
 
