@@ -1886,7 +1886,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _windows("a secret in UTF-16", 'if b"\\0" in self.content:', "if False:"),
     _windows("the line of a secret", 'line += content.count(b"\\n", start, end)', "pass"),
     _search("text read to its end", "chunks if text else _first", "_first"),
-    _search("binary files read to an end", "if count <= 0:", "if False:"),
+    _search("binary files read to an end", "else _first(chunks, binary_bytes)", "else chunks"),
     _search("a credential file", "credential_file(path, head), ", "None, "),
     _armour("a private key in base64 once more", "_PRIVATE in (label", "not (label"),
     _armour(
