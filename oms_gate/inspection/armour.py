@@ -38,23 +38,17 @@ def armoured(window: Window) -> Iterator[Sighting]:
 
     Of those in base64 once more, private keys only.
     """
-    content = window.content
-    if content.find(_BEGIN, window.start) >= 0:
-        for header in _HEADER.finditer(content, window.start):
-            if header.start() >= window.end:
-                break
-            body = content[header.end() : header.start() + LOOK_AHEAD_BYTES].partition(b"----")[0]
-            # JSON may escape a slash.
-            line = _LINE.search(body.replace(rb"\/", b"/"))
-            if line is not None and len(set(line[0])) >= _DISTINCT_CHARACTERS:
-                yield from _sighting(header[1].decode("ascii"), header.start())
-    if content.find(_TWICE_BEGIN, window.start) >= 0:
-        for twice in _TWICE.finditer(content, window.start):
-            if twice.start() >= window.end:
-                break
-            inner = _HEADER.search(base64.b64decode(twice[0]))
-            if inner is not None and _PRIVATE in (label := inner[1].decode("ascii")):
-                yield from _sighting(label, twice.start())
+    for header in window.matches(_BEGIN, _HEADER):
+        reach = header.start() + LOOK_AHEAD_BYTES
+        body = window.content[header.end() : reach].partition(b"----")[0]
+        # JSON may escape a slash.
+        line = _LINE.search(body.replace(rb"\/", b"/"))
+        if line is not None and len(set(line[0])) >= _DISTINCT_CHARACTERS:
+            yield from _sighting(header[1].decode("ascii"), header.start())
+    for twice in window.matches(_TWICE_BEGIN, _TWICE):
+        inner = _HEADER.search(base64.b64decode(twice[0]))
+        if inner is not None and _PRIVATE in (label := inner[1].decode("ascii")):
+            yield from _sighting(label, twice.start())
 
 
 def _sighting(label: str, position: int) -> Iterator[Sighting]:

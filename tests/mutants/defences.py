@@ -86,6 +86,17 @@ _rollback = _in("publish/rollback.py", "publish/test_publication.py")
 _publish_signature = _in("publish/signature.py", "publish/test_publication.py")
 _release = _in("publish/release.py", "publish/test_publication.py")
 _folder = _in("publish/folder.py", "publish/test_publication.py")
+_SECRETS = ("inspection/test_inspection_secrets.py",)
+_ANCHORS = ("inspection/test_inspection_anchors.py",)
+_inspect = _in("inspection/inspect.py", *_SECRETS)
+_search = _in("inspection/search.py", *_SECRETS)
+_windows = _in("inspection/windows.py", *_SECRETS)
+_armour = _in("inspection/armour.py", *_SECRETS)
+_credentials = _in("inspection/credentials.py", *_SECRETS)
+_key_files = _in("inspection/key_files.py", *_SECRETS)
+_formats = _in("inspection/formats.py", "inspection/test_inspection_formats.py")
+_globs = _in("inspection/globs.py", "inspection/test_inspection_globs.py")
+_sarif = _in("cli/sarif.py", "test_cli_sarif.py")
 _reference = _in("reference.py", "test_reference.py")
 _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
@@ -1936,6 +1947,33 @@ MUTANTS: tuple[Mutant, ...] = (
     _release("what a gitignore there leaves out", "if base is None or GITIGNORE", "if GITIGNORE"),
     _folder("what no upload takes along", "if _NEVER_SENT.fullmatch(path):", "if False:"),
     _folder("files of the gate's own", "path == VERDICT_FILE or is_temporary(path)", "False"),
+    _windows("a secret across two windows", "end = len(content) - ahead", "end = len(content)"),
+    _windows("a secret in UTF-16", 'if b"\\0" in self.content:', "if False:"),
+    _windows("the line of a secret", 'line += content.count(b"\\n", start, end)', "pass"),
+    _search("text read to its end", "chunks if text else _first", "_first"),
+    _search("binary files read to an end", "else _first(chunks, binary_bytes)", "else chunks"),
+    _search("a credential file", "credential_file(path, head), ", "None, "),
+    _armour("a private key in base64 once more", "_PRIVATE in (label", "not (label"),
+    _armour(
+        "a header without a key",
+        "if line is not None and len(set(line[0])) >= _DISTINCT_CHARACTERS:",
+        "if True:",
+    ),
+    _credentials("a token of an example", "steps < len(text) / 3", "True"),
+    _credentials("a token that repeats itself", "and not _PLACEHOLDER.search(text)", ""),
+    _key_files(
+        "an encrypted key in DER", 'return _private("an encrypted private key")', "return None"
+    ),
+    _key_files("a certificate in DER", 'return _public("a certificate")', "return None", *_ANCHORS),
+    _inspect("what documents quote", 'in ("document", "code")', "in ()", *_ANCHORS),
+    _inspect("secrets of files that may have none", "if path not in globs", "", *_SECRETS),
+    _formats("a pickle under another name", "if _PICKLE.match(head):", "if False:"),
+    _formats("a PyTorch archive", 'endswith((b".pkl", b".pickle"))', "endswith(b'?')"),
+    _formats("safetensors cut off", "if end > size else None", "if False else None"),
+    _formats("a Git LFS pointer", "if _LFS_POINTER.match(head) and", "if False and"),
+    _globs("a part of a path", 'self._across if character == "/" else wildcards', "wildcards"),
+    _sarif("a link in a name", '.replace("](", "] (")', ""),
+    _sarif("a placeholder in a name", '.replace("{", "{{").replace("}", "}}")', ""),
 )
 
 
