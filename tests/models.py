@@ -13,10 +13,20 @@ from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.oms.sign import sign_with_key
 from tests.peers.content import Content, blocks_of, size_of
 
+
+def safetensors(size: int = 1000) -> bytes:
+    """Weights of so many bytes, in a well-formed file."""
+    # The header gets as long whatever numbers are in it.
+    header = f'{{"w": {{"dtype": "U8", "shape": [{size:7}], "data_offsets": [0, {size:7}]}}}}'
+    data = size - 8 - len(header)
+    header = header.replace(f"{size:7}", f"{data:7}")
+    return len(header).to_bytes(8, "little") + header.encode() + (bytes(range(256)) * size)[:data]
+
+
 FILES: Mapping[str, bytes] = {
     "README.md": b"# A model\n",
     "config.json": b'{"model_type": "tiny"}\n',
-    "model.safetensors": bytes(range(256)) * 1000,
+    "model.safetensors": safetensors(256_000),
 }
 
 

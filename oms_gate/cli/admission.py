@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,15 +48,15 @@ class Admission:
     policy: str | None
     signature: str | None
 
-    def settings(self, model: Reference) -> GateConfig:
-        """The configuration of the gate for this model.
+    def settings(self, *models: Reference) -> GateConfig:
+        """The configuration of the gate for these models.
 
         Raises:
             UsageError: the options cannot be meant together.
             ConfigError: a file that they name cannot be used.
         """
         settings = self._configured()
-        settings = _with_signer(settings, self.signer, model)
+        settings = _with_signer(settings, self.signer, models)
         settings = _with_policy(settings, self.policy, self.signer)
         policy = settings.policy
         if not settings.publishers and policy.server is None and policy.rego is None:
@@ -99,13 +100,15 @@ class Admission:
         return revised(settings, signature=self.signature)
 
 
-def _with_signer(config: GateConfig, options: SignerOptions, model: Reference) -> GateConfig:
+def _with_signer(
+    config: GateConfig, options: SignerOptions, models: Sequence[Reference]
+) -> GateConfig:
     """The configuration with the signer of the options instead of its own publishers."""
     if not options.given:
         return config
     trust, signer = _signer(options)
-    anything = "/**" if model.is_local else f"{model.scheme}://**"
-    publisher = {"name": _RULE, "models": [anything], "signers": [signer]}
+    anything = ["/**" if model.is_local else f"{model.scheme}://**" for model in models]
+    publisher = {"name": _RULE, "models": anything, "signers": [signer]}
     return revised(config, trust={"public_good": False, **trust}, publishers=[publisher])
 
 

@@ -37,6 +37,7 @@ for _command in (
     signing_commands.keygen,
     publishing_commands.pre_publish,
     publishing_commands.publish,
+    publishing_commands.promote,
     admission_commands.inspect,
     admission_commands.demo,
     server_commands.serve,

@@ -6,6 +6,7 @@ import json as json_module
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import typer
 
@@ -69,7 +70,7 @@ def run(
     with (
         Gate.from_config(admission.settings(target)) as gate,
         nullcontext() if signer is None else open_signer(signer) as model_signer,
-        _progress(target, output) as on_progress,
+        progress(target, output) as on_progress,
     ):
         try:
             outcome = _released(
@@ -84,7 +85,7 @@ def run(
             )
         except StepError as error:
             outcome = Release(refusal(gate, target, error))
-    with after(f"the model is {outcome.verdict.outcome}, and {_done(outcome.published)}"):
+    with after(f"the model is {outcome.verdict.outcome}, and {done(outcome.published)}"):
         _print(outcome, upload, publish=publish, output=output)
     return exit_status(outcome.verdict)
 
@@ -117,7 +118,8 @@ def _released(
 
 
 @contextmanager
-def _progress(target: Reference, output: Output) -> Iterator[ProgressCallback | None]:
+def progress(target: Reference, output: Output) -> Iterator[ProgressCallback | None]:
+    """A progress bar for people at a terminal, and none for anybody else."""
     from oms_gate.cli.render import new_console, progress_bar
 
     if not output.for_people or not new_console(stderr=True).is_terminal:
@@ -130,31 +132,47 @@ def _progress(target: Reference, output: Output) -> Iterator[ProgressCallback | 
         yield on_progress
 
 
-def _done(published: Published | None) -> str:
+def done(published: Published | None) -> str:
+    """What became of a publication, in a few words."""
     return "nothing is published" if published is None else f"published at {published.url}"
 
 
-def _print(outcome: Release, upload: Upload, *, publish: bool, output: Output) -> None:
-    verdict, published = outcome.verdict, outcome.published
-    if output.sarif:
-        from oms_gate.cli.sarif import sarif
+def print_release(outcome: Release, output: Output, *, left_out: int | None = None) -> None:
+    """Print a verdict, and where what was judged is published.
 
-        typer.echo(sarif(verdict, str(upload.folder)))
-    elif output.json and publish:
-        where = None if published is None else asdict(published)
-        document = {"verdict": verdict.model_dump(mode="json", by_alias=True), "published": where}
+    left_out: how many files of another place are not there, if it comes from one.
+    """
+    verdict, published = outcome.verdict, outcome.published
+    if output.json:
+        document: dict[str, Any] = {
+            "verdict": verdict.model_dump(mode="json", by_alias=True),
+            "published": None if published is None else asdict(published),
+        }
+        if left_out is not None:
+            document["left_out"] = left_out
         typer.echo(json_module.dumps(document, indent=2))
-    elif output.json:
-        typer.echo(verdict.to_json())
     elif not output.quiet:
         from rich.markup import escape
 
         from oms_gate.cli.render import new_console, print_beside, print_verdict
 
         print_verdict(verdict, lets_through=verdict.lets_through)
+        facts: dict[str, str | None] = {}
         if published is not None:
             facts = {"published": published.url, "proposed": published.pull_request}
-            console = new_console()
-            for name, value in facts.items():
-                if value is not None:
-                    print_beside(console, f"  [dim]{name:<9}[/]", escape(printable(value)))
+            facts["left out"] = f"{left_out} that nobody signed" if left_out else None
+        console = new_console()
+        for name, value in facts.items():
+            if value is not None:
+                print_beside(console, f"  [dim]{name:<9}[/]", escape(printable(value)))
+
+
+def _print(outcome: Release, upload: Upload, *, publish: bool, output: Output) -> None:
+    if output.sarif:
+        from oms_gate.cli.sarif import sarif
+
+        typer.echo(sarif(outcome.verdict, str(upload.folder)))
+    elif output.json and not publish:
+        typer.echo(outcome.verdict.to_json())
+    else:
+        print_release(outcome, output)

@@ -157,6 +157,62 @@ def publish(
     _run(locals(), publish=True)
 
 
+def promote(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FROM", help="The model: a reference as of verify.", show_default=False
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TO",
+            help="Where it is to be published: hf://org/name[@branch] or s3://bucket/prefix.",
+            show_default=False,
+        ),
+    ],
+    config: Config = None,
+    policy: Policy = None,
+    identity: Identity = None,
+    identity_pattern: IdentityPattern = None,
+    issuer: Issuer = None,
+    public_key: PublicKey = None,
+    certificate_root: CertificateRoot = None,
+    timestamp_authority: TimestampAuthority = None,
+    trusted_root: TrustedRoot = None,
+    signature: Signature = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Copy an admitted model from one registry to another, with its signature, if it may be there.
+
+    The signed files, the signature and attestations beside it; nothing that nobody signed. Exit
+    status: 0 promoted, 1 denied, 2 usage or configuration, 3 could not.
+
+    Examples:
+
+        oms-gate promote hf://org/name s3://models/name --config gate.yaml
+
+        oms-gate promote s3://staging/name s3://production/name --public-key release.pub
+    """
+    from oms_gate.cli.admission import Admission, SignerOptions
+    from oms_gate.cli.promote import run
+    from oms_gate.cli.publish import Output
+
+    signer = SignerOptions(
+        identity=identity,
+        identity_pattern=identity_pattern,
+        issuer=issuer,
+        public_key=public_key,
+        certificate_root=certificate_root,
+        timestamp_authority=timestamp_authority,
+        trusted_root=trusted_root,
+    )
+    admission = Admission(config, signer, policy, signature)
+    raise typer.Exit(run(source, target, admission, output=Output(json=json, quiet=quiet)))
+
+
 def _run(options: dict[str, Any], *, publish: bool) -> None:
     """Do either, with the values of its options by their names."""
     from oms_gate.cli import admission, signers

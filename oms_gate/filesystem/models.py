@@ -21,8 +21,9 @@ from oms_gate.errors import AdmissionDenied, ConfigError, StoreError
 from oms_gate.filesystem.together import Together
 from oms_gate.filesystem.tree import Tree
 from oms_gate.gate import Gate
-from oms_gate.reference import Reference
+from oms_gate.reference import S3_SCHEMES, Reference
 from oms_gate.stores import open_store
+from oms_gate.stores.s3_releases import POINTER
 from oms_gate.verdict import ReasonCode, Verdict
 
 _LOG = logging.getLogger("oms_gate")
@@ -147,6 +148,8 @@ class Models:
 
     def _listed(self, folder: Reference) -> bool | None:
         """What the listing of an admitted model above a folder says; None if there is none."""
+        if folder.release is not None:  # A model of its own, below the one of its place.
+            return None
         for root in _above(folder):
             if root in self._folders:
                 try:
@@ -160,16 +163,23 @@ class Models:
         if folder.scheme == "hf" and not folder.path:
             # A repository has its signature there, as good as always: it is judged straight away.
             return self._is_signed(folder)
+        names = [self._signature]
+        if folder.scheme in S3_SCHEMES and folder.release is None:
+            # What was published as a release has its signature there.
+            names.append(POINTER)
         store = open_store(folder, self.gate.stores, self.gate.limits)
-        try:
-            found = store.snapshot(folder.with_suffix(f"/{self._signature}"))
-        except StoreError as error:
-            # Far above, this user may see nothing. What is not seen lets nobody in.
-            if error.reason.code in {*_ABSENT, ReasonCode.STORE_FORBIDDEN}:
-                return False
-            return self._is_signed(folder)
-        found.close()
-        return found.single
+        for name in names:
+            try:
+                found = store.snapshot(folder.with_suffix(f"/{name}"))
+            except StoreError as error:
+                # Far above, this user may see nothing. What is not seen lets nobody in.
+                if error.reason.code in {*_ABSENT, ReasonCode.STORE_FORBIDDEN}:
+                    continue
+                return self._is_signed(folder)
+            found.close()
+            if found.single:
+                return True
+        return False
 
     def _is_signed(self, folder: Reference) -> bool:
         """Whether a folder that is judged as a model turns out to have a signature.

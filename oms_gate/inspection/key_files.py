@@ -46,22 +46,23 @@ def key_file(path: str, content: bytes) -> Sighting | None:
         return _of_der(content) if _is_one_sequence(content) else None
     openpgp = _OPENPGP.match(content)
     if openpgp is not None:
-        return (_private if openpgp["private"] else _public)("a key of OpenPGP")
-    for pattern, what in (
-        (_SSH, "a public key of SSH"),
-        (_MINISIGN, "a public key of minisign"),
-    ):
-        if found := pattern.match(content):
-            return _public(what, found.end() - 1)
-    root = _TRUSTED_ROOT.search(content)
-    return None if root is None else _public("a trusted root of Sigstore", root.start())
+        if openpgp["private"]:
+            return _private("a private key of OpenPGP")
+        return _public("a public key of OpenPGP")
+    if ssh := _SSH.match(content):
+        return _public("a public key of SSH", ssh.end() - 1)
+    if _MINISIGN.match(content):
+        return _public("a public key of minisign")
+    if root := _TRUSTED_ROOT.search(content):
+        return _public("a trusted root of Sigstore", root.start())
+    return None
 
 
 def _is_one_sequence(content: bytes) -> bool:
     """Whether the sequence that it begins with ends where the content does."""
-    short, width = content[1:2] < b"\x80", content[1] - 0x80 if len(content) > 1 else 0
-    if short:
-        return len(content) == 2 + sum(content[1:2])
+    width = max(int.from_bytes(content[1:2]) - 0x80, 0)
+    if not width:
+        return len(content) == 2 + int.from_bytes(content[1:2])
     return len(content) == 2 + width + int.from_bytes(content[2 : 2 + width], "big")
 
 

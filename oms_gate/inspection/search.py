@@ -20,6 +20,8 @@ HEAD_BYTES: Final = MIB
 """What is looked at as a whole: most headers of weights, and files that are nothing but a key."""
 
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+# Of these and of UTF-8, without NULs.
+_PLAIN_MARKS = re.compile(rb"\A(?:\xff\xfe|\xfe\xff|\xef\xbb\xbf)")
 _SAMPLE_BYTES = 1024
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1f]")
 
@@ -52,7 +54,7 @@ def search(
     text = _is_text(head)
     chunks = chain((head,), rest)
     found = chain(
-        _as_a_whole(path, head.replace(b"\0", b"") if text else head),
+        _as_a_whole(path, _PLAIN_MARKS.sub(b"", head.replace(b"\0", b"")) if text else head),
         _in_pieces(chunks if text else _first(chunks, binary_bytes)),
     )
     left = dict(most)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from oms_gate.errors import AdmissionDenied, AdmissionWarning, StepError, UsageError
+from oms_gate.errors import AdmissionDenied, AdmissionWarning, UsageError
 from oms_gate.gate import Gate
 from oms_gate.publish.hub_registry import HubRegistry
 from oms_gate.publish.overlay import overlay
-from oms_gate.publish.publication import Publication, refusal
+from oms_gate.publish.publication import Publication
 from oms_gate.publish.release import MESSAGE, Release, Upload, release, release_folder
 from oms_gate.reference import Reference
 from oms_gate.signing.model import ModelSigner
@@ -58,9 +59,11 @@ def upload_folder(
         folder holds a valid signature already.
 
     Raises:
-        AdmissionDenied: nothing was published; it has the verdict.
+        AdmissionDenied: it may not be published; it has the verdict.
         UsageError: nothing would be sent, or nothing can be published there.
-        ConfigError, SigningError: no signature could be made, or the Hub not be asked.
+        ConfigError: the Hub, the gate or the signer cannot be used as it is configured.
+        SigningError: a token or a service failed.
+        StepError: somebody else has published meanwhile, a file has changed, or the Hub fails.
     """
     below = "" if path_in_repo in (None, "", ".", "./") else path_in_repo.strip("/")
     if below:
@@ -203,20 +206,14 @@ def _published(
     if token is not None:
         gate = gate.with_store_options("hf", {"token": token})
     title, description = commit_message or MESSAGE, commit_description or ""
-    try:
-        registry = HubRegistry(target, gate)
-        try:
-            came: Release = released(
-                gate,
-                registry,
-                signer=signer,
-                message=f"{title}\n\n{description}".strip(),
-                pull_request=bool(create_pr),
-            )
-        finally:
-            registry.close()
-    except StepError as error:
-        raise AdmissionDenied(refusal(gate, target, error)) from error
+    with closing(HubRegistry(target, gate)) as registry:
+        came = released(
+            gate,
+            registry,
+            signer=signer,
+            message=f"{title}\n\n{description}".strip(),
+            pull_request=bool(create_pr),
+        )
     if came.published is None:
         raise AdmissionDenied(came.verdict)
     if not came.verdict.admitted:

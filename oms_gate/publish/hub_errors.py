@@ -55,7 +55,8 @@ def _refusal(api: HubApi, causes: Sequence[BaseException]) -> StoreError:
     name, endpoint = api.reference.url, api.endpoint
     error = causes[0]
     said = in_short(str(error))
-    if isinstance(error, (LookupError, TypeError, ValueError)) and not hasattr(error, "response"):
+    bare = getattr(error, "response", None) is None
+    if bare and isinstance(error, (LookupError, TypeError, ValueError)):
         return StoreError(
             ReasonCode.STORE_PROTOCOL,
             f"{name} cannot be published: huggingface_hub says '{said}'; correct that, or tell the "

@@ -14,7 +14,7 @@ from oms_gate.publish.publication import Judgement
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.stores.s3_uploading import SINGLE_REQUEST_BYTES, S3Uploader
 from oms_gate.streaming.hashing import THREAD_NAME, Progress, ProgressCallback
-from oms_gate.verdict import ReasonCode
+from oms_gate.verdict import Assurance, ReasonCode
 
 _POLL_SECONDS = 0.1
 
@@ -92,7 +92,7 @@ class Transfer:
         hash_type = self._judgement.hash_type or "sha256"
         whole = len(signed) == 1 and signed[0].start is None and hash_type == "sha256"
         digest = signed[0].digest if whole else None
-        donor = None if digest is None else self._donors.get(digest)
+        donor = self._donors.get(digest) if digest is not None and self._is_known(path) else None
         left = self._deadline - time.monotonic()
         if donor is not None and self._uploader.copy(*donor, name, left):
             self._copied.append(size)
@@ -100,6 +100,15 @@ class Transfer:
         content = CheckedFile(self._snapshot, path, size, signed, hash_type, self._check_stop)
         self._sent.append(content)
         self._uploader.upload(name, size, content, digest)
+
+    def _is_known(self, path: str) -> bool:
+        """Whether a file is as it was signed, as far as that can be known without its bytes.
+
+        It was read when it was judged, or its own store declares the signed digest: any other
+        would have been a reason to deny it. Else what it is shows when it is sent.
+        """
+        was_read = self._judgement.verdict.assurance is Assurance.BYTES
+        return was_read or self._snapshot.files[path].sha256 is not None
 
     def _size(self, path: str) -> int:
         size = self._snapshot.files[path].size

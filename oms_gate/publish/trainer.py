@@ -25,7 +25,7 @@ class PublishCallback(TrainerCallback):
     """Publishes ``args.output_dir``, signed and in one commit, when the training has ended.
 
     The model is saved there first, and its tokenizer or processor too. It is done by the first
-    process alone. What is denied raises `AdmissionDenied`, and the model stays where it was saved.
+    process alone. Should it fail, the training ends with that error, and the model stays saved.
 
     commit: what was published; None until then.
     """
@@ -90,7 +90,7 @@ class PublishCallback(TrainerCallback):
         """Save the model, and publish it.
 
         Raises:
-            OmsGateError, AdmissionDenied: as `upload_folder`.
+            AdmissionDenied, OmsGateError: as `upload_folder`.
         """
         _check(args)
         if not state.is_world_process_zero:

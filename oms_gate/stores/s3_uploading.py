@@ -95,8 +95,7 @@ class S3Uploader:
 
         async def copy() -> bool:
             await self._client.call("copy_object", name, **arguments)
-            head = await self._client.head(name)
-            return (declared_sha256(head), head.get("ContentLength")) == (file.sha256, file.size)
+            return await self._is(name, file.size, file.sha256)
 
         try:
             with translated(lambda error: store_error(error, name, "copied")):
@@ -183,7 +182,14 @@ class S3Uploader:
         if status not in (409, 412) or sha256 is None:
             return False
         with translated(lambda error: store_error(error, name)):
-            head = self._client.run(self._client.head(name))
+            return self._client.run(self._is(name, size, sha256))
+
+    async def _is(self, name: str, size: int | None, sha256: str | None) -> bool:
+        """Whether an object is what it should be, as the store declares it."""
+        try:
+            head = await self._client.head(name)
+        except FileNotFoundError:
+            return False
         return (declared_sha256(head), head.get("ContentLength")) == (sha256, size)
 
 

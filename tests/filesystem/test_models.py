@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -56,16 +57,40 @@ def test_on_s3_the_folders_are_asked_once(
         s3.put(s3_bucket, f"acme/m/{path}", content)
     fs, root = opened(f"oms::s3://{s3_bucket}/acme/m", s3=s3.storage_options())
     assert fs.cat_file(f"{root}/a/b/c.json") == b"{}"
-    # Three folders are asked for a signature, each by a listing and a look; then it is the model.
-    listing, look = ("GET", s3_bucket), ("HEAD", "model.sig")
+    # Three folders are asked for a signature, and two for a release, each by a look for one, a
+    # listing and a look; then it is the model.
+    release, listing = ("GET", "oms-gate.release.json"), ("GET", s3_bucket)
+    looks = [[release, listing, ("HEAD", name)] for name in ("model.sig", "oms-gate.release.json")]
+    before = [*looks[0], *looks[1]] * 2 + looks[0]
     asked = log(s3)
-    assert asked[:6] == [listing, look] * 3
+    assert asked[: len(before)] == before
     heads = [("HEAD", Path(path).name) for path in signed(key, files)]
     read = [("GET", "model.sig"), ("GET", "c.json")]
-    assert sorted(asked[6:]) == sorted([listing, *heads, *read])
+    assert sorted(asked[len(before) :]) == sorted([release, listing, *heads, *read])
     assert fs.cat_file(f"{root}/a/b/d.json") == b"[]"
     assert fs.cat_file(f"{root}/config.json") == b"{ }"
     assert [name for _, name in log(s3)] == ["d.json", "config.json"]
+
+
+def test_a_model_that_was_published_as_a_release(
+    opened: Open, key: ec.EllipticCurvePrivateKey, s3: SeaweedFS, s3_bucket: str
+) -> None:
+    """By its own place, and by that of each release; the files there are those of the release."""
+    files = {"config.json": b"new", "sub/c.json": b"{}"}
+    ids = [f"2026010{day}T000000Z-0123456789abcdef-00000000" for day in (1, 2)]
+    releases = [f"acme/m/oms-gate.releases/{id_}" for id_ in ids]
+    for folder, content in zip(releases, ({"config.json": b"old"}, files), strict=True):
+        for path, data in signed(key, content).items():
+            s3.put(s3_bucket, f"{folder}/{path}", data)
+    s3.put(s3_bucket, "acme/m/code.py", b"of no release")
+    pointer = {"schema": "oms-gate/release/v1", "release": ids[1]}
+    s3.put(s3_bucket, "acme/m/oms-gate.release.json", json.dumps(pointer).encode())
+    fs, root = opened(f"oms::s3://{s3_bucket}/acme/m", s3=s3.storage_options())
+    assert fs.cat_file(f"{root}/sub/c.json") == b"{}"
+    assert fs.find(root) == [f"{root}/{path}" for path in files]
+    assert not fs.exists(f"{root}/code.py")
+    for folder, config in zip(releases, (b"old", b"new"), strict=True):
+        assert fs.cat_file(f"{s3_bucket}/{folder}/config.json") == config
 
 
 def test_the_nearest_signature_counts(

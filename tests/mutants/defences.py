@@ -1913,7 +1913,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "Assurance.SIGNATURE",
     ),
     _publication("a signed file that is not sent", "publication.left_out(path):", '"":'),
-    _publication("what stays there unsigned", "file.path not in publication.sent and", "False and"),
+    _publication("what stays there unsigned", "if stays and file.kind", "if False and file.kind"),
     _rollback("a release that was replaced", "replaced = digest in", "replaced = None in"),
     _rollback("a release that is older", "proven < before", "False"),
     _publish_signature(

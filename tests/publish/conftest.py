@@ -13,7 +13,9 @@ from oms_gate import Gate
 from tests import models
 from tests.delivery.pulling import close_gates, gate_of, signed
 from tests.peers.hub import HubStandIn
+from tests.peers.seaweedfs import SeaweedFS
 from tests.publish import on_hub
+from tests.publish.on_s3 import Place
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,6 +37,8 @@ def settings(public_key: Path) -> dict[str, Any]:
                 "signers": [{"method": "key", "key": "acme"}],
             }
         ],
+        # What the stand-in calls its CDN, see `tests.peers.hub`.
+        "stores": {"private_hosts": ["localhost"]},
         "limits": {"read_seconds": 2, "connect_seconds": 2, "retries": 1},
     }
 
@@ -42,6 +46,12 @@ def settings(public_key: Path) -> dict[str, Any]:
 @pytest.fixture
 def gate(settings: dict[str, Any]) -> Gate:
     return gate_of(settings)
+
+
+@pytest.fixture
+def place(s3: SeaweedFS, s3_bucket: str, settings: dict[str, Any]) -> Place:
+    """An empty place for a model in S3."""
+    return Place(s3, s3_bucket, settings)
 
 
 @pytest.fixture

@@ -38,6 +38,12 @@ from tests.publish.on_hub import (
 Key = ec.EllipticCurvePrivateKey
 
 
+@pytest.fixture
+def folder(tmp_path: Path, key: Key) -> Path:
+    """A model that Acme has signed."""
+    return on_hub.release(tmp_path, key, 0)
+
+
 class TestWhatTheHubLeavesOut:
     """Its client drops without a word what the Hub tells it to."""
 
@@ -133,7 +139,7 @@ class TestOthersPublishToo:
         hub.inject(move, at, times=1)
         said = refused(writer, on_hub.release(tmp_path, key, 2), ReasonCode.STORE_CHANGED)
         assert "somebody else has published" in said
-        assert set(there(hub)) == {*models.FILES, "model.sig", "a.txt"}
+        assert set(there(hub)) == {*contents(tmp_path / "release-2"), "a.txt"}
 
     @pytest.mark.usefixtures("first")
     def test_the_same(self, hub: HubStandIn, writer: Gate, tmp_path: Path, key: Key) -> None:

@@ -18,7 +18,6 @@ from oms_gate.publish.release import release
 from oms_gate.reference import Reference
 from oms_gate.signing.model import ModelSigner
 from oms_gate.stores.hub import HubStore
-from tests import models
 from tests.delivery.pulling import codes, gate_of, signed
 from tests.peers import faults
 from tests.peers.content import sha256_of
@@ -38,6 +37,12 @@ from tests.publish.on_hub import (
 )
 
 Key = ec.EllipticCurvePrivateKey
+
+
+@pytest.fixture
+def folder(tmp_path: Path, key: Key) -> Path:
+    """A model that Acme has signed."""
+    return on_hub.release(tmp_path, key, 0)
 
 
 class TestOneCommit:
@@ -97,7 +102,8 @@ class TestOneCommit:
         self, hub: HubStandIn, writer: Gate, key: Key
     ) -> None:
         """As when a release moves from one repository to another."""
-        files = {**models.FILES, "empty.txt": b"", "large.bin": bytes(range(256)) * 9000}
+        large = on_hub.weights(bytes(range(256)) * 9000)
+        files = {"config.json": b"{}", "empty.txt": b"", "model.safetensors": large}
         hub.create("acme/staging", files=signed(key, files))
         target = Reference.parse(TARGET)
         source = HubStore(writer.stores, writer.limits).snapshot(
@@ -171,7 +177,7 @@ class TestNothingIsSent:
         assert not hub.state.repositories
 
     def test_of_a_model_that_was_changed(self, writer: Gate, folder: Path) -> None:
-        (folder / "model.safetensors").write_bytes(b"x" * 256_000)
+        (folder / "model.safetensors").write_bytes(on_hub.weights(b"another model"))
         came = publish(writer, folder)
         assert codes(came.verdict) == [ReasonCode.FILE_CHANGED]
         assert came.published is None
