@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
@@ -84,14 +85,13 @@ def _run(words: Sequence[str], variables: Mapping[str, str], files: Sequence[int
         starter = _starter()
         socket.send_fds(starter, [message.encode()], files)
         child = int(starter.recv(_MESSAGE_BYTES))
-        starter.settimeout(_TIMEOUT_SECONDS)
-        try:
-            return int(starter.recv(_MESSAGE_BYTES))
-        except TimeoutError:
+        ready, _, _ = select.select([starter], [], [], _TIMEOUT_SECONDS)
+        if not ready:
             os.kill(child, signal.SIGKILL)
-            raise
-        finally:
-            starter.settimeout(None)
+        status = int(starter.recv(_MESSAGE_BYTES))
+    if not ready:
+        raise TimeoutError(f"oms-gate took more than {_TIMEOUT_SECONDS:g} seconds")
+    return status
 
 
 @cache
@@ -133,7 +133,15 @@ def main() -> None:
             requests.send(b"%d" % child)
             _, status = os.waitpid(child, 0)
             requests.send(b"%d" % os.waitstatus_to_exitcode(status))
-    asked = json.loads(message)
+    _become(json.loads(message), files)
+
+    from oms_gate.cli import main as command
+
+    command()
+
+
+def _become(asked: Mapping[str, Any], files: Sequence[int]) -> None:
+    """Be as a process that was started with this."""
     for file, where in zip(files, (0, 1, 2), strict=True):
         os.dup2(file, where)
         os.close(file)
@@ -141,10 +149,7 @@ def main() -> None:
     os.environ.update(asked["variables"])
     os.chdir(asked["folder"])
     sys.argv = asked["words"]
-
-    from oms_gate.cli import main as command
-
-    command()
+    sys.modules["__main__"].__package__ = None  # It is called by its name, as a script is.
 
 
 def _compile() -> None:

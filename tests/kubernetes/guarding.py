@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -142,6 +143,11 @@ def rendered(*arguments: str) -> Iterator[dict[str, Any]]:
     """The objects of the chart."""
     import yaml
 
+    yield from filter(None, yaml.safe_load_all(_template(arguments)))
+
+
+@cache
+def _template(arguments: tuple[str, ...]) -> str:
     helm = program("helm")
     assert helm is not None
     command = [str(helm), "template", "oms-gate", str(ROOT / "charts/oms-gate")]
@@ -153,7 +159,7 @@ def rendered(*arguments: str) -> Iterator[dict[str, Any]]:
         text=True,
         check=True,
     )
-    yield from filter(None, yaml.safe_load_all(done.stdout))
+    return done.stdout
 
 
 def install_policies(cluster: Cluster) -> None:

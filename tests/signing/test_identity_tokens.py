@@ -253,8 +253,10 @@ def provider(server: SigstoreServer) -> Iterator[SigstoreServer]:
         return Response.json({"access_token": server.identity_token("me@example.com")})
 
     server.routes |= {("GET", "/auth"): log_in, ("POST", "/token"): exchange}
+    gc.freeze()  # What is there by now need not be looked through.
     yield server
     gc.collect()
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -266,7 +266,7 @@ def test_who_may_only_read(s3: SeaweedFS, s3_bucket: str) -> None:
 
 
 def test_no_more_time_than_a_listing(s3: SeaweedFS, s3_bucket: str) -> None:
-    limits = LIMITS.model_copy(update={"listing_seconds": 3, "read_seconds": 20})
+    limits = LIMITS.model_copy(update={"listing_seconds": 1.5, "read_seconds": 20})
     s3.put(s3_bucket, "m/w", b"1")
     listing = snapshot(s3, f"{s3_bucket}/m", limits=limits)
     s3.inject(faults.Hang(20), "m/model.sig", method="PUT")
