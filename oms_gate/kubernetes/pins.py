@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from oms_gate.errors import UsageError
-from oms_gate.reference import Reference
+from oms_gate.reference import RELEASE_ID, S3_SCHEMES, Reference
 from oms_gate.stores.hub_api import COMMIT
 
 ADMITTED_ANNOTATION: Final = "oms-gate.dev/admitted"
@@ -24,7 +24,8 @@ class Pin:
     """What was decided about one model.
 
     asked: the reference as the pod has it.
-    revision: the commit on the Hub; None where the store has none for a whole model.
+    revision: the commit on the Hub, the release in S3; None where the store has none for a whole
+        model.
     signature: SHA-256 of the signature file that was verified, in hex.
     """
 
@@ -35,7 +36,11 @@ class Pin:
     @property
     def pinned(self) -> Reference:
         """The reference that is fetched."""
-        return self.asked if self.revision is None else self.asked.at(self.revision)
+        if self.revision is None or self.revision == self.asked.release:
+            return self.asked
+        if self.asked.scheme in S3_SCHEMES:
+            return self.asked.at_release(self.revision)
+        return self.asked.at(self.revision)
 
     @property
     def own(self) -> Pin:
@@ -60,6 +65,9 @@ def read_pins(annotations: Mapping[str, str]) -> dict[str, Pin]:
 def _is_sound(pin: Pin) -> bool:
     if not _SHA256.fullmatch(pin.signature):
         return False
+    if pin.asked.scheme in S3_SCHEMES and pin.revision is not None:
+        release = RELEASE_ID.fullmatch(pin.revision) is not None
+        return release and pin.asked.release in (None, pin.revision)
     if pin.asked.scheme != "hf":
         return pin.revision is None
     # A commit that was asked for is the only one that can have been admitted.

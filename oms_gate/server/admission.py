@@ -26,6 +26,7 @@ from oms_gate.kubernetes.models import (
 from oms_gate.kubernetes.pins import ADMITTED_ANNOTATION, Pin, read_pins, written_pins
 from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.kubernetes.workloads import Path, Workload, at, workload_of
+from oms_gate.reference import Reference
 from oms_gate.server.decisions import Decisions, Question
 from oms_gate.server.findings import Judged, Review, answer
 from oms_gate.server.review import Answer, ReviewRequest
@@ -234,8 +235,7 @@ class Admission:
         found = {}
         for url, model in zip(distinct, judged, strict=True):
             if model.verdict.signature is not None and model.verdict.admitted:
-                revision = model.verdict.model.revision if model.reference.scheme == "hf" else None
-                pin = Pin(model.reference, revision, model.verdict.signature.sha256)
+                pin = Pin(model.reference, _revision(model), model.verdict.signature.sha256)
                 if model.verdict.signature.format != "v1.0":
                     review.problems.append(_old_format(pin))
                 if (before := pins.get(url)) is not None and before.signature != pin.signature:
@@ -327,6 +327,12 @@ def _context(
         "groups": list(request.groups),
         "kind": request.kind,
     }
+
+
+def _revision(model: Judged) -> str | None:
+    """What is to be fetched of a model, where its store keeps what was there before."""
+    found = model.verdict.model
+    return found.revision if model.reference.scheme == "hf" else Reference.parse(found.url).release
 
 
 def _old_format(pin: Pin) -> Reason:

@@ -529,6 +529,36 @@ def test_what_is_in_s3_is_pinned_by_its_signature(
     assert "remove the annotation" in said
 
 
+def test_a_release_in_s3_is_pinned_and_stays_there(
+    guard: Guard, namespace: str, s3: SeaweedFS, s3_bucket: str, key: Key
+) -> None:
+    """As on the Hub: what was admitted is fetched, whatever was published since."""
+
+    def publish(day: int) -> str:
+        release = f"2026010{day}T000000Z-0123456789abcdef-00000000"
+        for path, content in signed(key, {"config.json": b"%d" % day}).items():
+            s3.put(s3_bucket, f"acme/x/oms-gate.releases/{release}/{path}", content)
+        pointer = json.dumps({"schema": "oms-gate/release/v1", "release": release})
+        s3.put(s3_bucket, "acme/x/oms-gate.release.json", pointer.encode())
+        return f"s3://{s3_bucket}/acme/x/oms-gate.releases/{release}"
+
+    first = publish(1)
+    item = CONTROLLERS["Deployment"](pod(f"s3://{s3_bucket}/acme/x")["spec"])
+    assert guard.create(namespace, item) == ""
+    template = guard.get(namespace, "deployment", "server")["spec"]["template"]
+    assert of(template["spec"], "oms-gate-0")["args"][:2] == ["pull", first]
+    publish(2)
+    made = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template["metadata"], "name": "one"},
+        "spec": template["spec"],
+    }
+    assert guard.create(namespace, made) == ""
+    found = guard.get(namespace, "pod", "one")
+    assert of(found["spec"], "oms-gate-0")["args"][:2] == ["pull", first]
+
+
 ISVC = {
     "apiVersion": "serving.kserve.io/v1beta1",
     "kind": "InferenceService",

@@ -97,6 +97,13 @@ _key_files = _in("inspection/key_files.py", *_SECRETS)
 _formats = _in("inspection/formats.py", "inspection/test_inspection_formats.py")
 _globs = _in("inspection/globs.py", "inspection/test_inspection_globs.py")
 _sarif = _in("cli/sarif.py", "test_cli_sarif.py")
+_s3 = _in("stores/s3.py", "publish/test_s3_releases.py")
+_s3_releases = _in("stores/s3_releases.py", "publish/test_s3_releases.py")
+_s3_uploading = _in("stores/s3_uploading.py", "publish/test_s3_registry.py")
+_s3_registry = _in("publish/s3_registry.py", "publish/test_s3_registry.py")
+_s3_transfer = _in("publish/s3_transfer.py", "publish/test_promote.py::test_the_command")
+_checked = _in("publish/checked.py", "publish/test_s3_registry.py")
+_promotion = _in("publish/promotion.py", "publish/test_promote.py")
 _reference = _in("reference.py", "test_reference.py")
 _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
@@ -1974,6 +1981,69 @@ MUTANTS: tuple[Mutant, ...] = (
     _globs("a part of a path", 'self._across if character == "/" else wildcards', "wildcards"),
     _sarif("a link in a name", '.replace("](", "] (")', ""),
     _sarif("a placeholder in a name", '.replace("{", "{{").replace("}", "}}")', ""),
+    _s3(
+        "a pointer in a release",
+        "if reference.release is None:\n            p",
+        "if True:\n            p",
+    ),
+    _s3("a release that is not there", "if pointer is not None and not keys:", "if False:"),
+    _s3(
+        "a release written to",
+        "write_file if found.reference.release is None else None",
+        "write_file",
+    ),
+    _s3("releases among the files of a model", "not is_apart(key.removeprefix(root))", "True"),
+    _s3("a model released while it was signed", 'check_same({"": found', 'dict({"": found'),
+    _s3_releases("a pointer that is too long", "if len(content) > _POINTER_BYTES:", "if False:"),
+    _s3_releases("members of a pointer twice", "or len(members) != 2", ""),
+    _s3_releases(
+        "any folder as a release",
+        "return release if RELEASE_ID.fullmatch(release) else None",
+        "return release",
+    ),
+    _s3_releases(
+        "a release that never was current",
+        "name[: len(time)] < time",
+        "True",
+        "publish/test_s3_registry.py::test_a_release_that_never_was_one_is_not_older",
+    ),
+    _s3_uploading(
+        "an object in another's place", '{"IfNoneMatch": "*"}, {"If-None-Match": "*"}', "{}, {}"
+    ),
+    _s3_uploading("where uploads are sent on to", 'update={"redirects": 0}', "update={}"),
+    _s3_uploading(
+        "a copy with another digest",
+        'return (declared_sha256(head), head.get("ContentLength")) == (sha256, size)',
+        "return True",
+        "publish/test_promote.py::test_a_copy_with_other_bytes",
+    ),
+    _checked(
+        "bytes that were not judged",
+        "if (reason := finding_of(part, self._hash_type)) is not None:",
+        "if (reason := None) is not None:",
+    ),
+    _s3_registry(
+        "something unsigned", "if signature is None or not judgement.signed:", "if False:"
+    ),
+    _s3_registry("what a lost race leaves", "if error.reason.code in _NOT_WRITTEN:", "if False:"),
+    _s3_registry(
+        "a release that may be current",
+        "_NOT_WRITTEN = (",
+        "_NOT_WRITTEN = (ReasonCode.STORE_UNAVAILABLE, ",
+    ),
+    _s3_registry(
+        "what is left of a failure",
+        "self._remove(names)\n            raise",
+        "raise",
+    ),
+    _s3_transfer("a file that nobody has read", "return was_read or", "return True or"),
+    _promotion("what may not be promoted", "if not judgement.verdict.admitted:", "if False:"),
+    _pins(
+        "any place as a release",
+        "return release and pin.asked.release in (None, pin.revision)",
+        "return True",
+        "kubernetes/test_pins.py",
+    ),
 )
 
 

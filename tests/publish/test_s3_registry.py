@@ -159,13 +159,15 @@ def test_unsigned_denied_or_at_no_place(
         sync(folder, f"s3://{place.bucket}/acme/file", gate=place.gate)
 
 
-def test_nothing_unsigned_even_where_the_gate_only_annotates(
-    place: Place, folder: Path, s3: SeaweedFS
-) -> None:
-    (folder / "model.sig").unlink()
-    gate = Place(s3, place.bucket, {**place.settings, "mode": "annotate"}).gate
-    with pytest.raises(UsageError):
-        sync(folder, place.url, gate=gate)
+def test_nothing_unsigned_even_where_the_gate_only_annotates(place: Place, folder: Path) -> None:
+    gate = Place(place.s3, place.bucket, {**place.settings, "mode": "annotate"}).gate
+    stranger = models.signature(models.FILES, models.new_key())
+    for signature in (stranger, None):
+        (folder / "model.sig").unlink()
+        if signature is not None:
+            (folder / "model.sig").write_bytes(signature)
+        with pytest.raises(UsageError):
+            sync(folder, place.url, gate=gate)
     assert place.objects() == {}
 
 

@@ -88,6 +88,7 @@ HOSTILE = {
     "a number": b'{"schema": "oms-gate/release/v1", "release": 1}',
     "up": pointer("../other"),
     "nothing": pointer(""),
+    "another folder": pointer("other"),
     "a folder below": pointer(f"{FIRST}/sub"),
     "a line": pointer(f"{FIRST}\n"),
     "other digits": pointer(FIRST.replace("0", "\N{ARABIC-INDIC DIGIT ZERO}")),
@@ -100,16 +101,19 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
 def test_a_pointer_that_is_none_is_never_passed_over(
-    place: Place, key: ec.EllipticCurvePrivateKey, name: str
+    place: Place, key: ec.EllipticCurvePrivateKey
 ) -> None:
-    """Beside it there is a model that is signed, and so is each release."""
+    """Beside it there is a model that is signed, and so are a release and another folder."""
     put_release(place, key)
-    put_release(place, key, SECOND)
+    put_release(place, key, "other")
     for path, content in signed(key).items():
         place.put(path, content)  # type: ignore[arg-type]
-    place.put(POINTER, HOSTILE[name])
+    for name, content in HOSTILE.items():
+        place.put(POINTER, content)
+        with pytest.raises(StoreError) as caught:
+            snapshot(place)
+        assert caught.value.reason.code is ReasonCode.STORE_PROTOCOL, name
     assert codes(place.verdict()) == [ReasonCode.STORE_PROTOCOL]
 
 
