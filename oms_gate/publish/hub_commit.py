@@ -190,6 +190,8 @@ def _measuring() -> Iterator[None]:
     try:
         yield
     except StoreError as error:
+        if error.reason.code is not ReasonCode.STORE_CHANGED:
+            raise
         raise _as_measured(error.reason) from error
 
 
