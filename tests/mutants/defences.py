@@ -1978,7 +1978,12 @@ MUTANTS: tuple[Mutant, ...] = (
     _hub_errors(
         "an error of the gate's own", "if own is not None:", "if False:", "publish/test_stream.py"
     ),
-    _hub_errors("who comes second", "if status == _PRECONDITION_FAILED:", "if False:"),
+    _hub_errors(
+        "who comes second",
+        "if status == _PRECONDITION_FAILED:",
+        "if False:",
+        "publish/test_hub_commit.py::test_at_the_last_moment",
+    ),
     _hub_uploads("a name that becomes another", "    check_name(path_in_repo)\n", ""),
     _hub_uploads("a folder that becomes another", "        check_name(below)\n", "        pass\n"),
     _hub_uploads("what is denied", "if came.published is None:", "if False:"),
