@@ -1982,7 +1982,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "who comes second",
         "if status == _PRECONDITION_FAILED:",
         "if False:",
-        "publish/test_hub_commit.py::test_at_the_last_moment",
+        "publish/test_hub_commit.py",
     ),
     _hub_uploads("a name that becomes another", "    check_name(path_in_repo)\n", ""),
     _hub_uploads("a folder that becomes another", "        check_name(below)\n", "        pass\n"),
