@@ -1945,12 +1945,14 @@ MUTANTS: tuple[Mutant, ...] = (
     _hub_commit("what the Hub leaves out", "if addition._should_ignore:", "if False:"),
     _hub_commit("what the Hub says is there", "addition._remote_oid = None", "pass"),
     _hub_commit("on top of what was judged", "parent_commit=self.parent,", ""),
-    _hub_commit("the digest of what was sent", "if found != digest:", "if False:"),
+    _hub_commit(
+        "the digest of what was sent", "if found != digest:", "if False:", "publish/test_stream.py"
+    ),
     _hub_commit("how else it was signed", "unproven[path] = signed", "pass"),
     _hub_commit(
         "what nobody signed and is sent",
-        "elif not signed:\n                self._check_listed(path)",
-        "elif not signed:\n                pass",
+        "self._check_listed(path)\n                if digest",
+        "if digest",
     ),
     _hub_commit(
         "a signature that is read once more",

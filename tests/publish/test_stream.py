@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import io
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from oms_gate import Gate, ReasonCode
-from oms_gate.errors import StoreError
+from oms_gate.errors import MeasureError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.publish.hub_registry import HubRegistry
 from oms_gate.publish.overlay import overlay
 from oms_gate.publish.publication import Publication
-from oms_gate.publish.release import release
+from oms_gate.publish.release import Release, release
 from oms_gate.publish.stream import SnapshotStream
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
@@ -64,19 +65,34 @@ def test_what_has_changed_is_not_read(listing: Snapshot, tmp_path: Path) -> None
     assert caught.value.reason.code is ReasonCode.STORE_CHANGED
 
 
+def copied(gate: Gate, commit: str) -> Release:
+    """What comes of it where a model goes from one repository to another."""
+    target = Reference.parse("hf://acme/new")
+    source = HubStore(gate.stores, gate.limits).snapshot(Reference.parse(f"{TARGET}@{commit}"))
+    publication = Publication(target, overlay(target, None, source), source.files.keys())
+    with closing(source), closing(HubRegistry(target, gate)) as registry:
+        return release(gate, registry, publication)
+
+
 def test_a_source_that_fails_on_the_way(hub: HubStandIn, writer: Gate, first: str) -> None:
     """It is the source that is told of, not the Hub's client in which it failed."""
-    target = Reference.parse("hf://acme/new")
-    source = HubStore(writer.stores, writer.limits).snapshot(Reference.parse(f"{TARGET}@{first}"))
-    publication = Publication(target, overlay(target, None, source), source.files.keys())
-    registry = HubRegistry(target, writer)
     hub.state.uploads.clear()  # Or the Hub would not want to have the weights again.
     lost = faults.CallBefore(lambda: hub.inject(faults.Status(404), f"/{REPOSITORY}/resolve/*"))
     hub.inject(lost, "/api/models/acme/new/preupload/*", times=1)
-    with pytest.raises(StoreError) as caught:
-        release(writer, registry, publication)
-    registry.close()
-    source.close()
+    with pytest.raises(StoreError, match=r"model\.safetensors is not there") as caught:
+        copied(writer, first)
     assert caught.value.reason.code is ReasonCode.STORE_NOT_FOUND
-    assert "model.safetensors" in str(caught.value)
+    assert not on_hub.there(hub, repository="acme/new")
+
+
+def test_a_source_that_gives_something_else_the_second_time(
+    hub: HubStandIn, writer: Gate, first: str
+) -> None:
+    other = on_hub.there(hub)["model.safetensors"].replace(b"weights 1", b"weights 2")
+    swap = faults.CallBefore(
+        lambda: hub.replace_under_commit(REPOSITORY, "model.safetensors", other)
+    )
+    hub.inject(swap, "/api/repos/create", times=1)
+    with pytest.raises(MeasureError, match=r"model\.safetensors was changed .*signed sha256"):
+        copied(writer, first)
     assert not on_hub.there(hub, repository="acme/new")
