@@ -1948,7 +1948,9 @@ MUTANTS: tuple[Mutant, ...] = (
     _hub_commit(
         "the digest of what was sent", "if found != digest:", "if False:", "publish/test_stream.py"
     ),
-    _hub_commit("how else it was signed", "unproven[path] = signed", "pass"),
+    _hub_commit(
+        "what is in the commit itself", "unproven[path] = signed", "pass", "publish/test_stream.py"
+    ),
     _hub_commit(
         "what nobody signed and is sent",
         "self._check_listed(path)\n                if digest",

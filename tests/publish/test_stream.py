@@ -85,14 +85,13 @@ def test_a_source_that_fails_on_the_way(hub: HubStandIn, writer: Gate, first: st
     assert not on_hub.there(hub, repository="acme/new")
 
 
+@pytest.mark.parametrize("file", ["README.md", "model.safetensors"])
 def test_a_source_that_gives_something_else_the_second_time(
-    hub: HubStandIn, writer: Gate, first: str
+    hub: HubStandIn, writer: Gate, first: str, file: str
 ) -> None:
-    other = on_hub.there(hub)["model.safetensors"].replace(b"weights 1", b"weights 2")
-    swap = faults.CallBefore(
-        lambda: hub.replace_under_commit(REPOSITORY, "model.safetensors", other)
-    )
+    other = on_hub.there(hub)[file].replace(b"1", b"2")
+    swap = faults.CallBefore(lambda: hub.replace_under_commit(REPOSITORY, file, other))
     hub.inject(swap, "/api/repos/create", times=1)
-    with pytest.raises(MeasureError, match=r"model\.safetensors was changed .*signed sha256"):
+    with pytest.raises(MeasureError, match=f"{file} was changed .*signed sha256"):
         copied(writer, first)
     assert not on_hub.there(hub, repository="acme/new")
