@@ -123,13 +123,14 @@ class ModelCommit:
                 # It goes into the commit itself, so it is read here for the last time.
                 if not isinstance(addition.path_or_fileobj, bytes):
                     addition.path_or_fileobj = contents[path] = self._content(path)
-            elif digest := self._whole_sha256(signed):
-                found = addition.upload_info.sha256.hex()
-                if found != digest:
-                    raise _changed(path, f"signed sha256 {digest}, sent {found}")
-                continue
-            elif not signed:
+            else:
+                # It was read to be hashed, and to be sent.
                 self._check_listed(path)
+                if digest := self._whole_sha256(signed):
+                    found = addition.upload_info.sha256.hex()
+                    if found != digest:
+                        raise _changed(path, f"signed sha256 {digest}, sent {found}")
+                    continue
             if signed:
                 unproven[path] = signed
         self._measure(contents, unproven, on_progress)
@@ -190,6 +191,8 @@ def _measuring() -> Iterator[None]:
     try:
         yield
     except StoreError as error:
+        if error.reason.code is not ReasonCode.STORE_CHANGED:
+            raise
         raise _as_measured(error.reason) from error
 
 

@@ -78,11 +78,9 @@ def _refusal(api: HubApi, causes: Sequence[BaseException]) -> StoreError:
                 f"the Hub's own store of large files refused a file of {name} (HTTP {status}); "
                 "try again",
             )
-        return (
-            overtaken(api)
-            if status == _PRECONDITION_FAILED
-            else api.refusal(status, answer.headers)
-        )
+        if status == _PRECONDITION_FAILED:
+            return overtaken(api)
+        return api.refusal(status, answer.headers)
     return StoreError(
         ReasonCode.STORE_UNAVAILABLE,
         f"{endpoint} gave no usable answer for {name}: {said}; try again",

@@ -104,6 +104,12 @@ _s3_registry = _in("publish/s3_registry.py", "publish/test_s3_registry.py")
 _s3_transfer = _in("publish/s3_transfer.py", "publish/test_promote.py::test_the_command")
 _checked = _in("publish/checked.py", "publish/test_s3_registry.py")
 _promotion = _in("publish/promotion.py", "publish/test_promote.py")
+_hub_api = _in("stores/hub_api.py", "stores/test_hub_listing.py")
+_hub_commit = _in("publish/hub_commit.py", "publish/test_hub_commit.py")
+_hub_registry = _in("publish/hub_registry.py", "publish/test_hub_registry.py")
+_hub_errors = _in("publish/hub_errors.py", "publish/test_hub_registry.py")
+_hub_uploads = _in("publish/hub.py", "publish/test_upload.py")
+_trainer = _in("publish/trainer.py", "publish/test_trainer.py")
 _reference = _in("reference.py", "test_reference.py")
 _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
@@ -2044,6 +2050,59 @@ MUTANTS: tuple[Mutant, ...] = (
         "return True",
         "kubernetes/test_pins.py",
     ),
+    _hub_commit("what the Hub leaves out", "if addition._should_ignore:", "if False:"),
+    _hub_commit("what the Hub says is there", "addition._remote_oid = None", "pass"),
+    _hub_commit("on top of what was judged", "parent_commit=self.parent,", ""),
+    _hub_commit(
+        "the digest of what was sent", "if found != digest:", "if False:", "publish/test_stream.py"
+    ),
+    _hub_commit(
+        "what is in the commit itself", "unproven[path] = signed", "pass", "publish/test_stream.py"
+    ),
+    _hub_commit(
+        "what nobody signed and is sent",
+        "self._check_listed(path)\n                if digest",
+        "if digest",
+    ),
+    _hub_commit(
+        "a signature that is read once more",
+        "return signature.content",
+        "pass",
+    ),
+    _hub_registry(
+        "a repository that others have made",
+        "if not self._found.files.keys() <= _INITIAL:",
+        "if False:",
+        "publish/test_hub_commit.py",
+    ),
+    _hub_registry(
+        "a branch that moved and has the same",
+        "if self._store.resolve(self.target).revision != commit.parent:",
+        "if False:",
+        "publish/test_hub_commit.py",
+    ),
+    _hub_registry("a tag or a commit", "if branch is None:", "if False:"),
+    _hub_registry("a folder of a repository", "if target.path:", "if False:"),
+    _hub_registry("a commit that is none", "if not COMMIT.fullmatch(made.oid):", "if False:"),
+    _hub_registry("contents that were seen", "or file.version in seen", ""),
+    _hub_registry("how far back", "islice(history, self._limits.history_commits + 1)", "history"),
+    _hub_errors("an answer that was lost", "if committing and", "if False and"),
+    _hub_errors(
+        "an error of the gate's own", "if own is not None:", "if False:", "publish/test_stream.py"
+    ),
+    _hub_errors(
+        "who comes second",
+        "if status == _PRECONDITION_FAILED:",
+        "if False:",
+        "publish/test_hub_commit.py",
+    ),
+    _hub_uploads("a name that becomes another", "    check_name(path_in_repo)\n", ""),
+    _hub_uploads("a folder that becomes another", "        check_name(below)\n", "        pass\n"),
+    _hub_uploads("what is denied", "if came.published is None:", "if False:"),
+    _trainer("pushes of the trainer's own", "if args.push_to_hub:", "if False:"),
+    _trainer("a part of the model", "if args.fsdp or args.deepspeed:", "if False:"),
+    _trainer("every process", "if not state.is_world_process_zero:", "if False:"),
+    _trainer("pickles of the trainer's", ', "training_args.bin")', ")"),
 )
 
 

@@ -239,11 +239,6 @@ ANSWERS: dict[str, tuple[str, faults.Fault, ReasonCode]] = {
     "dropped": ("*/commit/*", faults.Drop(), ReasonCode.STORE_UNAVAILABLE),
     "no JSON": ("*/commit/*", faults.Status(200, {}, b"<html>"), ReasonCode.STORE_PROTOCOL),
     "nothing": ("*/preupload/*", faults.Status(200, {}, b"{}"), ReasonCode.STORE_PROTOCOL),
-    "no commit": (
-        "*/commit/*",
-        faults.Status(200, {}, b'{"commitOid": "../x", "commitUrl": "http://h/a/b/commit/x"}'),
-        ReasonCode.STORE_PROTOCOL,
-    ),
     "large file": ("*/uploads/*", faults.Status(403), ReasonCode.STORE_PROTOCOL),
     "card": (
         "*/validate-yaml",
@@ -265,6 +260,12 @@ def test_what_the_hub_answers(
     assert ("license is no license" in said) == (name == "card")
     assert len(said) < 500
     assert hub.head(REPOSITORY) == first
+
+
+@pytest.mark.usefixtures("first")
+def test_a_commit_that_is_none(hub: HubStandIn, writer: Gate, tmp_path: Path, key: Key) -> None:
+    hub.inject(faults.EditJson(lambda answer: answer | {"commitOid": "../x"}), "*/commit/*")
+    refused(writer, on_hub.release(tmp_path, key, 2), ReasonCode.STORE_PROTOCOL)
 
 
 class TestEarlierSignatures:

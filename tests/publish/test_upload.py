@@ -308,3 +308,11 @@ class TestPush:
             push_to_hub(model, repo_id=REPOSITORY, gate=writer, signer=signer)
         assert codes(caught.value.verdict) == [ReasonCode.PUBLISH_FORMAT]
         assert not hub.state.repositories
+
+
+def test_what_the_room_offers() -> None:
+    from oms_gate import publish
+
+    assert all(getattr(publish, name) is not None for name in publish.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'upload_large_folder'"):
+        assert publish.upload_large_folder
