@@ -371,7 +371,7 @@ class TestLargeFiles:
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
         files = signed(key, FILES)
-        weights = repository.large_file(b"other weights")
+        weights = repository.large_file(FILES["model.safetensors"][:-1] + b"x")
         new = repository.commit({**files, "model.safetensors": weights})
         assert codes(judged(gate, repository, new)) == [ReasonCode.FILE_CHANGED]
 

@@ -1,0 +1,490 @@
+"""Hooks of Git: real pushes, to a registry that is a folder, and what Git or pre-commit calls."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from oms_gate.cli import hooks
+from oms_gate.errors import ConfigError, StoreError, UsageError
+from oms_gate.limits import Limits
+from oms_gate.publish.git import hook_files
+from oms_gate.publish.git.program import Git
+from tests import models
+from tests.publish.repositories import (
+    ENVIRONMENT,
+    FILES,
+    NOTHING,
+    Repository,
+    needs_git_lfs,
+    pointer,
+)
+from tests.publish.test_git_push import private_pem
+
+PROJECT = Path(__file__).parents[2]
+MAIN = "refs/heads/main"
+MODEL = "hf://acme/model"
+
+
+@pytest.fixture
+def config(settings: dict[str, Any], tmp_path: Path) -> Path:
+    path = tmp_path / "gate.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@pytest.fixture
+def signed(key: ec.EllipticCurvePrivateKey) -> Mapping[str, bytes]:
+    return {**FILES, "model.sig": models.signature(FILES, key)}
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """The current one."""
+    repository = Repository.new(tmp_path / "model")
+    monkeypatch.chdir(repository.folder)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return repository
+
+
+@pytest.fixture
+def server(tmp_path: Path, repository: Repository) -> Repository:
+    """Its remote, `origin`."""
+    server = Repository.new(tmp_path / "server" / "model.git", "--bare")
+    repository.git("remote", "add", "origin", f"file://{server.folder}")
+    return server
+
+
+Told = Callable[[str], None]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """What a hook reads."""
+
+    def tell(lines: str) -> None:
+        given = io.BytesIO(lines.encode("utf-8", "surrogateescape"))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given))
+
+    return tell
+
+
+def installed(repository: Repository, hook: hook_files.Hook, config: Path, model: str) -> Path:
+    repository.git("config", "oms-gate.config", config)
+    repository.git("config", "oms-gate.model", model)
+    return hook_files.install(Git(Limits(), repository.folder), hook)
+
+
+class TestPush:
+    @needs_git_lfs
+    def test_with_large_files(
+        self,
+        repository: Repository,
+        server: Repository,
+        signed: Mapping[str, bytes],
+        config: Path,
+        tmp_path: Path,
+    ) -> None:
+        """The hook of Git LFS runs after ours, and only if that lets the push through."""
+        repository.git("lfs", "install", "--local")
+        repository.git("lfs", "track", "*.safetensors")
+        installed(repository, "pre-push", config, MODEL)
+        repository.commit(signed)
+        # It lies in the folder from which Git calls the hook.
+        trap = tmp_path / "ran"
+        (repository.folder / "typer.py").write_text(f"open({str(trap)!r}, 'w')\n")
+        (repository.folder / ".git" / "info" / "exclude").write_text("typer.py\n")
+        pushed = repository.tried("push", "origin", "main")
+        assert pushed.returncode == 0, pushed.stderr
+        assert "✓ admitted  hf://acme/model@" in pushed.stderr.decode()
+        large = [path for path in (server.folder / "lfs").rglob("*") if path.is_file()]
+        assert [path.read_bytes() for path in large] == [FILES["model.safetensors"]]
+        assert not trap.exists()
+
+        new = FILES["model.safetensors"] + b"!"
+        before = server.git("rev-parse", "main")
+        repository.commit({"model.safetensors": new})
+        pushed = repository.tried("push", "origin", "main")
+        said = pushed.stderr.decode()
+        assert pushed.returncode != 0
+        assert "model.safetensors was changed after signing" in said
+        assert "oms-gate: the push is refused" in said
+        assert server.git("rev-parse", "main") == before
+        assert len([path for path in (server.folder / "lfs").rglob("*") if path.is_file()]) == 1
+
+    def test_to_a_server(
+        self,
+        repository: Repository,
+        server: Repository,
+        signed: Mapping[str, bytes],
+        config: Path,
+    ) -> None:
+        """Who pushes has no hook; the server has, and its files come from nobody else."""
+        installed(server, "pre-receive", config, "hf://acme/{repository}")
+        repository.commit(signed)
+        pushed = repository.tried("push", "origin", "main")
+        assert pushed.returncode == 0, pushed.stderr
+        assert f"remote: oms-gate: {MAIN}" in pushed.stderr.decode()
+
+        before = server.git("for-each-ref")
+        repository.git("checkout", "-q", "-b", "good")
+        repository.commit({".gitattributes": b"*.md text\n"})
+        repository.git("checkout", "-q", "-b", "bad")
+        repository.commit({"x\u202egpj.py": b"import os\n", "README.md": b"# Stale\n"})
+        repository.git("checkout", "-q", "-b", "leak", "good")
+        repository.commit({"notes.md": private_pem(models.new_key())})
+        repository.commit({"notes.md": None})
+        pushed = repository.tried("push", "origin", "good", "bad", "leak")
+        said = pushed.stderr.decode()
+        assert pushed.returncode != 0
+        for branch in ("good", "bad", "leak"):
+            assert f"remote: oms-gate: refs/heads/{branch}" in said
+        assert "x\\u202egpj.py" in said
+        assert "README.md was changed after signing" in said
+        assert "rewrite the history" in said
+        assert "pre-receive hook declined" in said
+        assert server.git("for-each-ref") == before
+
+        server.git("branch", "old", "main")
+        assert repository.tried("push", "origin", "good", ":old").returncode == 0
+        there = server.git("for-each-ref", "--format=%(refname:short)").splitlines()
+        assert there == ["good", "main"]
+
+
+class TestPrePush:
+    def line(self, new: str, old: str = NOTHING) -> str:
+        return f"HEAD@{{1 day ago}} {new} {MAIN} {old}\n"
+
+    def test_as_json(
+        self,
+        repository: Repository,
+        signed: Mapping[str, bytes],
+        config: Path,
+        told: Told,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        repository.git("config", "oms-gate.config", config)
+        new = repository.commit(signed)
+        gone = f"(delete) {NOTHING} refs/heads/gone {new}\n"
+        url = "https://huggingface.co/acme/model"
+        told(gone + self.line(new))
+        assert hooks.pre_push("origin", url, json=True) == 0
+        deleted, judged = json.loads(capsys.readouterr().out)["references"]
+        assert deleted == {"ref": "refs/heads/gone", "old": new, "new": None, "verdict": None}
+        assert judged["ref"] == MAIN
+        assert judged["verdict"]["model"]["url"] == f"{MODEL}@{new}"
+
+        told(self.line(repository.commit({"README.md": b"# Stale\n"}), new))
+        assert hooks.pre_push("origin", url, json=True) == 1
+        told(self.line(new, "1" * 40))
+        assert hooks.pre_push("origin", url, json=True) == 1
+
+    def test_what_pre_commit_says(
+        self,
+        repository: Repository,
+        signed: Mapping[str, bytes],
+        config: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv("OMS_GATE_CONFIG", str(config))
+        old = repository.commit(signed)
+        new = repository.commit({"README.md": b"# Stale\n"})
+        for name, value in {
+            "FROM_REF": old,
+            "TO_REF": new,
+            "REMOTE_NAME": "origin",
+            "REMOTE_URL": "https://huggingface.co/acme/model",
+            "LOCAL_BRANCH": MAIN,
+            "REMOTE_BRANCH": MAIN,
+        }.items():
+            monkeypatch.setenv(f"PRE_COMMIT_{name}", value)
+        assert hooks.pre_push(None, None, json=True) == 1
+        (judged,) = json.loads(capsys.readouterr().out)["references"]
+        assert (judged["old"], judged["new"]) == (old, new)
+        # Of a branch that is new it says nothing but the names.
+        monkeypatch.delenv("PRE_COMMIT_FROM_REF")
+        monkeypatch.delenv("PRE_COMMIT_TO_REF")
+        repository.commit(signed)
+        assert hooks.pre_push(None, None, json=True) == 0
+        monkeypatch.setenv("PRE_COMMIT_LOCAL_BRANCH", "--help")
+        with pytest.raises(UsageError, match="'--help' is no commit"):
+            hooks.pre_push(None, None, json=True)
+        monkeypatch.delenv("PRE_COMMIT_REMOTE_NAME")
+        with pytest.raises(UsageError, match="nobody says what is pushed where"):
+            hooks.pre_push(None, None, json=True)
+
+    @pytest.mark.usefixtures("repository")
+    def test_nothing_to_push(self, told: Told) -> None:
+        told("")
+        assert hooks.pre_push("origin", "anywhere", json=False) == 0
+
+    @pytest.mark.parametrize("line", ["", "x", f"a {'1' * 40} {MAIN}", f"a b {MAIN} c"])
+    @pytest.mark.usefixtures("repository")
+    def test_what_git_does_not_say(self, told: Told, line: str) -> None:
+        told(f"{line} \n")
+        with pytest.raises(UsageError, match="oms-gate hooks install"):
+            hooks.pre_push("origin", "anywhere", json=False)
+
+    def test_nobody_says_who_may_sign(self, repository: Repository, told: Told) -> None:
+        told(self.line(repository.commit({})))
+        with pytest.raises(ConfigError, match=r"git config oms-gate\.config FILE"):
+            hooks.pre_push("origin", "https://huggingface.co/acme/model", json=False)
+
+    def test_nobody_says_what_the_model_is(
+        self, repository: Repository, told: Told, config: Path
+    ) -> None:
+        repository.git("config", "oms-gate.config", config)
+        told(self.line(repository.commit({})))
+        with pytest.raises(UsageError, match=r"git config oms-gate\.model REF"):
+            hooks.pre_push("origin", "https://token@git.example/acme/model", json=False)
+
+
+class TestPreReceive:
+    def test_settings_that_are_missing(
+        self, repository: Repository, told: Told, config: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The environment does not count: who pushes may have a say in it."""
+        monkeypatch.setenv("OMS_GATE_CONFIG", str(config))
+        repository.git("config", "oms-gate.model", MODEL)
+        told(f"{NOTHING} {repository.commit({})} {MAIN}\n")
+        with pytest.raises(ConfigError, match="takes no pushes until"):
+            hooks.pre_receive(json=False)
+
+    def test_a_configuration_that_is_pushed_along(
+        self, repository: Repository, told: Told, config: Path
+    ) -> None:
+        own = repository.folder / "gate.yaml"
+        own.symlink_to(config)
+        own.unlink()
+        own.write_bytes(config.read_bytes())
+        repository.git("config", "oms-gate.model", MODEL)
+        repository.git("config", "oms-gate.config", own)
+        told(f"{NOTHING} {repository.commit({})} {MAIN}\n")
+        with pytest.raises(ConfigError, match="among the files that are pushed here"):
+            hooks.pre_receive(json=False)
+
+    def test_a_name_with_an_end_of_line_of_its_own(
+        self,
+        repository: Repository,
+        told: Told,
+        config: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """To Git it is one name."""
+        repository.git("config", "oms-gate.model", "s3://bucket/acme/model")
+        repository.git("config", "oms-gate.config", config)
+        new = repository.commit({})
+        told(f"{NOTHING} {new} refs/heads/a\u2028b\x85c\n")
+        assert hooks.pre_receive(json=False) == 1
+        assert "oms-gate: refs/heads/a\\u2028b\\x85c\n" in capsys.readouterr().err
+
+
+class TestInstall:
+    """Where hooks are, and what becomes of those that were there."""
+
+    @pytest.fixture
+    def hook(self, repository: Repository) -> Path:
+        return repository.folder / ".git" / "hooks" / "pre-push"
+
+    def test_twice_and_away_again(
+        self, repository: Repository, hook: Path, config: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text("#!/bin/sh\nexit 7\n")
+        hook.chmod(0o755)
+        for _ in range(2):
+            assert hooks.install(pre_receive=False, config=config, model=MODEL) == 0
+            assert os.access(hook, os.X_OK)
+            content, kept = hook.read_bytes(), hook.with_name("pre-push.before-oms-gate")
+            assert kept.read_text() == "#!/bin/sh\nexit 7\n"
+        changed = hook.stat().st_mtime_ns
+        assert hooks.install(pre_receive=False, config=None, model=None) == 0
+        assert (hook.read_bytes(), hook.stat().st_mtime_ns) == (content, changed)
+        assert repository.git("config", "oms-gate.config") == str(config)
+        assert repository.git("config", "oms-gate.model") == MODEL
+        assert hooks.uninstall() == 0
+        assert hook.read_text() == "#!/bin/sh\nexit 7\n"
+        assert not kept.exists()
+        capsys.readouterr()
+        assert hooks.uninstall() == 0
+        assert "no hook of the gate here" in capsys.readouterr().out
+        assert hook.exists()
+
+    def test_two_that_are_not_ours(self, hook: Path) -> None:
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text("one")
+        hook.with_name("pre-push.before-oms-gate").write_text("two")
+        with pytest.raises(UsageError, match="make one hook of the two"):
+            hooks.install(pre_receive=False, config=None, model=None)
+        assert hook.read_text() == "one"
+
+    def test_where_git_is_told_that_hooks_are(self, repository: Repository, tmp_path: Path) -> None:
+        repository.git("config", "core.hooksPath", tmp_path / "hooks of all")
+        hooks.install(pre_receive=True, config=None, model=None)
+        assert os.access(tmp_path / "hooks of all" / "pre-receive", os.X_OK)
+        hooks.uninstall()
+        assert not list((tmp_path / "hooks of all").iterdir())
+
+    def test_what_cannot_be_meant(
+        self, hook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for options in ({"config": tmp_path / "none.yaml"}, {"model": "hf://../x"}):
+            given: dict[str, Any] = {"config": None, "model": None, **options}
+            with pytest.raises((ConfigError, UsageError)):
+                hooks.install(pre_receive=False, **given)
+        assert not hook.exists()
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(UsageError, match="this is no repository of Git"):
+            hooks.install(pre_receive=False, config=None, model=None)
+
+    @pytest.mark.parametrize(("status", "ran"), [(0, True), (1, False), (3, False)])
+    def test_the_one_before_gets_the_same(
+        self, hook: Path, tmp_path: Path, status: int, ran: bool
+    ) -> None:
+        """Under whatever name ours runs: pre-commit gives it another."""
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f'#!/bin/sh\n(echo "$@"; cat) > "{tmp_path}/before"\nexit 9\n')
+        hook.chmod(0o755)
+        hooks.install(pre_receive=False, config=None, model=None)
+        fake = tmp_path / "a 'program'"
+        fake.write_text(f'#!/bin/sh\n(echo "$@"; cat) > "{tmp_path}/ours"\nexit {status}\n')
+        fake.chmod(0o755)
+        done = self.run(hook.rename(hook.with_name("pre-push.legacy")), fake)
+        assert done.returncode == (9 if ran else status)
+        assert (
+            tmp_path / "ours"
+        ).read_text() == "-P -m oms_gate hooks pre-push origin u\na \\n%s\nb\n"
+        assert (tmp_path / "before").exists() == ran
+        if ran:
+            assert (tmp_path / "before").read_text() == "origin u\na \\n%s\nb\n"
+
+    def test_a_program_that_is_gone(self, hook: Path, tmp_path: Path) -> None:
+        hooks.install(pre_receive=False, config=None, model=None)
+        done = self.run(hook, tmp_path / "gone")
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"oms-gate: {tmp_path}/gone is gone, so nothing can be")
+        assert done.stderr.endswith("run oms-gate hooks install\n")
+
+    def run(self, hook: Path, program: Path) -> subprocess.CompletedProcess[str]:
+        """The hook, as if another program had installed it."""
+        text = hook.read_text().splitlines()
+        (line,) = [number for number, line in enumerate(text) if line.startswith("program=")]
+        quoted = str(program).replace("'", "'\\''")
+        text[line] = f"program='{quoted}'"
+        hook.write_text("\n".join(text))
+        return subprocess.run(
+            [hook, "origin", "u"], input="a \\n%s\nb\n", capture_output=True, text=True, check=False
+        )
+
+    @needs_git_lfs
+    def test_git_lfs_does_not_take_our_place(self, repository: Repository, hook: Path) -> None:
+        """Unless it is told to; and then its hook is the one that was there before."""
+        hooks.install(pre_receive=False, config=None, model=None)
+        ours = hook.read_bytes()
+        tried = repository.tried("lfs", "install", "--local")
+        assert tried.returncode != 0
+        assert b"Hook already exists: pre-push" in tried.stdout + tried.stderr
+        assert hook.read_bytes() == ours
+        repository.git("lfs", "update", "--force")
+        assert b"git lfs pre-push" in hook.read_bytes()
+        hooks.install(pre_receive=False, config=None, model=None)
+        assert hook.read_bytes() == ours
+        assert b"git lfs pre-push" in hook.with_name("pre-push.before-oms-gate").read_bytes()
+
+
+class TestInspect:
+    def test_files(
+        self, repository: Repository, config: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        models.write(repository.folder, {**FILES, "a/k.pem": private_pem(models.new_key())})
+        assert hooks.inspect_files([Path("README.md"), Path("config.json").absolute()]) == 0
+        assert capsys.readouterr().err == ""
+        assert hooks.inspect_files([Path("README.md"), Path("a/k.pem")]) == 1
+        assert "a/k.pem holds a private key" in capsys.readouterr().err
+        with config.open("a") as stream:
+            stream.write("publish: {allow_secrets: [a/*]}\n")
+        repository.git("config", "oms-gate.config", config)
+        assert hooks.inspect_files([Path("a/k.pem")]) == 0
+        assert hooks.inspect_files([]) == 0
+
+    def test_what_is_no_file_here(self, repository: Repository, tmp_path: Path) -> None:
+        (tmp_path / "outside").write_text("x")
+        (repository.folder / "link").symlink_to(tmp_path / "outside")
+        for path in (Path("link"), tmp_path / "outside", Path("absent")):
+            with pytest.raises(StoreError):
+                hooks.inspect_files([path])
+
+
+class TestPreCommit:
+    """The framework itself."""
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pre_commit", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def test_the_manifest(self) -> None:
+        done = self.run("validate-manifest", PROJECT / ".pre-commit-hooks.yaml")
+        assert done.returncode == 0, done.stdout
+
+    def test_its_hooks(
+        self,
+        repository: Repository,
+        signed: Mapping[str, bytes],
+        config: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+        described = yaml.safe_load((PROJECT / ".pre-commit-hooks.yaml").read_text())
+        own = [{**hook, "language": "system"} for hook in described]
+        configured = {"repos": [{"repo": "local", "hooks": own}]}
+        old = repository.commit({**signed, ".gitignore": yaml.safe_dump(configured).encode()})
+        monkeypatch.setenv("OMS_GATE_CONFIG", str(config))
+        committed = ("run", "--config", ".gitignore")
+        pushed = (
+            *(*committed, "--hook-stage", "pre-push", "--remote-name", "origin"),
+            *("--remote-url", "https://huggingface.co/acme/model"),
+            *("--local-branch", MAIN, "--remote-branch", MAIN, "--from-ref", old, "--to-ref"),
+        )
+        new = repository.commit({"README.md": private_pem(models.new_key())})
+        done = self.run(*committed, "--all-files")
+        assert done.returncode == 1
+        assert "README.md holds a private key" in done.stdout
+        done = self.run(*pushed, new)
+        assert done.returncode == 1
+        assert "README.md was changed after signing" in done.stdout
+
+
+def test_a_template_of_the_server(
+    tmp_path: Path, repository: Repository, told: Told, config: Path
+) -> None:
+    """Which cannot lead to somebody else's name."""
+    server = Repository.new(tmp_path / "a@b?.git", "--bare")
+    repository.git("push", "-q", server.folder, f"{repository.commit({})}:{MAIN}")
+    os.chdir(server.folder)
+    server.git("config", "oms-gate.config", config)
+    server.git("config", "oms-gate.model", "hf://acme/{repository}")
+    told(f"{NOTHING} {server.git('rev-parse', MAIN)} {MAIN}\n")
+    with pytest.raises(UsageError):
+        hooks.pre_receive(json=False)
+
+
+def test_pointers_are_not_what_is_inspected(repository: Repository) -> None:
+    """They are small text files, and stand for what only a push can tell."""
+    models.write(repository.folder, {"model.safetensors": pointer("0" * 64, 5)})
+    assert hooks.inspect_files([Path("model.safetensors")]) == 1
