@@ -544,3 +544,5 @@ def test_a_configured_model() -> None:
     assert configured("hf://acme/model")("refs/heads/dev").url == "hf://acme/model@dev"
     assert configured("hf://acme/model@v1")("refs/heads/dev").url == "hf://acme/model@v1"
     assert configured("s3://bucket/acme")("refs/heads/dev").url == "s3://bucket/acme"
+    with pytest.raises(UsageError, match=r"refs/heads/\\udcff is not UTF-8"):
+        configured("hf://acme/model")("refs/heads/\udcff")

@@ -68,6 +68,15 @@ def test_the_files_of_a_commit(repository: Repository, trees: Trees) -> None:
     assert all(file.sha256 is None for file in snapshot.files.values())
 
 
+def test_a_repository_of_the_other_hash_function(tmp_path: Path) -> None:
+    repository = Repository.new(tmp_path / "repository", "--object-format=sha256")
+    commit = repository.commit(models.FILES)
+    trees = Trees(Git(Limits(), repository.folder))
+    snapshot = trees.of(commit, HUB).snapshot
+    assert {path: snapshot.read(path, 1 << 20) for path in snapshot.files} == models.FILES
+    trees.close()
+
+
 def test_elsewhere_than_on_the_hub_a_model_has_no_commits(
     repository: Repository, trees: Trees
 ) -> None:

@@ -9,12 +9,14 @@ from urllib.parse import quote, urlsplit
 
 from oms_gate.errors import UsageError
 from oms_gate.reference import Reference
+from oms_gate.verdict import printable
 
 MODEL_SETTING = "oms-gate.model"
 """What ``git config`` calls the model that a repository is."""
 
 _HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _SCP_LIKE = re.compile(r"(?:[^@/:]+@)?(?P<host>[^@/:]+):(?P<path>.*)", re.DOTALL)
+_UNDECODED = re.compile(r"[\ud800-\udfff]")
 _DEFAULT_BRANCH = "refs/heads/main"
 _BRANCH_OR_TAG = re.compile(r"refs/(?:heads|tags)/(.+)", re.DOTALL)
 
@@ -78,4 +80,8 @@ def _at(reference: Reference, ref: str) -> Reference:
     if ref == _DEFAULT_BRANCH:
         return reference
     match = _BRANCH_OR_TAG.fullmatch(ref)
+    if _UNDECODED.search(ref):
+        raise UsageError(
+            f"the name of {printable(ref)} is not UTF-8, so the Hub has none; rename it"
+        )
     return Reference.parse(f"{reference.name}@{quote(match[1] if match else ref, safe='')}")
