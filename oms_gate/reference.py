@@ -22,6 +22,15 @@ _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 _UNDECODED = re.compile(r"[\ud800-\udfff]")
 _HUB_HOSTS = ("huggingface.co", "hf.co")
 
+S3_SCHEMES = ("s3", "s3a")
+RELEASES = "oms-gate.releases"
+"""The folder of a model in S3 that has its releases, which are immutable, each in a folder."""
+# When it was made; of its signature file's SHA-256 the first 64 bits; and what makes it unique.
+RELEASE_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{16}-[0-9a-f]{8}", re.ASCII)
+_RELEASE = re.compile(
+    rf"(?P<model>.*[^/])/{re.escape(RELEASES)}/(?P<id>{RELEASE_ID.pattern})", re.ASCII | re.DOTALL
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -93,19 +102,31 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """The URL without a revision: what the publisher rules of a policy match."""
-        return f"{self.scheme}://{'/'.join(filter(None, (self.location, self.path)))}"
+        """The URL without a revision: what the publisher rules of a policy match.
+
+        Of a release in S3, it is that of the model.
+        """
+        release = self._release
+        return self._named(self.location if release is None else release["model"])
 
     @property
     def url(self) -> str:
         """The whole reference, as `parse` reads it back."""
         if self.revision is None:
-            return self.name
+            return self._named(self.location)
         revision = self.revision
         if not _HUB_REFS.fullmatch(revision):
             revision = quote(revision, safe="")
-        pinned = f"{self.location}@{revision}"
-        return f"{self.scheme}://{'/'.join(filter(None, (pinned, self.path)))}"
+        return self._named(f"{self.location}@{revision}")
+
+    @property
+    def release(self) -> str | None:
+        """Which release of a model in S3 it is, if it is one."""
+        return None if (release := self._release) is None else release["id"]
+
+    def at_release(self, release: str) -> Reference:
+        """A release of a model in S3."""
+        return replace(self, location=f"{self.location}/{RELEASES}/{release}")
 
     def at(self, revision: str) -> Reference:
         """The same model at an immutable revision."""
@@ -116,6 +137,13 @@ class Reference:
         if self.path:
             return replace(self, path=self.path + suffix)
         return replace(self, location=self.location + suffix)
+
+    @property
+    def _release(self) -> re.Match[str] | None:
+        return _RELEASE.fullmatch(self.location) if self.scheme in S3_SCHEMES else None
+
+    def _named(self, location: str) -> str:
+        return f"{self.scheme}://{'/'.join(filter(None, (location, self.path)))}"
 
     def __str__(self) -> str:
         return self.url

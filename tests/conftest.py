@@ -126,6 +126,18 @@ def public_key(key: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPat
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Compile a policy for the first gate that has it."""
+    import wasmtime
+
+    from tests.compiled import CompiledOnce
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wasmtime, "Module", CompiledOnce)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def shared_gates() -> Iterator[None]:
     """Gates of the environment last as long as the process; here, as long as the test."""

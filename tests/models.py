@@ -13,10 +13,16 @@ from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.oms.sign import sign_with_key
 from tests.peers.content import Content, blocks_of, size_of
 
+# A header of 256 bytes with all that it says, and what it is about.
+_WEIGHTS = bytes(range(256)) * 999
+_HEADER = b'{"w": {"dtype": "U8", "shape": [%d], "data_offsets": [0, %d]}}'
+
 FILES: Mapping[str, bytes] = {
     "README.md": b"# A model\n",
     "config.json": b'{"model_type": "tiny"}\n',
-    "model.safetensors": bytes(range(256)) * 1000,
+    "model.safetensors": (248).to_bytes(8, "little")
+    + (_HEADER % (len(_WEIGHTS), len(_WEIGHTS))).ljust(248)
+    + _WEIGHTS,
 }
 
 

@@ -1,9 +1,8 @@
-"""The command line, as a user runs it: in a process of its own, by exit status and output."""
+"""The command line, as a user runs it: by exit status and output."""
 
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -17,23 +16,12 @@ import sigstore
 
 from oms_gate.verdict import ReasonCode
 from tests import models
+from tests.commands import ROOT, oms_gate
 from tests.corpus import CORPUS, needs_corpus
 from tests.oms import forge
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
 from tests.policy.opa_process import run_opa
-
-ROOT = Path(__file__).parents[1]
-
-
-def oms_gate(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("oms-gate")), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **environment},
-    )
 
 
 @pytest.fixture

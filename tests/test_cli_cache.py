@@ -16,8 +16,8 @@ from oms_gate.config import GateConfig
 from oms_gate.gate import Gate
 from oms_gate.reference import Reference
 from tests import models
+from tests.commands import oms_gate
 from tests.peers.hub import HubStandIn
-from tests.test_cli import oms_gate
 from tests.test_cli_sign import at_a_terminal
 
 URL = "hf://acme/m"

@@ -14,9 +14,9 @@ import pytest
 
 from oms_gate.cli import main
 from tests import models
+from tests.commands import oms_gate
 from tests.peers import faults
 from tests.peers.hub import HubStandIn
-from tests.test_cli import oms_gate
 from tests.test_cli_sign import at_a_terminal
 
 # The command itself, which waits where it has begun to write, and is hurried while it cleans up.

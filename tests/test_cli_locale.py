@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import oms_gate
+from tests.commands import oms_gate
 
 NAMES = ("ä.md", "süb/ö.safetensors")
 

@@ -17,10 +17,10 @@ import pytest
 
 from oms_gate.verdict import VERDICT_FILE, ReasonCode
 from tests import models
+from tests.commands import oms_gate
 from tests.delivery.pulling import tree
 from tests.peers.faults import Slow
 from tests.peers.hub import HubStandIn
-from tests.test_cli import oms_gate
 from tests.test_cli_sign import at_a_terminal
 
 ROOT = Path(__file__).parents[1]

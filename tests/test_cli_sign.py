@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from oms_gate.signing.pkcs11 import open_token_key
 from oms_gate.verdict import ReasonCode
 from tests import models
+from tests.commands import oms_gate
 from tests.oms import forge
 from tests.peers import faults
 from tests.peers.hub import HubStandIn
@@ -33,7 +34,6 @@ from tests.sigstore.authority import IDENTITY
 from tests.sigstore.instance import stamp
 from tests.sigstore.server import SigstoreServer
 from tests.sigstore.timestamps import TimestampAuthority
-from tests.test_cli import oms_gate
 
 PASSPHRASE = "correct horse"
 
@@ -133,7 +133,7 @@ def at_a_terminal(answers: list[str], *arguments: object) -> tuple[int, str]:
     try:
         while chunk := os.read(terminal, 1024):
             output += chunk
-            if answers and output.rstrip().endswith(b":") and b"\n" not in output[-3:]:
+            if answers and output.endswith((b": ", b"[y/N] ")):
                 os.write(terminal, answers.pop(0).encode() + b"\n")
                 output += b"\n"
     except OSError:  # The other end has closed.

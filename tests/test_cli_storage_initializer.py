@@ -9,9 +9,9 @@ import pytest
 
 from oms_gate.verdict import ReasonCode
 from tests import models
+from tests.commands import oms_gate
 from tests.delivery.pulling import tree
 from tests.peers.hub import HubStandIn
-from tests.test_cli import oms_gate
 
 
 @pytest.fixture

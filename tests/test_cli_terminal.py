@@ -10,7 +10,7 @@ from rich.console import Console
 
 from oms_gate.cli import render
 from oms_gate.streaming.hashing import Progress
-from tests.test_cli import oms_gate
+from tests.commands import oms_gate
 from tests.test_cli_sign import at_a_terminal
 
 COMMANDS: tuple[list[str], ...] = (
@@ -18,6 +18,8 @@ COMMANDS: tuple[list[str], ...] = (
     ["verify"],
     ["pull"],
     ["sign"],
+    ["diff"],
+    ["resign"],
     ["keygen"],
     ["inspect"],
     ["demo"],

@@ -32,6 +32,8 @@ for _command in (
     admission_commands.pull,
     admission_commands.storage_initializer,
     signing_commands.sign,
+    signing_commands.diff,
+    signing_commands.resign,
     signing_commands.keygen,
     publishing_commands.pre_publish,
     publishing_commands.publish,

@@ -118,11 +118,14 @@ def _released(
 
 @contextmanager
 def _progress(target: Reference, output: Output) -> Iterator[ProgressCallback | None]:
-    if not output.for_people:
+    from oms_gate.cli.render import new_console, progress_bar
+
+    if not output.for_people or not new_console(stderr=True).is_terminal:
+        from huggingface_hub.utils.tqdm import disable_progress_bars
+
+        disable_progress_bars()  # Of what the Hub's own client sends.
         yield None
         return
-    from oms_gate.cli.render import progress_bar
-
     with progress_bar(target.url) as on_progress:
         yield on_progress
 

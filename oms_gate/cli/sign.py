@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json as json_module
-import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -12,6 +13,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.markup import escape
 
 from oms_gate.cli.output import after
+from oms_gate.cli.pull import check_output
 from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
 from oms_gate.cli.signers import SignerOptions, check_apart, open_signer
 from oms_gate.config import GateConfig, load_config
@@ -49,38 +51,59 @@ def run(
         SigningError: a token or a service failed.
         StepError: the store failed, or the model cannot be signed as it is.
     """
-    if json and quiet:
-        raise UsageError("--json prints and --quiet does not; give one of them")
-    if quiet:
-        logging.getLogger("oms_gate").setLevel(logging.ERROR)
+    check_output(json=json, quiet=quiet)
     model = Reference.parse(reference)
+    signing = signing_of(
+        model,
+        config=config,
+        signature=signature,
+        output=output,
+        ignore_paths=ignore_paths,
+        message=message,
+        pull_request=pull_request,
+    )
+    signing = replace(signing, hash_type=hash_type, shard_size=_shard_size(shards))
+    check_apart(options, model, output)
+    with (
+        open_signer(options) as signer,
+        nullcontext() if json or quiet else progress_bar(model.url) as on_progress,
+    ):
+        signed = sign_model(model, signer, signing, on_progress=on_progress)
+    with after(f"the signature is written to {signed.url}"):
+        if json:
+            typer.echo(json_module.dumps(as_json(signed, options), indent=2))
+        elif not quiet:
+            print_signed(signed, options)
+    return 0
+
+
+def signing_of(
+    model: Reference,
+    *,
+    config: Path | None,
+    signature: str | None,
+    output: Path | None,
+    ignore_paths: Sequence[str],
+    message: str | None,
+    pull_request: bool,
+) -> Signing:
+    """What is to be signed, and where the signature goes, as the options say it.
+
+    Raises:
+        UsageError: the options cannot be meant together.
+        ConfigError: the configuration cannot be used.
+    """
     settings = load_config(config) if config is not None else GateConfig()
-    signing = Signing(
+    return Signing(
         signature=settings.signature if signature is None else portable(signature),
         named=signature is not None,
         output=output,
         ignore_paths=[portable(path) for path in ignore_paths],
-        hash_type=hash_type,
-        shard_size=_shard_size(shards),
         message=_message(message, model, output),
         pull_request=pull_request,
         stores=settings.stores,
         limits=settings.limits,
     )
-    check_apart(options, model, output)
-    with open_signer(options) as signer:
-        if json or quiet:
-            signed = sign_model(model, signer, signing)
-        else:
-            with progress_bar(model.url) as on_progress:
-                signed = sign_model(model, signer, signing, on_progress=on_progress)
-    with after(f"the signature is written to {signed.url}"):
-        if json:
-            stamped = {"timestamp_url": options.timestamp_url}
-            typer.echo(json_module.dumps(_as_json(signed) | stamped, indent=2))
-        elif not quiet:
-            _print(signed, options.timestamp_url)
-    return 0
 
 
 def _message(text: str | None, model: Reference, output: Path | None) -> str:
@@ -104,7 +127,8 @@ def _shard_size(text: str | None) -> int | None:
         ) from None
 
 
-def _as_json(signed: SignedModel) -> dict[str, object]:
+def as_json(signed: SignedModel, options: SignerOptions) -> dict[str, object]:
+    """What was signed, and by whom, as JSON."""
     manifest = signed.manifest
     return {
         "model": signed.model.url,
@@ -120,10 +144,12 @@ def _as_json(signed: SignedModel) -> dict[str, object]:
         "ignore_paths": list(manifest.ignore_paths),
         "files": len(manifest.files),
         "bytes": signed.bytes,
+        "timestamp_url": options.timestamp_url,
     }
 
 
-def _print(signed: SignedModel, timestamp_url: str | None) -> None:
+def print_signed(signed: SignedModel, options: SignerOptions) -> None:
+    """What was signed, and by whom, for people."""
     console = new_console()
     console.print(f"[bold green]✓[/] [bold green]signed[/]  {escape(printable(signed.model.url))}")
     facts = [
@@ -132,8 +158,8 @@ def _print(signed: SignedModel, timestamp_url: str | None) -> None:
         ("digest", f"sha256:{signed.manifest.root_digest}"),
         ("signature", signed.url),
     ]
-    if timestamp_url is not None:
-        facts.append(("timestamp", f"by {timestamp_url}"))
+    if options.timestamp_url is not None:
+        facts.append(("timestamp", f"by {options.timestamp_url}"))
     if signed.pull_request is not None:
         facts.append(("proposed", signed.pull_request))
     for name, value in facts:

@@ -22,6 +22,7 @@ from oms_gate.cli.options import (
     Quiet,
     Ref,
     Shards,
+    Signature,
     SignatureName,
     SigningConfig,
     Sigstore,
@@ -94,6 +95,97 @@ def sign(
             shards=shards,
             message=message,
             pull_request=pull_request,
+            json=json,
+            quiet=quiet,
+        )
+    )
+
+
+def diff(
+    reference: Ref,
+    signature: Signature = None,
+    config: StoresConfig = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print what changed in a model since it was signed. The signature is not verified.
+
+    Digests that the store declares are believed, so large files on the Hub are not read. Exit
+    status: 0 nothing changed, 1 something did, 2 usage or no signature, 3 a store failed.
+
+    Examples:
+
+        oms-gate diff ./model
+
+        oms-gate diff hf://org/name@branch --json
+    """
+    from oms_gate.cli.diff import run
+
+    raise typer.Exit(run(reference, signature, config=config, json=json, quiet=quiet))
+
+
+def resign(
+    reference: Ref,
+    key: Key = None,
+    passphrase_file: PassphraseFile = None,
+    certificate: Certificate = None,
+    certificate_chain: CertificateChain = None,
+    timestamp_url: TimestampUrl = None,
+    sigstore: Sigstore = None,
+    identity_token: IdentityToken = None,
+    trusted_root: TrustedRoot = None,
+    signing_config: SigningConfig = None,
+    ignore_path: IgnorePath = None,
+    signature: SignatureName = None,
+    output: Output = None,
+    message: Message = None,
+    pull_request: PullRequest = False,
+    config: StoresConfig = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Sign without asking, whatever changed.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what changed in a model since it was signed, and sign it again if that is confirmed.
+
+    Every byte is read; what is signed is what was shown. Hash, shards and what is left out stay as
+    they are in the signature, which is not verified. Exit status: as of sign; 1 also if it is not
+    confirmed.
+
+    Examples:
+
+        oms-gate resign ./model --key release.key
+
+        oms-gate resign hf://org/name --sigstore public --pull-request
+
+        oms-gate resign s3://models/llama/ --key release.key --yes --json
+    """
+    from oms_gate.cli.resign import run
+    from oms_gate.cli.signers import SignerOptions
+
+    signer = SignerOptions(
+        key=key,
+        passphrase_file=passphrase_file,
+        certificate=certificate,
+        certificate_chain=tuple(certificate_chain or ()),
+        timestamp_url=timestamp_url,
+        sigstore=sigstore,
+        identity_token=identity_token,
+        trusted_root=trusted_root,
+        signing_config=signing_config,
+    )
+    raise typer.Exit(
+        run(
+            reference,
+            signer,
+            config=config,
+            signature=signature,
+            output=output,
+            ignore_paths=ignore_path or (),
+            message=message,
+            pull_request=pull_request,
+            yes=yes,
             json=json,
             quiet=quiet,
         )

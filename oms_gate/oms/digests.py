@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final, Literal, Protocol, get_args
+from typing import Final, Literal, Protocol, Self, get_args
 
 HashType = Literal["sha256", "blake2b", "blake3"]
 
@@ -22,6 +22,9 @@ class Hasher(Protocol):
 
     def hexdigest(self) -> str:
         """The same in lower-case hex."""
+
+    def copy(self) -> Self:
+        """Another one that has seen the same bytes."""
 
 
 def new_hasher(hash_type: HashType, threads: int = 1) -> Hasher:

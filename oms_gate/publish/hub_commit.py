@@ -120,8 +120,9 @@ class ModelCommit:
                 )
             signed = self.judgement.signed.get(path, ())
             if addition._upload_mode == "regular":
-                # It is in the commit itself, so it is read for the last time here.
-                addition.path_or_fileobj = contents[path] = self._content(path)
+                # It goes into the commit itself, so it is read here for the last time.
+                if not isinstance(addition.path_or_fileobj, bytes):
+                    addition.path_or_fileobj = contents[path] = self._content(path)
             elif digest := self._whole_sha256(signed):
                 found = addition.upload_info.sha256.hex()
                 if found != digest:

@@ -53,6 +53,14 @@ def overtaken(api: HubApi) -> StoreError:
 
 def _refusal(api: HubApi, causes: Sequence[BaseException]) -> StoreError:
     name, endpoint = api.reference.url, api.endpoint
+    error = causes[0]
+    said = in_short(str(error))
+    if isinstance(error, (LookupError, TypeError, ValueError)) and not hasattr(error, "response"):
+        return StoreError(
+            ReasonCode.STORE_PROTOCOL,
+            f"{name} cannot be published: huggingface_hub says '{said}'; correct that, or tell the "
+            f"operator of {endpoint}",
+        )
     for cause in causes:
         answer = getattr(cause, "response", None)
         if answer is None:
@@ -73,13 +81,6 @@ def _refusal(api: HubApi, causes: Sequence[BaseException]) -> StoreError:
             overtaken(api)
             if status == _PRECONDITION_FAILED
             else api.refusal(status, answer.headers)
-        )
-    said = in_short(str(causes[0]))
-    if isinstance(causes[0], (LookupError, TypeError, ValueError)):
-        return StoreError(
-            ReasonCode.STORE_PROTOCOL,
-            f"{name} cannot be published: huggingface_hub says '{said}'; correct that, or tell the "
-            f"operator of {endpoint}",
         )
     return StoreError(
         ReasonCode.STORE_UNAVAILABLE,

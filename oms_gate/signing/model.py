@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -155,6 +156,67 @@ class SignedModel:
     pull_request: str | None
 
 
+@dataclass(frozen=True)
+class Signable:
+    """A model that lies where its signature can be written, as it was listed.
+
+    snapshot: the model alone.
+    destination: where the signature goes, looked at.
+    """
+
+    snapshot: Snapshot
+    destination: Destination
+    signing: Signing
+
+    def sign(self, manifest: Manifest, signer: ModelSigner) -> SignedModel:
+        """Sign this manifest of the model, and write the signature.
+
+        Nothing is written unless the signature verifies, nor into a model that was changed since
+        it was listed.
+
+        Raises:
+            UsageError: it cannot be signed, or written there.
+            ConfigError: the key or certificate cannot sign models.
+            SigningError: a token or a service failed.
+            StepError: the store failed, or the model was changed.
+        """
+        name = self.snapshot.reference.name.rpartition("/")[2]
+        name = name if name and name.isprintable() else _NAMELESS
+        bundle, verified = signer.sign(manifest, name, limits=self.signing.limits)
+        written = self.destination.write(bundle)
+        size = sum(self.snapshot.files[path].size or 0 for path in manifest.files)
+        return SignedModel(
+            self.snapshot.reference, manifest, size, verified, written.url, written.pull_request
+        )
+
+
+@contextmanager
+def signable(reference: Reference, signing: Signing) -> Iterator[Signable]:
+    """The model at `reference`, as long as the context lasts.
+
+    What can be refused beforehand is, before anything is hashed.
+
+    Raises:
+        UsageError: there is nothing to sign, or no way to write where the signature should go.
+        ConfigError: the store cannot be opened.
+        StepError: the store failed, or something in the model should not be signed.
+    """
+    snapshot = _snapshot(reference, signing)
+    try:
+        destination = Destination(
+            snapshot=snapshot,
+            name=_name(snapshot, signing),
+            output=signing.output,
+            message=signing.message,
+            pull_request=signing.pull_request,
+            limits=signing.limits,
+        )
+        destination.check()
+        yield Signable(_to_sign(snapshot), destination, signing)
+    finally:
+        snapshot.close()
+
+
 def sign_model(
     reference: Reference,
     signer: ModelSigner,
@@ -164,48 +226,22 @@ def sign_model(
 ) -> SignedModel:
     """Sign the model at `reference`, and write the signature.
 
-    What can be refused beforehand is, before anything is hashed. Nothing is written unless the
-    signature verifies, nor into a model that was changed meanwhile.
-
     Raises:
-        UsageError: there is nothing to sign, or no way to write where the signature should go.
-        ConfigError: the key or certificate cannot sign models, or the store cannot be opened.
-        SigningError: a token or a service failed.
-        StepError: the store failed, something in the model should not be signed, or a verifier
-            would refuse what was to be signed.
+        UsageError, ConfigError, SigningError, StepError: see `signable`, `manifest_of` and
+            `Signable.sign`.
     """
     signing = signing or Signing()
-    limits = signing.limits
-    snapshot = _snapshot(reference, signing)
-    try:
-        destination = Destination(
-            snapshot=snapshot,
-            name=_name(snapshot, signing),
-            output=signing.output,
-            message=signing.message,
-            pull_request=signing.pull_request,
-            limits=limits,
-        )
-        destination.check()
-        model = _to_sign(snapshot)
+    with signable(reference, signing) as model:
+        files = model.snapshot.files
         manifest = manifest_of(
-            model,
-            ignore_paths=left_out(signing.ignore_paths, model.files) | destination.ignored,
+            model.snapshot,
+            ignore_paths=left_out(signing.ignore_paths, files) | model.destination.ignored,
             hash_type=signing.hash_type,
             shard_size=signing.shard_size,
-            limits=limits,
+            limits=signing.limits,
             on_progress=on_progress,
         )
-        name = reference.name.rpartition("/")[2]
-        name = name if name and name.isprintable() else _NAMELESS
-        bundle, verified = signer.sign(manifest, name, limits=limits)
-        written = destination.write(bundle)
-        size = sum(snapshot.files[path].size or 0 for path in manifest.files)
-        return SignedModel(
-            snapshot.reference, manifest, size, verified, written.url, written.pull_request
-        )
-    finally:
-        snapshot.close()
+        return model.sign(manifest, signer)
 
 
 def _snapshot(reference: Reference, signing: Signing) -> Snapshot:

@@ -14,7 +14,7 @@ import ssl
 import threading
 import urllib.request
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -44,12 +44,21 @@ _INTERNAL_NAME = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*|(?:ip6-)?localhost|)")
 class Body:
     """What is sent with a request.
 
+    content: the bytes, or what gives them in chunks, anew for each attempt.
     media_type: its Content-Type; None sends none.
+    size: in bytes, of what is given in chunks.
     """
 
-    content: bytes
+    content: bytes | Callable[[], Iterable[bytes | memoryview]]
     media_type: str | None = None
     method: str = "POST"
+    size: int | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What is said of it to the server."""
+        headers = {"Content-Type": self.media_type, "Content-Length": self.size}
+        return {name: str(value) for name, value in headers.items() if value is not None}
 
 
 class Connections:
@@ -90,15 +99,16 @@ class Connections:
             urllib3.exceptions.HTTPError, OSError: there is no answer.
         """
         self._guard.check()
-        kind = {"Content-Type": body.media_type} if body and body.media_type else {}
+        content = body.content if body else None
         response = self._manager(url).request(
             method,
             url,
-            body=body.content if body else None,
+            # Chunks of any kind that a socket takes.
+            body=content() if callable(content) else content,  # type: ignore[arg-type]
             headers={
                 "User-Agent": f"oms-gate/{__version__}",
                 "Accept-Encoding": "identity",
-                **kind,
+                **(body.headers if body else {}),
                 **headers,
             },
             redirect=False,

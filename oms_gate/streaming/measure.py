@@ -64,7 +64,7 @@ def measure(
     findings: list[Reason] = []
     with closing(hashing.run()) as ended:
         for part in ended:
-            finding = _finding(part, hash_type)
+            finding = finding_of(part, hash_type)
             if finding is not None:
                 findings.append(finding)
                 if not report_all:
@@ -76,7 +76,8 @@ def measure(
     return Measurement(hashing.files_done, hashing.bytes_done, tuple(findings))
 
 
-def _finding(part: FileRange, hash_type: HashType) -> Reason | None:
+def finding_of(part: FileRange, hash_type: HashType) -> Reason | None:
+    """What is wrong with a range that was hashed, or could not be."""
     if part.error is not None:
         return part.error.reason
     if part.digest == part.signed:

@@ -396,7 +396,7 @@ def test_a_cache_that_another_user_put_in_its_place_is_not_used(
 def test_a_forked_process_waits_for_no_thread_of_its_parent(
     cache: Cache, hub: HubStandIn, commit: str
 ) -> None:
-    hub.inject(faults.Slow(100_000), f"*{WEIGHTS}")
+    hub.inject(faults.Slow(250_000), f"*{WEIGHTS}")
     bringing = threading.Thread(target=lambda: model_of(cache).path(WEIGHTS))
     bringing.start()
     while not any(WEIGHTS in path for path in asked(hub)):

@@ -16,6 +16,7 @@ from oms_gate.cache.contents import Contents
 from oms_gate.errors import AdmissionDenied
 from oms_gate.gate import Gate
 from oms_gate.reference import Reference
+from oms_gate.streaming import hashing
 from oms_gate.streaming.hashing import Progress
 from oms_gate.verdict import ReasonCode
 from tests import models
@@ -41,11 +42,17 @@ class Once:
 
 
 @pytest.fixture
-def sparse(hub: HubStandIn, key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> str:
+def sparse(
+    hub: HubStandIn,
+    key: ec.EllipticCurvePrivateKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
     """The URL of a model with a file that takes longer to hash than a report to come."""
+    monkeypatch.setattr(hashing, "_POLL_SECONDS", 0.01)
     zeros = tmp_path / "zeros"
     with zeros.open("wb") as stream:
-        stream.truncate(600_000_000)
+        stream.truncate(150_000_000)
     files: dict[str, Content] = {WEIGHTS: zeros, CONFIG: b"{}"}
     hub.create("acme/m", files={**files, "model.sig": models.signature(files, key)})
     return "hf://acme/m"
@@ -82,7 +89,7 @@ def slow(hub: HubStandIn, key: ec.EllipticCurvePrivateKey) -> str:
     """The URL of a model whose weights arrive long after its other files."""
     files = {**models.FILES, "model.sig": models.signature(models.FILES, key)}
     hub.create("acme/m", files=files)
-    hub.inject(faults.Slow(100_000), "*.safetensors", origin="cdn")
+    hub.inject(faults.Slow(250_000), "*.safetensors", origin="cdn")
     return "hf://acme/m"
 
 

@@ -464,7 +464,7 @@ def large(hub: HubStandIn, key: ec.EllipticCurvePrivateKey) -> str:
     files: dict[str, Content] = {WEIGHTS: Repeated(b"weights", 8_000_000), CONFIG: b"{}"}
     bundle = models.signature(files, key)
     commit = hub.create("acme/large", files={**files, "model.sig": bundle})
-    hub.inject(faults.Slow(2_000_000), "*.safetensors", origin="cdn")
+    hub.inject(faults.Slow(4_000_000), "*.safetensors", origin="cdn")
     return f"hf://acme/large@{commit}"
 
 

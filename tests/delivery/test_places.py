@@ -365,7 +365,7 @@ def test_a_lock_on_a_stage_that_is_gone_is_none(
         with locked(stage):
             # The first lock is free from here on.
             fcntl.flock(lock, fcntl.LOCK_UN)
-            waiting.join(1)
+            waiting.join(0.4)
             assert waiting.is_alive()
             assert not to.exists()
     waiting.join()

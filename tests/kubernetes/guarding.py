@@ -29,7 +29,7 @@ _with_policies: WeakSet[Cluster] = WeakSet()
 
 
 class Service:
-    """A running ``oms-gate serve --webhook``; a context manager."""
+    """A running ``oms-gate serve --webhook``, if an impatient one; a context manager."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Service:
         self._environment = {"KUBECONFIG": str(kubeconfig), **(environment or {})}
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "oms_gate", "serve", "--webhook"]
+        command = [sys.executable, "-m", "tests.kubernetes.impatient", "serve", "--webhook"]
         options = ["-c", str(self._folder / "gate.yaml"), "--host", self._host]
         ports = ["--port", str(self._port), "--health-port", "0"]
         with (self._folder / "service.log").open("wb") as log:

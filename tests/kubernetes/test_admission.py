@@ -351,11 +351,11 @@ def test_who_applies_the_same_again_changes_nothing(
     item = {**pod(), "spec": spec} if kind == "Pod" else CONTROLLERS[kind](spec)
     versions = []
     for _ in range(3):
-        arguments = ["apply", "-n", namespace, "-f", "-"]
+        arguments = ["apply", "-n", namespace, "-f", "-", "-o", "json"]
         arguments += ["--server-side"] if side == "server" else []
         done = guard.kubectl(*arguments, input=json.dumps(item))
         assert done.returncode == 0, done.stderr
-        versions.append(guard.get(namespace, kind, "server")["metadata"]["generation"])
+        versions.append(json.loads(done.stdout)["metadata"]["generation"])
     assert versions[1:] == versions[:1] * 2
 
 

@@ -35,7 +35,7 @@ def test_a_long_transfer_has_a_bar(
 ) -> None:
     files = {**models.FILES, "model.sig": models.signature(models.FILES, key)}
     hub.create("acme/m", files=files)
-    hub.inject(faults.Slow(150_000), "*model.safetensors")
+    hub.inject(faults.Slow(300_000), "*model.safetensors")
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "0" if wanted else "1")
     done = run_python(["-c", PROGRAM], settings, tmp_path)
     assert done.returncode == 0, done.stderr

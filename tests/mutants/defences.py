@@ -42,6 +42,9 @@ def _in(path: str, *tests: str) -> _Place:
 _statement = _in("oms/statement.py", "oms/test_statement.py")
 _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
 _destination = _in("signing/destination.py", "signing/test_destination.py")
+_changes = _in("signing/changes.py", "signing/test_changes.py")
+_review = _in("signing/review.py", "signing/test_changes.py")
+_cli_resign = _in("cli/resign.py", "test_cli_resign.py")
 _ignored = _in("signing/ignored.py", "signing/test_sign_model.py")
 _contents = _in("cache/contents.py", "cache/test_further_names.py")
 _hashed = _in("cache/hashed.py", "cache/test_further_names.py")
@@ -607,6 +610,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "signing/test_destination.py::test_without_a_token_nothing_is_read_from_the_hub",
     ),
     _reference("local by another name", 'if scheme in ("file", "local"):', 'if scheme == "file":'),
+    _review("digests signed that were not read", "believe=False,", "believe=True,"),
+    _review(
+        "the bookkeeping of a download signed again",
+        "*(bookkeeping - before.files.keys())",
+        "*set[str]()",
+    ),
+    _review("other shards than were signed", "shard_size=before.shard_size,", "shard_size=None,"),
+    _changes(
+        "what a stranger leaves out not shown", 'now.excludes(path) == "signer"', "path is None"
+    ),
+    _changes(
+        "what is signed no more not shown",
+        "path in files and path not in present",
+        "path is None",
+    ),
+    _cli_resign(
+        "signed where nobody could be asked",
+        "if not yes and not (for_people and sys.stdin.isatty()):",
+        "if False:",
+    ),
+    _cli_resign("signed without an answer", '("y", "yes")', '("y", "yes", "")'),
     _cli_signers(
         "what signs gives way to the signature", "path.resolve() == place.resolve()", "False"
     ),
@@ -1889,7 +1913,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "Assurance.SIGNATURE",
     ),
     _publication("a signed file that is not sent", "publication.left_out(path):", '"":'),
-    _publication("what stays there unsigned", "file.path not in publication.sent and", "False and"),
+    _publication("what stays there unsigned", "if stays and file.kind", "if False and file.kind"),
     _rollback("a release that was replaced", "replaced = digest in", "replaced = None in"),
     _rollback("a release that is older", "proven < before", "False"),
     _publish_signature(

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from oms_gate import Gate
 from tests import models
 from tests.delivery.pulling import close_gates, gate_of, signed
+from tests.peers.hub import HubStandIn
+from tests.publish import on_hub
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,3 +48,17 @@ def gate(settings: dict[str, Any]) -> Gate:
 def folder(tmp_path: Path, key: ec.EllipticCurvePrivateKey) -> Path:
     """A model that Acme has signed."""
     return models.write(tmp_path / "model", signed(key))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def writer(gate: Gate, hub: HubStandIn) -> Gate:
+    """The same, of somebody who may write to the Hub."""
+    return gate.with_store_options("hf", {"token": hub.token})
+
+
+@pytest.fixture
+def first(hub: HubStandIn, writer: Gate, tmp_path: Path, key: ec.EllipticCurvePrivateKey) -> str:
+    """The commit of Acme's first release there."""
+    on_hub.publish(writer, on_hub.release(tmp_path, key))
+    hub.clear()
+    return hub.head(on_hub.REPOSITORY)

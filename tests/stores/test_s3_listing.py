@@ -46,6 +46,9 @@ def serving(state: Server) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if self.path.endswith("/oms-gate.release.json"):
+                self.send_error(404)
+                return
             body = state.error.encode() or state.page()
             self.send_response(400 if state.error else 200)
             self.send_header("Content-Length", str(len(body)))

@@ -1,0 +1,164 @@
+"""``oms-gate`` as its users see it: in a process of its own, by exit status and output.
+
+Most of what a command takes is to start: to import, and to compile the policy. One process does
+that, and forks for each command. What Python itself reads as it starts, it reads from nothing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+_TIMEOUT_SECONDS = 120.0
+_MESSAGE_BYTES = 1 << 20
+# What commands import. huggingface_hub is none: as it is imported it reads the environment.
+_IMPORTED = (
+    "oms_gate.cli.app",
+    "oms_gate.delivery.pull",
+    "oms_gate.gate",
+    "oms_gate.oms.sigstore",
+    "oms_gate.policy.wasm",
+    "oms_gate.signing.model",
+    "rich.progress",
+)
+_READ_AS_PYTHON_STARTS = ("LANG", "LC_", "LOCPATH", "PYTHON")
+_asking = threading.Lock()
+
+
+def oms_gate(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with these arguments, and with these variables besides.
+
+    Raises:
+        TimeoutError: it takes two minutes, and was killed.
+    """
+    words = ["oms-gate", *map(str, arguments)]
+    variables = {**os.environ, **environment}
+    if any(name.startswith(_READ_AS_PYTHON_STARTS) for name in environment):
+        program = Path(sys.executable).with_name("oms-gate")
+        return subprocess.run(
+            [program, *words[1:]],
+            capture_output=True,
+            text=True,
+            env=variables,
+            timeout=_TIMEOUT_SECONDS,
+        )
+    with (
+        Path(os.devnull).open() as nothing,
+        tempfile.TemporaryFile("w+") as output,
+        tempfile.TemporaryFile("w+") as errors,
+    ):
+        files = [stream.fileno() for stream in (nothing, output, errors)]
+        status = _run(words, variables, files)
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(words, status, output.read(), errors.read())
+
+
+def _run(words: Sequence[str], variables: Mapping[str, str], files: Sequence[int]) -> int:
+    message = json.dumps({"words": words, "variables": variables, "folder": str(Path.cwd())})
+    with _asking:
+        starter = _starter()
+        socket.send_fds(starter, [message.encode()], files)
+        child = int(starter.recv(_MESSAGE_BYTES))
+        starter.settimeout(_TIMEOUT_SECONDS)
+        try:
+            return int(starter.recv(_MESSAGE_BYTES))
+        except TimeoutError:
+            os.kill(child, signal.SIGKILL)
+            raise
+        finally:
+            starter.settimeout(None)
+
+
+@cache
+def _starter() -> socket.socket:
+    """Where to ask the process that forks; it ends with this one."""
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with theirs:
+        command = [sys.executable, "-m", "tests.commands"]
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdin=theirs.fileno(), stdout=subprocess.DEVNULL
+        )
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def main() -> None:
+    """Fork for each command that is asked for, and say its process and then its exit status."""
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    assert "huggingface_hub" not in sys.modules
+    _compile()
+    gc.freeze()
+    with socket.socket(fileno=os.dup(0)) as requests:
+        while True:
+            message, files, _, _ = socket.recv_fds(requests, _MESSAGE_BYTES, 3)
+            if not message:
+                return
+            child = os.fork()
+            if child == 0:
+                requests.close()
+                break
+            for file in files:
+                os.close(file)
+            requests.send(b"%d" % child)
+            _, status = os.waitpid(child, 0)
+            requests.send(b"%d" % os.waitstatus_to_exitcode(status))
+    asked = json.loads(message)
+    for file, where in zip(files, (0, 1, 2), strict=True):
+        os.dup2(file, where)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(asked["variables"])
+    os.chdir(asked["folder"])
+    sys.argv = asked["words"]
+
+    from oms_gate.cli import main as command
+
+    command()
+
+
+def _compile() -> None:
+    """Compile the gate's policy in another process: Wasmtime starts threads, which no fork has."""
+    import wasmtime
+
+    from oms_gate.limits import Limits
+    from oms_gate.policy.wasm import WasmEngine
+    from tests import compiled
+
+    wasmtime.Module = compiled.CompiledOnce  # type: ignore[assignment,misc]
+    receiving, sending = os.pipe()
+    child = os.fork()
+    if child == 0:
+        WasmEngine.bundled({}, Limits()).close()
+        with os.fdopen(sending, "wb") as stream:
+            pickle.dump(compiled.compiled, stream)
+        os._exit(0)
+    os.close(sending)
+    with os.fdopen(receiving, "rb") as stream:
+        compiled.compiled.update(pickle.load(stream))
+    os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main()
