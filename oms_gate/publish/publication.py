@@ -134,7 +134,8 @@ def _explained(verdict: Verdict, publication: Publication) -> Iterator[Reason]:
             )
     there = publication.published.files if publication.published is not None else {}
     for file in coverage.unsigned:
-        if file.path not in publication.sent and file.path in there and file.kind not in INERT:
+        stays = file.path in there and file.path not in publication.sent
+        if stays and file.kind not in INERT:
             yield Reason(
                 code=ReasonCode.PUBLISH_LEFT_BEHIND,
                 message=f"{file.path} is at {publication.target.url} now and would stay there, but "

@@ -28,11 +28,6 @@ NAME = hashlib.sha256(WEIGHTS).hexdigest()
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository.new(tmp_path / "repository")
-
-
-@pytest.fixture
 def trees(repository: Repository) -> Iterator[Trees]:
     trees = Trees(Git(Limits(read_seconds=5), repository.folder))
     yield trees
