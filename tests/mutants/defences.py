@@ -1959,7 +1959,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _git_tree(
         "a large file that is not here",
         "pointers, here, fresh - here)",
-        "pointers, here, ())",
+        "pointers, here, set())",
     ),
     _git_lfs("a large file that is too short", "path.stat().st_size == large.size", "True"),
     _git_history("the first commit", '"--root", ', ""),

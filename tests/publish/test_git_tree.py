@@ -176,7 +176,7 @@ def test_git_that_does_not_answer(
     trees = Trees(Git(Limits(listing_seconds=0.2), repository.folder))
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
-    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.write_text("#!/bin/sh\nexec sleep 6\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     error = refused(trees, commit)
