@@ -1982,7 +1982,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _hook_files("a push that is denied", ' "$@" || exit\n#', ' "$@"\n#'),
     _hook_files("a gate that is gone", 'if ! [ -x "$program" ]', "if false"),
     _hook_files("a hook that Git passes over", "os.O_EXCL, 0o777)", "os.O_EXCL, 0o666)"),
-    _cli_hooks("a configuration that is pushed", "if home != place and", "if False and"),
+    _cli_hooks("a configuration that is pushed", "if _is_pushed(", "if 0 and _is_pushed("),
 )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.cli import hooks
 from oms_gate.errors import ConfigError, StoreError, UsageError
-from oms_gate.limits import Limits
-from oms_gate.publish.git import hook_files
-from oms_gate.publish.git.program import Git
 from tests import models
 from tests.publish.repositories import (
     NOTHING,
@@ -62,12 +59,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     return tell
 
 
-def installed(repository: Repository, hook: hook_files.Hook, config: Path, model: str) -> Path:
-    repository.git("config", "oms-gate.config", config)
-    repository.git("config", "oms-gate.model", model)
-    return hook_files.install(Git(Limits(), repository.folder), hook)
-
-
 class TestPush:
     @needs_git_lfs
     def test_with_large_files(
@@ -81,7 +72,7 @@ class TestPush:
         """The hook of Git LFS runs after ours, and only if that lets the push through."""
         repository.git("lfs", "install", "--local")
         repository.git("lfs", "track", "*.safetensors")
-        installed(repository, "pre-push", config, MODEL)
+        hooks.install(pre_receive=False, config=config, model=MODEL)
         repository.commit(signed)
         # It lies in the folder from which Git calls the hook.
         trap = tmp_path / "ran"
@@ -113,7 +104,8 @@ class TestPush:
         config: Path,
     ) -> None:
         """Who pushes has no hook; the server has, and its files come from nobody else."""
-        installed(server, "pre-receive", config, "hf://acme/{repository}")
+        with chdir(server.folder):
+            hooks.install(pre_receive=True, config=config, model="hf://acme/{repository}")
         repository.commit(signed)
         pushed = repository.tried("push", "origin", "main")
         assert pushed.returncode == 0, pushed.stderr
@@ -343,13 +335,12 @@ def test_a_template_of_the_server(
     tmp_path: Path, repository: Repository, told: Told, config: Path
 ) -> None:
     """Which cannot lead to somebody else's name."""
-    server = Repository.new(tmp_path / "a@b?.git", "--bare")
+    server = Repository.new(tmp_path / "a b.git", "--bare")
     repository.git("push", "-q", server.folder, f"{repository.commit({})}:{MAIN}")
-    os.chdir(server.folder)
     server.git("config", "oms-gate.config", config)
     server.git("config", "oms-gate.model", "hf://acme/{repository}")
     told(f"{NOTHING} {server.git('rev-parse', MAIN)} {MAIN}\n")
-    with pytest.raises(UsageError):
+    with chdir(server.folder), pytest.raises(UsageError, match="is not a repository of the Hub"):
         hooks.pre_receive(json=False)
 
 

@@ -50,7 +50,7 @@ def judged_all(
     push = Push(
         gate,
         Git(gate.limits, repository.folder),
-        configured("hf://acme/model"),
+        configured("hf://acme/{repository}", "model"),
         known=["--remotes=origin"],
         sends_large_files=sends_large_files,
     )
@@ -558,8 +558,8 @@ def test_a_remote_that_is_not_on_the_hub(url: str) -> None:
 
 
 def test_a_configured_model() -> None:
-    assert configured("hf://acme/model")("refs/heads/dev").url == "hf://acme/model@dev"
-    assert configured("hf://acme/model@v1")("refs/heads/dev").url == "hf://acme/model@v1"
-    assert configured("s3://bucket/acme")("refs/heads/dev").url == "s3://bucket/acme"
+    assert configured("hf://acme/model", "x")("refs/heads/dev").url == "hf://acme/model@dev"
+    assert configured("hf://acme/model@v1", "x")("refs/heads/dev").url == "hf://acme/model@v1"
+    assert configured("s3://bucket/acme", "x")("refs/heads/dev").url == "s3://bucket/acme"
     with pytest.raises(UsageError, match=r"refs/heads/\\udcff is not UTF-8"):
-        configured("hf://acme/model")("refs/heads/\udcff")
+        configured("hf://acme/model", "x")("refs/heads/\udcff")

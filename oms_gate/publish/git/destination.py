@@ -24,13 +24,15 @@ Target = Callable[[str], Reference]
 """The model that a reference of Git, such as ``refs/heads/main``, is."""
 
 
-def configured(model: str) -> Target:
+def configured(model: str, repository: str) -> Target:
     """Of the model that is named in the repository's configuration.
+
+    repository: the name of its folder, for which ``{repository}`` stands.
 
     Raises:
         UsageError: it cannot be the name of one.
     """
-    reference = Reference.parse(model)
+    reference = Reference.parse(model.replace("{repository}", repository))
     if reference.scheme != "hf" or reference.revision is not None or reference.path:
         return lambda _: reference
     return lambda ref: _at(reference, ref)
@@ -50,7 +52,7 @@ def of_url(url: str) -> Target:
             f"Hub; say it once: git config {MODEL_SETTING} REF, such as s3://bucket/name or "
             "https://models.example.com/name, as the publishers of gate.yaml name it"
         )
-    return configured(f"hf://{path}")
+    return configured(f"hf://{path}", "")
 
 
 def _hub_path(url: str) -> str | None:
