@@ -324,6 +324,34 @@ class TestRollback:
         assert "git fetch, and push again" in message(verdict, ReasonCode.STORE_CHANGED)
 
 
+def test_settings_of_the_users_own_change_nothing(
+    gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
+) -> None:
+    """Nor does the folder that they are in."""
+    for name, value in {
+        "color.ui": "always",
+        "core.abbrev": "5",
+        "core.quotePath": "true",
+        "diff.relative": "true",
+        "diff.renames": "copies",
+        "diff.external": "false",
+        "diff.noprefix": "true",
+        "log.abbrevCommit": "true",
+        "log.showSignature": "true",
+    }.items():
+        repository.git("config", name, value)
+    first = repository.commit(signed(key, {**models.FILES, "ünder/x.md": b"x"}))
+    secret = repository.commit({"größe.md": private_pem(models.new_key())})
+    files = {**models.FILES, "ünder/x.md": b"x", "README.md": b"# Mended\n"}
+    second = repository.commit({**signed(key, files), "größe.md": None})
+    below = Repository(repository.folder / "ünder")
+    verdict = judged(gate, below, second, first)
+    assert codes(verdict) == [ReasonCode.PUBLISH_SECRET]
+    assert verdict.reasons[0].path == "größe.md"
+    assert secret[:12] in message(verdict, ReasonCode.PUBLISH_SECRET)
+    assert codes(judged(gate, below, first, second)) == [ReasonCode.PUBLISH_ROLLBACK]
+
+
 class TestLargeFiles:
     def test_only_what_changed_is_hashed(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
