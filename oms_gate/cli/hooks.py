@@ -28,7 +28,6 @@ from oms_gate.publish.git.work_tree import work_tree_files
 from oms_gate.verdict import Verdict, printable
 
 _CONFIG_SETTING = "oms-gate.config"
-_REPOSITORY = "{repository}"
 _PRE_COMMIT = ("REMOTE_NAME", "REMOTE_URL", "REMOTE_BRANCH", "LOCAL_BRANCH", "FROM_REF", "TO_REF")
 # What may be the name of a remote and no pattern.
 _REMOTE = re.compile(r"[\w./-]+")
@@ -47,7 +46,7 @@ def install(*, pre_receive: bool, config: Path | None, model: str | None) -> int
         load_config(config)
         settings[_CONFIG_SETTING] = os.path.abspath(config)
     if model is not None:
-        configured(model)
+        configured(model, _home(git).name)
         settings[MODEL_SETTING] = model
     path = hook_files.install(git, "pre-receive" if pre_receive else "pre-push")
     for name, value in settings.items():
@@ -89,7 +88,7 @@ def pre_push(remote: str | None, url: str | None, *, json: bool) -> int:
     known = [f"--remotes={remote}"] if remote != url and _REMOTE.fullmatch(remote) else []
     with _gate(_config(git)) as gate:
         model = git.setting(MODEL_SETTING)
-        target = of_url(url or remote) if model is None else configured(model)
+        target = of_url(url or remote) if model is None else configured(model, _home(git).name)
         push = Push(gate, Git(gate.limits), target, known=known, sends_large_files=True)
         return _judged(push, updates, json=json)
 
@@ -112,14 +111,12 @@ def pre_receive(*, json: bool) -> int:
             f"{MODEL_SETTING} for it: oms-gate hooks install --pre-receive --config FILE "
             "--model REF"
         )
-    place = git.place("--absolute-git-dir")
-    home = place.parent if place.name == ".git" else place
-    if home != place and _is_pushed(Path(config), home, place):
+    if _is_pushed(Path(config), git):
         raise ConfigError(
             f"the configuration {printable(config)} is among the files that are pushed here, and "
             "whoever pushes must not decide; put it elsewhere"
         )
-    target = configured(model.replace(_REPOSITORY, home.name.removesuffix(".git")))
+    target = configured(model, _home(git).name)
     with _gate(config) as gate:
         push = Push(gate, Git(gate.limits), target, known=["--all"], sends_large_files=False)
         return _judged(push, updates, json=json)
@@ -160,9 +157,19 @@ def _gate(config: str | None) -> Gate:
     return Gate.from_config(config)
 
 
-def _is_pushed(config: Path, work_tree: Path, git_folder: Path) -> bool:
-    file = config.resolve()
-    return file.is_relative_to(work_tree) and not file.is_relative_to(git_folder)
+def _home(git: Git) -> Path:
+    """The folder of a repository, work tree or not, by the name that it is known by."""
+    folder = git.place("--git-common-dir")
+    if folder.name == ".git":
+        return folder.parent
+    return folder.with_name(folder.name.removesuffix(".git"))
+
+
+def _is_pushed(config: Path, git: Git) -> bool:
+    """Whether a configuration is in the work tree, which may follow what is pushed."""
+    file, folder = config.resolve(), git.place("--git-common-dir")
+    in_work_tree = folder.name == ".git" and file.is_relative_to(folder.parent)
+    return in_work_tree and not file.is_relative_to(folder)
 
 
 def _lines() -> Iterator[str]:

@@ -47,7 +47,7 @@ def hooks_install(
 ) -> None:
     """Put the hook into this repository. One that is there already runs after it.
 
-    Install the hook of Git LFS before this one (git lfs install), and pre-commit's too.
+    Git LFS puts no hook beside another one: have it there first (git lfs install).
 
     Examples:
 

@@ -30,8 +30,6 @@ from oms_gate.cli.options import (
     TimestampUrl,
     TrustedRoot,
 )
-from oms_gate.errors import UsageError
-
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The model's folder.", show_default=False)
 ]
@@ -217,6 +215,7 @@ def _run(options: dict[str, Any], *, publish: bool) -> None:
     """Do either, with the values of its options by their names."""
     from oms_gate.cli import admission, signers
     from oms_gate.cli.publish import Output, run
+    from oms_gate.errors import UsageError
     from oms_gate.publish.release import Upload
 
     def of(kind: type) -> dict[str, Any]:

@@ -35,6 +35,7 @@ COPIED = (
     "examples",
     "pyproject.toml",
     "README.md",
+    ".pre-commit-hooks.yaml",
 )
 _TESTS_FAILED = 1
 _LONGEST_SECONDS = 200

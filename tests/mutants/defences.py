@@ -110,6 +110,15 @@ _hub_registry = _in("publish/hub_registry.py", "publish/test_hub_registry.py")
 _hub_errors = _in("publish/hub_errors.py", "publish/test_hub_registry.py")
 _hub_uploads = _in("publish/hub.py", "publish/test_upload.py")
 _trainer = _in("publish/trainer.py", "publish/test_trainer.py")
+_git_program = _in("publish/git/program.py", "publish/test_git_tree.py")
+_git_objects = _in("publish/git/objects.py", "publish/test_git_tree.py")
+_git_tree = _in("publish/git/tree.py", "publish/test_git_tree.py")
+_git_lfs = _in("publish/git/lfs.py", "publish/test_git_tree.py")
+_git_history = _in("publish/git/history.py", "publish/test_git_push.py")
+_git_push = _in("publish/git/push.py", "publish/test_git_push.py")
+_git_destination = _in("publish/git/destination.py", "publish/test_git_push.py")
+_hook_files = _in("publish/git/hook_files.py", "publish/test_git_hook_files.py")
+_cli_hooks = _in("cli/hooks.py", "publish/test_git_hooks.py")
 _reference = _in("reference.py", "test_reference.py")
 _signing = _in("signing/model.py", "signing/test_sign_model.py")
 _manifest_of = _in("streaming/manifest.py", "signing/test_sign_model.py")
@@ -2103,6 +2112,44 @@ MUTANTS: tuple[Mutant, ...] = (
     _trainer("a part of the model", "if args.fsdp or args.deepspeed:", "if False:"),
     _trainer("every process", "if not state.is_world_process_zero:", "if False:"),
     _trainer("pickles of the trainer's", ', "training_args.bin")', ")"),
+    _git_program("an object in another's place", '"GIT_NO_REPLACE_OBJECTS": "1",', ""),
+    _git_program("a long answer", "if room < 0:", "if False:"),
+    _git_program("a long silence", "max(seconds, 0) * 1000", "None"),
+    _git_objects("what one blob leaves behind", "whole = False", "whole = True"),
+    _git_tree(
+        "links and submodules", "                if strict:\n", "                if False:\n"
+    ),
+    _git_tree(
+        "what only some take for a pointer", "if strict and found is None and", "if False and"
+    ),
+    _git_tree("a large file that is new", "None if file.path in here else", "None if 0 else"),
+    _git_tree(
+        "a large file that is not here",
+        "pointers, here, fresh - here)",
+        "pointers, here, set())",
+    ),
+    _git_lfs("a large file that is too short", "path.stat().st_size == large.size", "True"),
+    _git_history("the first commit", '"--root", ', ""),
+    _git_history("what a merge brings", '"-c", ', ""),
+    _git_history("more than is looked into", "if count > git.limits.files:", "if False:"),
+    _git_push("a pointer to something else", "if digest != pointer.sha256:", "if False:"),
+    _git_push(
+        "a pointer to something else, signed in parts",
+        "and parts[0].start is None:",
+        "or True:",
+    ),
+    _git_push("secrets of the past", "if reason.code is ReasonCode.PUBLISH_SECRET:", "if False:"),
+    _git_push("what is there and not here", "if old is not None and published is None:", "if 0:"),
+    _git_push("a large file that cannot be sent", "if self._sends_large_files:", "if False:"),
+    _git_push("a release that was replaced", "if change.blob != before", "if False and before"),
+    _git_push("where the commit goes", "known = (commit, published)", "known = (commit, None)"),
+    _git_push("a secret by another name", "(change.path, change.blob) not in present", "False"),
+    _git_destination("another host", "elif host not in _HUB_HOSTS or", "elif"),
+    _hook_files("modules of the repository's own", '"$program" -P -m', '"$program" -m'),
+    _hook_files("a push that is denied", ' "$@" || exit\n#', ' "$@"\n#'),
+    _hook_files("a gate that is gone", 'if ! [ -x "$program" ]', "if false"),
+    _hook_files("a hook that Git passes over", "os.O_EXCL, 0o777)", "os.O_EXCL, 0o666)"),
+    _cli_hooks("a configuration that is pushed", "if _is_pushed(", "if 0 and _is_pushed("),
 )
 
 

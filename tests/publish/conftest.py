@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Gate
@@ -16,6 +17,7 @@ from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
 from tests.publish import on_hub
 from tests.publish.on_s3 import Place
+from tests.publish.repositories import ENVIRONMENT, Repository
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,3 +74,25 @@ def first(hub: HubStandIn, writer: Gate, tmp_path: Path, key: ec.EllipticCurvePr
     on_hub.publish(writer, on_hub.release(tmp_path, key))
     hub.clear()
     return hub.head(on_hub.REPOSITORY)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """An empty one of Git, with a work tree."""
+    return Repository.new(tmp_path / "model")
+
+
+@pytest.fixture
+def in_repository(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the current one, as for a hook."""
+    monkeypatch.chdir(repository.folder)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def config(settings: dict[str, Any], tmp_path: Path) -> Path:
+    """The same in a file."""
+    path = tmp_path / "gate.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path

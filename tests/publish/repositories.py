@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import models
-
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_AUTHOR_NAME": "Acme",
@@ -22,13 +20,6 @@ ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "models@acme.example",
 }
 NOTHING = "0" * 40
-
-_HEADER = b'{"w":{"dtype":"U8","shape":[256000],"data_offsets":[0,256000]}}'
-FILES: Mapping[str, bytes] = {
-    **models.FILES,
-    "model.safetensors": len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(256_000),
-}
-"""A model whose files are in the formats that their names say."""
 
 needs_git_lfs = pytest.mark.skipif(
     shutil.which("git-lfs") is None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,15 +19,10 @@ from oms_gate.publish.git.program import Git
 from oms_gate.publish.git.push import Push, RefUpdate
 from tests import models
 from tests.delivery.pulling import codes, gate_of
-from tests.publish.repositories import FILES, NOTHING, Repository, pointer
+from tests.publish.repositories import NOTHING, Repository, pointer
 
 MAIN = "refs/heads/main"
 BIG = hashlib.sha256(b"ten gigabytes").hexdigest()
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository.new(tmp_path / "repository")
 
 
 def signed(key: ec.EllipticCurvePrivateKey, files: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +50,7 @@ def judged_all(
     push = Push(
         gate,
         Git(gate.limits, repository.folder),
-        configured("hf://acme/model"),
+        configured("hf://acme/{repository}", "model"),
         known=["--remotes=origin"],
         sends_large_files=sends_large_files,
     )
@@ -93,12 +87,12 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def test_a_signed_model_goes_out(
     gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
 ) -> None:
-    commit = repository.commit(signed(key, FILES))
+    commit = repository.commit(signed(key, models.FILES))
     verdict = judged(gate, repository, commit)
     assert verdict.admitted, verdict
     assert verdict.model.url == f"hf://acme/model@{commit}"
     assert verdict.coverage is not None
-    assert verdict.coverage.measured == len(FILES)
+    assert verdict.coverage.measured == len(models.FILES)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +103,7 @@ def test_a_signed_model_goes_out(
         ({"modeling_acme.py": b"import os\n"}, ReasonCode.COVERAGE_UNSIGNED),
         ({"model.sig": None}, ReasonCode.SIGNATURE_MISSING),
         (
-            {"model.sig": models.signature(FILES, models.new_key())},
+            {"model.sig": models.signature(models.FILES, models.new_key())},
             ReasonCode.KEY_UNTRUSTED,
         ),
     ],
@@ -122,7 +116,7 @@ def test_what_is_not_as_it_was_signed(
     change: dict[str, bytes | None],
     code: ReasonCode,
 ) -> None:
-    old = repository.commit(signed(key, FILES))
+    old = repository.commit(signed(key, models.FILES))
     new = repository.commit(change)
     assert codes(judged(gate, repository, new, old)) == [code]
     assert codes(judged(gate, repository, new)) == [code]
@@ -131,8 +125,8 @@ def test_what_is_not_as_it_was_signed(
 def test_the_tip_alone_has_to_be_signed(
     gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
 ) -> None:
-    old = repository.commit(signed(key, FILES))
-    files = {**FILES, "README.md": b"# Better\n"}
+    old = repository.commit(signed(key, models.FILES))
+    files = {**models.FILES, "README.md": b"# Better\n"}
     repository.commit(files, "Not signed yet")
     new = repository.commit(signed(key, files))
     verdict = judged(gate, repository, new, old)
@@ -143,7 +137,7 @@ def test_an_unsigned_file_that_was_there_already(
     gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
 ) -> None:
     old = repository.commit({"modeling_acme.py": b"import os\n"})
-    new = repository.commit(signed(key, FILES))
+    new = repository.commit(signed(key, models.FILES))
     verdict = judged(gate, repository, new, old)
     assert codes(verdict) == [ReasonCode.COVERAGE_UNSIGNED, ReasonCode.PUBLISH_LEFT_BEHIND]
     assert "git rm" in message(verdict, ReasonCode.PUBLISH_LEFT_BEHIND)
@@ -156,14 +150,14 @@ class TestSecretsAndTrust:
     def test_a_root_certificate(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        files = {**FILES, "ca.pem": root_certificate()}
+        files = {**models.FILES, "ca.pem": root_certificate()}
         verdict = judged(gate, repository, repository.commit(signed(key, files)))
         assert codes(verdict) == [ReasonCode.PUBLISH_TRUST_ANCHOR]
 
     def test_a_private_key(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        files = {**FILES, "notes.txt": private_pem(models.new_key())}
+        files = {**models.FILES, "notes.txt": private_pem(models.new_key())}
         verdict = judged(gate, repository, repository.commit(signed(key, files)))
         assert codes(verdict) == [ReasonCode.PUBLISH_SECRET]
         assert "rewrite the history" not in message(verdict, ReasonCode.PUBLISH_SECRET)
@@ -172,7 +166,7 @@ class TestSecretsAndTrust:
     def test_a_private_key_that_a_later_commit_takes_away(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey, path: str
     ) -> None:
-        old = repository.commit(signed(key, FILES))
+        old = repository.commit(signed(key, models.FILES))
         secret = repository.commit({path: private_pem(models.new_key())})
         new = repository.commit({path: None})
         for there in (old, NOTHING):
@@ -188,16 +182,25 @@ class TestSecretsAndTrust:
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
         """As far as is known: by the other branches of the remote."""
-        repository.commit(signed(key, FILES))
+        repository.commit(signed(key, models.FILES))
         secret = repository.commit({"notes.txt": private_pem(models.new_key())})
         new = repository.commit({"notes.txt": None})
         repository.git("update-ref", "refs/remotes/origin/old", secret)
         assert judged(gate, repository, new).admitted
 
+    def test_one_in_the_very_first_commit(
+        self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        secret = repository.commit({"notes.txt": private_pem(models.new_key())})
+        new = repository.commit({**signed(key, models.FILES), "notes.txt": None})
+        verdict = judged(gate, repository, new)
+        assert codes(verdict) == [ReasonCode.PUBLISH_SECRET]
+        assert secret[:12] in message(verdict, ReasonCode.PUBLISH_SECRET)
+
     def test_one_that_comes_with_a_merge(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        old = repository.commit(signed(key, FILES))
+        old = repository.commit(signed(key, models.FILES))
         repository.git("checkout", "-q", "-b", "side")
         repository.commit({"notes.txt": private_pem(models.new_key())})
         repository.commit({"notes.txt": None})
@@ -209,7 +212,7 @@ class TestSecretsAndTrust:
     def test_one_that_a_merge_itself_brings(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        old = repository.commit(signed(key, FILES))
+        old = repository.commit(signed(key, models.FILES))
         repository.git("checkout", "-q", "-b", "side")
         repository.commit({}, "Nothing")
         repository.git("checkout", "-q", "main")
@@ -222,7 +225,7 @@ class TestSecretsAndTrust:
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
         """The text of a link can be of any length."""
-        old = repository.commit(signed(key, FILES))
+        old = repository.commit(signed(key, models.FILES))
         repository.commit_with(b"link", private_pem(models.new_key()), "120000")
         repository.git("rm", "-q", "--cached", "link")
         new = repository.commit({})
@@ -235,7 +238,7 @@ class TestSecretsAndTrust:
         key: ec.EllipticCurvePrivateKey,
     ) -> None:
         gate = gate_of(settings | {"publish": {"allow_secrets": ["examples/*"]}})
-        old = repository.commit(signed(key, FILES))
+        old = repository.commit(signed(key, models.FILES))
         secret = private_pem(models.new_key())
         repository.commit({"examples/key.pem": secret})
         new = repository.commit({"examples/key.pem": None})
@@ -251,7 +254,7 @@ class TestSecretsAndTrust:
         key: ec.EllipticCurvePrivateKey,
     ) -> None:
         gate = gate_of(settings | {"limits": {"files": 5}})
-        old = repository.commit(signed(key, FILES))
+        old = repository.commit(signed(key, models.FILES))
         for number in range(6):
             new = repository.commit({"notes.bib": b"%d" % number})
         verdict = judged(gate, repository, new, old)
@@ -265,22 +268,34 @@ class TestRollback:
     def test_to_an_older_release(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        first = repository.commit(signed(key, FILES))
-        files = {**FILES, "README.md": b"# Mended\n"}
+        first = repository.commit(signed(key, models.FILES))
+        files = {**models.FILES, "README.md": b"# Mended\n"}
         second = repository.commit(signed(key, files))
         assert judged(gate, repository, second, first).admitted
         # As a new commit, and by force.
-        again = repository.commit(signed(key, FILES))
+        again = repository.commit(signed(key, models.FILES))
         for new in (again, first):
             verdict = judged(gate, repository, new, second)
             assert codes(verdict) == [ReasonCode.PUBLISH_ROLLBACK]
         assert judged(gate, repository, again, first).admitted  # Nothing is taken back there.
 
+    def test_beside_a_tag_of_the_same_commit(
+        self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        """Where nothing is yet, nothing goes back."""
+        first = repository.commit(signed(key, models.FILES))
+        files = {**models.FILES, "README.md": b"# Mended\n"}
+        second = repository.commit(signed(key, files))
+        updates = [("refs/tags/v1", NOTHING, first), (MAIN, second, first)]
+        tag, main = judged_all(gate, repository, updates).values()
+        assert tag.admitted
+        assert codes(main) == [ReasonCode.PUBLISH_ROLLBACK]
+
     def test_by_force_and_signed_anew(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
         first = repository.commit({"README.md": b"# Nothing yet\n"})
-        second = repository.commit(signed(key, FILES))
+        second = repository.commit(signed(key, models.FILES))
         repository.git("reset", "-q", "--hard", first)
         third = repository.commit(signed(key, {"README.md": b"# Another\n"}))
         assert judged(gate, repository, third, second).admitted
@@ -288,7 +303,7 @@ class TestRollback:
     def test_where_the_signature_is_a_large_file(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        files = dict(FILES)
+        files = dict(models.FILES)
         first = repository.commit(
             {**files, "model.sig": repository.large_file(models.signature(files, key))}
         )
@@ -303,10 +318,38 @@ class TestRollback:
     def test_what_is_there_and_not_here(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        new = repository.commit(signed(key, FILES))
+        new = repository.commit(signed(key, models.FILES))
         verdict = judged(gate, repository, new, "1" * 40)
         assert codes(verdict) == [ReasonCode.STORE_CHANGED]
         assert "git fetch, and push again" in message(verdict, ReasonCode.STORE_CHANGED)
+
+
+def test_settings_of_the_users_own_change_nothing(
+    gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
+) -> None:
+    """Nor does the folder that they are in."""
+    for name, value in {
+        "color.ui": "always",
+        "core.abbrev": "5",
+        "core.quotePath": "true",
+        "diff.relative": "true",
+        "diff.renames": "copies",
+        "diff.external": "false",
+        "diff.noprefix": "true",
+        "log.abbrevCommit": "true",
+        "log.showSignature": "true",
+    }.items():
+        repository.git("config", name, value)
+    first = repository.commit(signed(key, {**models.FILES, "ünder/x.md": b"x"}))
+    secret = repository.commit({"größe.md": private_pem(models.new_key())})
+    files = {**models.FILES, "ünder/x.md": b"x", "README.md": b"# Mended\n"}
+    second = repository.commit({**signed(key, files), "größe.md": None})
+    below = Repository(repository.folder / "ünder")
+    verdict = judged(gate, below, second, first)
+    assert codes(verdict) == [ReasonCode.PUBLISH_SECRET]
+    assert verdict.reasons[0].path == "größe.md"
+    assert secret[:12] in message(verdict, ReasonCode.PUBLISH_SECRET)
+    assert codes(judged(gate, below, first, second)) == [ReasonCode.PUBLISH_ROLLBACK]
 
 
 class TestLargeFiles:
@@ -315,10 +358,12 @@ class TestLargeFiles:
     ) -> None:
         """The weights are not even here, and ten gigabytes long."""
         weights = {"model.safetensors": pointer(BIG, 10 * 1024**3)}
-        files = {**FILES, "README.md": b"# Old\n"}
+        files = {**models.FILES, "README.md": b"# Old\n"}
         old = repository.commit({**files, **weights, "model.sig": b"whatever"})
-        manifest = {path: content for path, content in FILES.items() if path[0] != "m"}
-        new = repository.commit({**FILES, **weights, "model.sig": with_digest(manifest, key, BIG)})
+        manifest = {path: content for path, content in models.FILES.items() if path[0] != "m"}
+        new = repository.commit(
+            {**models.FILES, **weights, "model.sig": with_digest(manifest, key, BIG)}
+        )
         verdict = judged(gate, repository, new, old)
         assert verdict.admitted, verdict
         assert verdict.coverage is not None
@@ -329,7 +374,7 @@ class TestLargeFiles:
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
         weights = {"model.safetensors": pointer(BIG, 10 * 1024**3)}
-        manifest = {path: content for path, content in FILES.items() if path[0] != "m"}
+        manifest = {path: content for path, content in models.FILES.items() if path[0] != "m"}
         old = repository.commit({**manifest, **weights})
         repository.git("update-ref", "refs/remotes/origin/main", old)
         new = repository.commit({"model.sig": with_digest(manifest, key, BIG)})
@@ -338,7 +383,7 @@ class TestLargeFiles:
     def test_under_another_name(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        manifest = {path: content for path, content in FILES.items() if path[0] != "m"}
+        manifest = {path: content for path, content in models.FILES.items() if path[0] != "m"}
         weights = pointer(BIG, 10 * 1024**3)
         old = repository.commit({**manifest, "old.safetensors": weights})
         sig = with_digest(manifest, key, BIG)
@@ -350,8 +395,8 @@ class TestLargeFiles:
     def test_one_that_is_new_is_hashed_and_once(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        files = signed(key, FILES)
-        weights = repository.large_file(FILES["model.safetensors"])
+        files = signed(key, models.FILES)
+        weights = repository.large_file(models.FILES["model.safetensors"])
         new = repository.commit({**files, "model.safetensors": weights})
         old = repository.commit({"README.md": b"# Old\n"})
         verdicts = judged_all(
@@ -370,8 +415,8 @@ class TestLargeFiles:
     def test_what_is_here_is_not_what_was_signed(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        files = signed(key, FILES)
-        weights = repository.large_file(b"other weights")
+        files = signed(key, models.FILES)
+        weights = repository.large_file(models.FILES["model.safetensors"][:-1] + b"x")
         new = repository.commit({**files, "model.safetensors": weights})
         assert codes(judged(gate, repository, new)) == [ReasonCode.FILE_CHANGED]
 
@@ -384,9 +429,9 @@ class TestLargeFiles:
         shards: int | None,
     ) -> None:
         """What is here is as it was signed, but another file would be served."""
-        sig = models.signature(FILES, key, shard_size=shards)
-        weights = repository.large_file(FILES["model.safetensors"], BIG)
-        new = repository.commit({**FILES, "model.sig": sig, "model.safetensors": weights})
+        sig = models.signature(models.FILES, key, shard_size=shards)
+        weights = repository.large_file(models.FILES["model.safetensors"], BIG)
+        new = repository.commit({**models.FILES, "model.sig": sig, "model.safetensors": weights})
         verdict = judged(gate, repository, new)
         assert codes(verdict) == [ReasonCode.FILE_CHANGED]
         assert f"to the file with the sha256 {BIG}" in message(verdict, ReasonCode.FILE_CHANGED)
@@ -395,7 +440,7 @@ class TestLargeFiles:
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
         """Who pushes must have it. A server has only what Git LFS says."""
-        manifest = {path: content for path, content in FILES.items() if path[0] != "m"}
+        manifest = {path: content for path, content in models.FILES.items() if path[0] != "m"}
         weights = {"model.safetensors": pointer(BIG, 10 * 1024**3)}
         sig = with_digest(manifest, key, BIG)
         new = repository.commit({**manifest, **weights, "model.sig": sig})
@@ -404,9 +449,9 @@ class TestLargeFiles:
         assert "git lfs fetch" in message(verdict, ReasonCode.STORE_NOT_FOUND)
         assert judged(gate, repository, new, sends_large_files=False).admitted
         # Also if only an earlier commit has it.
-        old = repository.commit({**signed(key, FILES)})
+        old = repository.commit({**signed(key, models.FILES)})
         repository.commit(weights)
-        new = repository.commit(dict(FILES))
+        new = repository.commit(dict(models.FILES))
         verdict = judged(gate, repository, new, old)
         assert codes(verdict) == [ReasonCode.STORE_NOT_FOUND]
         assert judged(gate, repository, new, old, sends_large_files=False).admitted
@@ -415,10 +460,10 @@ class TestLargeFiles:
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
         secret = private_pem(models.new_key())
-        files = signed(key, {**FILES, "notes.txt": secret})
+        files = signed(key, {**models.FILES, "notes.txt": secret})
         new = repository.commit({**files, "notes.txt": repository.large_file(secret)})
         assert codes(judged(gate, repository, new)) == [ReasonCode.PUBLISH_SECRET]
-        later = repository.commit({**signed(key, FILES), "notes.txt": None})
+        later = repository.commit({**signed(key, models.FILES), "notes.txt": None})
         assert codes(judged(gate, repository, later)) == [ReasonCode.PUBLISH_SECRET]
 
 
@@ -444,7 +489,7 @@ class TestReferences:
     def test_each_is_judged(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        good = repository.commit(signed(key, FILES))
+        good = repository.commit(signed(key, models.FILES))
         bad = repository.commit({"README.md": b"# Stale\n"})
         repository.git("tag", "-a", "v1", "-m", "v1", good)
         tag = repository.git("rev-parse", "v1")
@@ -470,7 +515,7 @@ class TestReferences:
     def test_no_commit(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey, what: str
     ) -> None:
-        repository.commit(signed(key, FILES))
+        repository.commit(signed(key, models.FILES))
         verdict = judged(gate, repository, repository.git("rev-parse", what))
         assert codes(verdict) == [ReasonCode.STORE_UNSAFE_FILE]
         assert "something that is no commit" in message(verdict, ReasonCode.STORE_UNSAFE_FILE)
@@ -479,7 +524,7 @@ class TestReferences:
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
         """A link that is there already can be taken away, and not brought."""
-        repository.commit(signed(key, FILES))
+        repository.commit(signed(key, models.FILES))
         old = repository.commit_with(b"link", b"/etc/passwd", "120000")
         verdict = judged(gate, repository, old)
         assert codes(verdict) == [ReasonCode.STORE_UNSAFE_FILE]
@@ -494,7 +539,7 @@ class TestReferences:
 
     def test_a_gate_that_only_marks(self, settings: dict[str, Any], repository: Repository) -> None:
         gate = gate_of(settings | {"mode": "annotate"})
-        verdict = judged(gate, repository, repository.commit(FILES))
+        verdict = judged(gate, repository, repository.commit(models.FILES))
         assert not verdict.admitted
         assert verdict.lets_through
 
@@ -541,6 +586,8 @@ def test_a_remote_that_is_not_on_the_hub(url: str) -> None:
 
 
 def test_a_configured_model() -> None:
-    assert configured("hf://acme/model")("refs/heads/dev").url == "hf://acme/model@dev"
-    assert configured("hf://acme/model@v1")("refs/heads/dev").url == "hf://acme/model@v1"
-    assert configured("s3://bucket/acme")("refs/heads/dev").url == "s3://bucket/acme"
+    assert configured("hf://acme/model", "x")("refs/heads/dev").url == "hf://acme/model@dev"
+    assert configured("hf://acme/model@v1", "x")("refs/heads/dev").url == "hf://acme/model@v1"
+    assert configured("s3://bucket/acme", "x")("refs/heads/dev").url == "s3://bucket/acme"
+    with pytest.raises(UsageError, match=r"refs/heads/\\udcff is not UTF-8"):
+        configured("hf://acme/model", "x")("refs/heads/\udcff")

@@ -28,11 +28,6 @@ NAME = hashlib.sha256(WEIGHTS).hexdigest()
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository.new(tmp_path / "repository")
-
-
-@pytest.fixture
 def trees(repository: Repository) -> Iterator[Trees]:
     trees = Trees(Git(Limits(read_seconds=5), repository.folder))
     yield trees
@@ -66,6 +61,15 @@ def test_the_files_of_a_commit(repository: Repository, trees: Trees) -> None:
         path: len(content) for path, content in files.items()
     }
     assert all(file.sha256 is None for file in snapshot.files.values())
+
+
+def test_a_repository_of_the_other_hash_function(tmp_path: Path) -> None:
+    repository = Repository.new(tmp_path / "repository", "--object-format=sha256")
+    commit = repository.commit(models.FILES)
+    trees = Trees(Git(Limits(), repository.folder))
+    snapshot = trees.of(commit, HUB).snapshot
+    assert {path: snapshot.read(path, 1 << 20) for path in snapshot.files} == models.FILES
+    trees.close()
 
 
 def test_elsewhere_than_on_the_hub_a_model_has_no_commits(
@@ -172,7 +176,7 @@ def test_git_that_does_not_answer(
     trees = Trees(Git(Limits(listing_seconds=0.2), repository.folder))
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
-    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.write_text("#!/bin/sh\nexec sleep 6\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     error = refused(trees, commit)

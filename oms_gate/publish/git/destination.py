@@ -9,12 +9,14 @@ from urllib.parse import quote, urlsplit
 
 from oms_gate.errors import UsageError
 from oms_gate.reference import Reference
+from oms_gate.verdict import printable
 
 MODEL_SETTING = "oms-gate.model"
 """What ``git config`` calls the model that a repository is."""
 
 _HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _SCP_LIKE = re.compile(r"(?:[^@/:]+@)?(?P<host>[^@/:]+):(?P<path>.*)", re.DOTALL)
+_UNDECODED = re.compile(r"[\ud800-\udfff]")
 _DEFAULT_BRANCH = "refs/heads/main"
 _BRANCH_OR_TAG = re.compile(r"refs/(?:heads|tags)/(.+)", re.DOTALL)
 
@@ -22,13 +24,15 @@ Target = Callable[[str], Reference]
 """The model that a reference of Git, such as ``refs/heads/main``, is."""
 
 
-def configured(model: str) -> Target:
+def configured(model: str, repository: str) -> Target:
     """Of the model that is named in the repository's configuration.
+
+    repository: the name of its folder, for which ``{repository}`` stands.
 
     Raises:
         UsageError: it cannot be the name of one.
     """
-    reference = Reference.parse(model)
+    reference = Reference.parse(model.replace("{repository}", repository))
     if reference.scheme != "hf" or reference.revision is not None or reference.path:
         return lambda _: reference
     return lambda ref: _at(reference, ref)
@@ -48,7 +52,7 @@ def of_url(url: str) -> Target:
             f"Hub; say it once: git config {MODEL_SETTING} REF, such as s3://bucket/name or "
             "https://models.example.com/name, as the publishers of gate.yaml name it"
         )
-    return configured(f"hf://{path}")
+    return configured(f"hf://{path}", "")
 
 
 def _hub_path(url: str) -> str | None:
@@ -78,4 +82,8 @@ def _at(reference: Reference, ref: str) -> Reference:
     if ref == _DEFAULT_BRANCH:
         return reference
     match = _BRANCH_OR_TAG.fullmatch(ref)
+    if _UNDECODED.search(ref):
+        raise UsageError(
+            f"the name of {printable(ref)} is not UTF-8, so the Hub has none; rename it"
+        )
     return Reference.parse(f"{reference.name}@{quote(match[1] if match else ref, safe='')}")

@@ -30,10 +30,12 @@ def changes(git: Git, *revisions: str, path: str | None = None) -> Iterator[Chan
     Raises:
         StoreError: git fails, or that is more than `limits.files`.
     """
-    only = () if path is None else ("--", path)
+    # A name is no pattern, and starts at the top from wherever it is asked for.
+    only = () if path is None else ("--", f":(top,literal){path}")
     commits = b"".join(git.output("rev-list", "--full-history", *revisions, *only))
     difference = ("diff-tree", "--stdin", "--root", "-r", "-c", "-z", "--raw", "--no-renames")
-    records = git.records(b"\0", *difference, "--no-abbrev", *only, given=commits)
+    plain = ("--no-abbrev", "--no-relative", "--no-color")
+    records = git.records(b"\0", *difference, *plain, *only, given=commits)
     commit, count = "", 0
     for record in records:
         if not record.startswith(b":"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -56,12 +57,13 @@ def install(git: Git, hook: Hook) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(path) and not _is_ours(path):
-            if os.path.lexists(before):
+            if os.path.lexists(before) and before.read_bytes() != path.read_bytes():
                 raise UsageError(
                     f"{path} is not the gate's hook, and {before.name} beside it was kept earlier; "
                     "make one hook of the two, or move one of them away"
                 )
-            path.replace(before)
+            # A copy: at no time is there no hook.
+            shutil.copy2(path, before, follow_symlinks=False)
         if not path.is_file() or path.read_bytes() != script:
             _write(path, script)
     except OSError as error:

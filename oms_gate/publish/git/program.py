@@ -40,8 +40,6 @@ _SWITCHES = {
     "GIT_ALLOW_PROTOCOL": "",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
-    # The name of a file is no pattern.
-    "GIT_LITERAL_PATHSPECS": "1",
 }
 # No program that a configuration names is started.
 _COMMAND = ("git", "--no-pager", "-c", "core.fsmonitor=false")
@@ -111,11 +109,11 @@ class Git:
                     status,
                 )
 
-    def records(self, end: bytes, *arguments: str, given: bytes = b"") -> Iterator[bytes]:
-        """The answer in parts that end so, without that end. Raises as `output`."""
+    def records(self, separator: bytes, *arguments: str, given: bytes = b"") -> Iterator[bytes]:
+        """The answer in the parts that are separated so. Raises as `output`."""
         begun: list[bytes] = []
         for piece in self.output(*arguments, given=given):
-            first, *others = piece.split(end)
+            first, *others = piece.split(separator)
             begun.append(first)
             for other in others:
                 yield b"".join(begun)

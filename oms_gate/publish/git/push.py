@@ -185,7 +185,7 @@ class Push:
         """
         if not judgement.verdict.admitted:
             return
-        for path in tree.here:
+        for path in sorted(tree.here):
             pointer = tree.pointers[path]
             parts = judgement.signed.get(path, ())
             if judgement.hash_type == "sha256" and len(parts) == 1 and parts[0].start is None:
