@@ -30,6 +30,7 @@ from oms_gate.cli.options import (
     TimestampUrl,
     TrustedRoot,
 )
+
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The model's folder.", show_default=False)
 ]

@@ -2112,7 +2112,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _trainer("a part of the model", "if args.fsdp or args.deepspeed:", "if False:"),
     _trainer("every process", "if not state.is_world_process_zero:", "if False:"),
     _trainer("pickles of the trainer's", ', "training_args.bin")', ")"),
-    _git_program("an object in another's place", '"GIT_NO_REPLACE_OBJECTS": "1",', ""),
+    _git_program("a replacement of a pushed object", '"GIT_NO_REPLACE_OBJECTS": "1",', ""),
     _git_program("a long answer", "if room < 0:", "if False:"),
     _git_program("a long silence", "max(seconds, 0) * 1000", "None"),
     _git_objects("what one blob leaves behind", "whole = False", "whole = True"),
@@ -2141,7 +2141,9 @@ MUTANTS: tuple[Mutant, ...] = (
     _git_push("secrets of the past", "if reason.code is ReasonCode.PUBLISH_SECRET:", "if False:"),
     _git_push("what is there and not here", "if old is not None and published is None:", "if 0:"),
     _git_push("a large file that cannot be sent", "if self._sends_large_files:", "if False:"),
-    _git_push("a release that was replaced", "if change.blob != before", "if False and before"),
+    _git_push(
+        "a pushed release that was replaced", "if change.blob != before", "if False and before"
+    ),
     _git_push("where the commit goes", "known = (commit, published)", "known = (commit, None)"),
     _git_push("a secret by another name", "(change.path, change.blob) not in present", "False"),
     _git_destination("another host", "elif host not in _HUB_HOSTS or", "elif"),

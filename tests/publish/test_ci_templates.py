@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from oms_gate.verdict import ReasonCode
 from tests import models
+from tests.models import FILES
 from tests.peers.hub import HubStandIn
 from tests.publish.ci import Action, load, shell
 from tests.publish.on_hub import there
-from tests.publish.repositories import FILES
 from tests.sigstore.server import SigstoreServer
 
 GITLAB = "examples/gitlab/oms-gate.gitlab-ci.yml"
