@@ -37,12 +37,11 @@ class Place:
         return self.gate_as(None)
 
     def gate_as(self, user: User | None, **limits: Any) -> Gate:
-        stores = {"options": {"s3": self.s3.storage_options(user)}}
-        limits = {**self.settings["limits"], **limits}
         # What the weights of these tests are is nothing to go by.
-        publish = {"allow_formats": ["**"]}
-        more = {"stores": stores, "limits": limits, "publish": publish}
-        return gate_of({**self.settings, **more})
+        gate = gate_of({**self.settings, "publish": {"allow_formats": ["**"]}})
+        gate = gate.with_store_options("s3", self.s3.storage_options(user))
+        gate.limits = gate.limits.model_copy(update=limits)
+        return gate
 
     def verdict(self) -> Verdict:
         """What a consumer's gate says."""

@@ -128,8 +128,7 @@ def test_the_source_is_judged_by_its_own_name(place: Place, staging: Place, fold
         gate = Place(place.s3, "", {**place.settings, "publishers": publishers}).gate
         denied(staging.url, place, ReasonCode.PUBLISHER_UNKNOWN, gate)
     # Nor where the gate would let everything through.
-    annotating = {**place.settings, "publishers": there, "mode": "annotate"}
-    gate = Place(place.s3, "", annotating).gate
+    gate.mode = "annotate"
     denied(staging.url, place, ReasonCode.PUBLISHER_UNKNOWN, gate)
 
 
