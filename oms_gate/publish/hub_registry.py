@@ -56,8 +56,13 @@ class HubRegistry:
         self._token = gate.stores.options.get("hf", {}).get("token")
         self._store = HubStore(gate.stores, gate.limits)
         self._api = self._store.api(target)
-        self._found = self._snapshot()
-        self._branch = _DEFAULT_BRANCH if self._found is None else self._named()
+        self._found: Snapshot | None = None
+        try:
+            self._found = self._snapshot()
+            self._branch = _DEFAULT_BRANCH if self._found is None else self._named()
+        except BaseException:
+            self.close()
+            raise
         # What nobody has put anything into is as good as not there.
         self.published = self._found if self._found and self._found.files else None
 

@@ -124,7 +124,14 @@ def _explained(verdict: Verdict, publication: Publication) -> Iterator[Reason]:
     coverage = verdict.coverage
     if coverage is None:
         return
-    for path in coverage.missing:
+    # Of what is left out, another one may be there.
+    others = {
+        reason.path
+        for reason in verdict.reasons
+        if reason.path is not None
+        and reason.code in (ReasonCode.FILE_CHANGED, ReasonCode.FILE_SIZE)
+    }
+    for path in (*coverage.missing, *sorted(others - {*publication.sent})):
         if what := publication.left_out(path):
             yield Reason(
                 code=ReasonCode.PUBLISH_LEFT_OUT,

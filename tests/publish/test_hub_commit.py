@@ -18,7 +18,7 @@ from oms_gate.publish.hub_registry import HubRegistry
 from oms_gate.publish.release import Upload, release_folder
 from oms_gate.reference import Reference
 from tests import models
-from tests.delivery.pulling import codes, gate_of
+from tests.delivery.pulling import gate_of
 from tests.peers import faults
 from tests.peers.content import sha256_of
 from tests.peers.hub import HubStandIn
@@ -79,14 +79,20 @@ class TestWhatTheHubLeavesOut:
         publish(writer, folder)
         assert there(hub) == contents(folder)
 
+    @pytest.mark.parametrize("gone", [True, False], ids=["nothing there", "another one there"])
     @pytest.mark.usefixtures("first")
     def test_by_the_file_that_is_there(
-        self, hub: HubStandIn, writer: Gate, tmp_path: Path, key: Key
+        self, hub: HubStandIn, writer: Gate, tmp_path: Path, key: Key, gone: bool
     ) -> None:
-        files = {".gitignore": b"*.safetensors\n", "model.safetensors": None}
+        files = {".gitignore": b"*.safetensors\n", "model.safetensors": None if gone else b"old"}
         head = hub.commit(REPOSITORY, files)
         came = publish(writer, on_hub.release(tmp_path, key, 2))
-        assert ReasonCode.PUBLISH_LEFT_OUT in codes(came.verdict)
+        (said,) = {
+            reason.message
+            for reason in came.verdict.reasons
+            if reason.code is ReasonCode.PUBLISH_LEFT_OUT
+        }
+        assert said.startswith("model.safetensors is signed, but would not be sent: the .gitignore")
         assert (commits(hub), hub.head(REPOSITORY)) == (0, head)
 
 
