@@ -33,6 +33,7 @@ SECTIONS = {
     "verification": False,
     "loading": False,
     "admission": False,
+    "publishing": False,
     "start": False,
 }
 

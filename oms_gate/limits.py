@@ -82,8 +82,8 @@ class Limits(BaseModel):
     inspected_bytes: int = Field(
         default=16 * MIB,
         ge=0,
-        description="How much of a file that is no text is searched for secrets before it is "
-        "published, from its start, in bytes.",
+        description="How much of a file that is neither text nor weights is searched for secrets "
+        "before it is published, from its start, in bytes.",
     )
     history_commits: int = Field(
         default=50,

@@ -26,7 +26,7 @@ class ServedS3:
 
     def __enter__(self) -> Self:
         self._server.__enter__()
-        self._bucket = self._server.create_bucket()
+        self.bucket = self._server.create_bucket()
         return self
 
     def __exit__(
@@ -48,11 +48,11 @@ class ServedS3:
         for name in [*model.files, SIGNATURE]:
             path, key = model.folder / name, f"{prefix}/{name}"
             if path.stat().st_size > _PART_BYTES:
-                self._server.put_multipart(self._bucket, key, _parts(path), checksum=False)
+                self._server.put_multipart(self.bucket, key, _parts(path), checksum=False)
             else:
-                self._server.put(self._bucket, key, path)
+                self._server.put(self.bucket, key, path)
         urls = {name: self._presigned(f"{prefix}/{name}") for name in model.files}
-        return Source(f"s3://{self._bucket}/{prefix}", model.sizes, urls)
+        return Source(f"s3://{self.bucket}/{prefix}", model.sizes, urls)
 
     def cpu_seconds(self) -> float:
         """CPU time of the server so far."""
@@ -60,7 +60,7 @@ class ServedS3:
 
     def _presigned(self, key: str) -> str:
         url: str = self._server.client().generate_presigned_url(
-            "get_object", Params={"Bucket": self._bucket, "Key": key}
+            "get_object", Params={"Bucket": self.bucket, "Key": key}
         )
         return url
 

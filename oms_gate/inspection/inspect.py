@@ -37,8 +37,8 @@ def inspect(
 ) -> Findings:
     """Read the files at `paths`, and say what should not be published.
 
-    Text is read to its end, and of other files what `limits.inspected_bytes` says. Memory does
-    not grow with the files.
+    Text is read to its end, of weights the head, and of other files what `limits.inspected_bytes`
+    says. Memory does not grow with the files.
 
     Raises:
         StoreError: a file cannot be read.
@@ -64,8 +64,11 @@ def inspect(
                         Reason(code=ReasonCode.PUBLISH_FORMAT, message=message, path=path)
                     )
             most = {code: most for code, most in _MOST_REASONS.items() if code in sought}
-            quotes = kind_of(path) in ("document", "code")
-            for sighting, line in search(path, head, chunks, most, limits.inspected_bytes):
+            kind = kind_of(path)
+            quotes = kind in ("document", "code")
+            # Numbers look like nothing, and there are many of them.
+            binary_bytes = HEAD_BYTES if kind == "weights" else limits.inspected_bytes
+            for sighting, line in search(path, head, chunks, most, binary_bytes):
                 quoted = quotes and sighting.code is ReasonCode.PUBLISH_TRUST_ANCHOR
                 (warnings if quoted else reasons).append(_reason(path, sighting, line, quoted))
     return Findings(tuple(reasons), tuple(warnings))

@@ -322,6 +322,14 @@ def test_text_is_read_to_its_end_and_of_a_binary_file_its_beginning() -> None:
     assert look({"a.dat": binary + bytes(MIB) + hub_token()}, limits=limits).reasons == ()
 
 
+def test_of_weights_the_head_is_read() -> None:
+    weights = models.safetensors(MIB // 2)
+    (reason,) = look({"a.safetensors": weights + hub_token()}).reasons
+    assert reason.code is ReasonCode.PUBLISH_SECRET
+    weights = models.safetensors(2 * MIB)
+    assert look({"a.safetensors": weights + hub_token()}).reasons == ()
+
+
 def test_allowed_files_may_hold_secrets_and_no_others() -> None:
     files = {"tests/a/key.pem": private_pem(), "key.pem": private_pem()}
     (reason,) = look(files, PublishSettings(allow_secrets=("tests/**",))).reasons
