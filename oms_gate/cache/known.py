@@ -105,7 +105,7 @@ class Known:
             single=snapshot.single,
         ).model_copy(update={"signature": admission.bundle.content})
         write_whole(self._file(pinned, endpoint, "json"), known.model_dump_json().encode())
-        if named != pinned:
+        if named != pinned and pinned.revision is not None:
             commit = json.dumps(pinned.revision).encode()
             write_whole(self._file(named, endpoint, "txt"), commit)
 

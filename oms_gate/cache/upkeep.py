@@ -10,7 +10,7 @@ import re
 import stat
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from oms_gate.cache.known import Known, KnownModel
@@ -203,7 +203,7 @@ def chosen(models: Collection[RememberedModel], names: Collection[str]) -> list[
         of_name = [
             model
             for model in models
-            if reference in (model.reference, replace(model.reference, revision=None))
+            if reference.url in (model.reference.url, model.reference.name)
         ]
         if not of_name:
             raise UsageError(

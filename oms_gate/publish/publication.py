@@ -102,7 +102,12 @@ def judge(
 
 
 def refusal(gate: Gate, target: Reference, error: StepError | OSError) -> Verdict:
-    """The verdict on what could not be judged, or not be published in the end."""
+    """The verdict on what could not be judged, or not be published in the end.
+
+    No mode lets that through: nothing is published.
+    """
+    gate = copy.copy(gate)
+    gate.mode = "enforce"
 
     def listing() -> Snapshot:
         raise error

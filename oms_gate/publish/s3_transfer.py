@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Event
 
 from oms_gate.errors import MeasureError, UsageError
@@ -17,6 +17,11 @@ from oms_gate.streaming.hashing import THREAD_NAME, Progress, ProgressCallback
 from oms_gate.verdict import Assurance, ReasonCode
 
 _POLL_SECONDS = 0.1
+_END_SECONDS = 1
+
+
+class _Stopped(Exception):  # noqa: N818 - an event
+    """Another file has failed, or the time is up. It is nothing to try again after."""
 
 
 class Transfer:
@@ -80,11 +85,16 @@ class Transfer:
                         self._report(on_progress, sum(sizes.values()), len(paths), len(pending))
                     self._check_time()
             except BaseException:
-                self._stop.set()
-                self._uploader.abort()
-                self._snapshot.abort()
-                pool.shutdown(wait=False, cancel_futures=True)
+                self._end(pool, pending)
                 raise
+
+    def _end(self, pool: ThreadPoolExecutor, pending: Collection[Future[None]]) -> None:
+        """End what is under way. Whoever removes what was sent does so after it has arrived."""
+        self._stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        self._snapshot.abort()
+        wait([future for future in pending if not future.cancelled()], _END_SECONDS)
+        self._uploader.abort()
 
     def _send(self, path: str, size: int) -> None:
         name = f"{self._folder}/{path}"
@@ -121,7 +131,7 @@ class Transfer:
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            raise InterruptedError("the transfer was ended")
+            raise _Stopped
 
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:

@@ -27,6 +27,7 @@ from tests.cache.loading import loading
 from tests.peers import faults
 from tests.peers.content import Content, Repeated
 from tests.peers.hub import HubStandIn
+from tests.peers.seaweedfs import SeaweedFS
 
 NAME = "hf://acme/m"
 CONFIG = "config.json"
@@ -132,6 +133,23 @@ def test_it_holds_what_was_fetched(
     # Together with records and receipts.
     contents = len(models.FILES[CONFIG]) + sum(map(len, OTHER.values()))
     assert contents < total < contents + 50_000
+
+
+def test_a_release_in_s3_goes_by_its_models_name_too(
+    gate: Gate, layout: Layout, s3: SeaweedFS, s3_bucket: str, key: ec.EllipticCurvePrivateKey
+) -> None:
+    release = "20260101T000000Z-0123456789abcdef-00000000"
+    files = {**models.FILES, "model.sig": models.signature(models.FILES, key)}
+    for path, content in files.items():
+        s3.put(s3_bucket, f"acme/m/oms-gate.releases/{release}/{path}", content)
+    pointer = b'{"schema": "oms-gate/release/v1", "release": "%s"}' % release.encode()
+    s3.put(s3_bucket, "acme/m/oms-gate.release.json", pointer)
+    place = f"s3://{s3_bucket}/acme/m"
+    fetch(gate.with_store_options("s3", s3.storage_options()), layout.folder, place)
+    (held,) = holdings(layout)[0]
+    assert held.model.url == f"{place}/oms-gate.releases/{release}"
+    for name in (place, held.model.url):
+        assert verified(layout, name).files == len(models.FILES)
 
 
 def test_a_file_of_several_models_is_counted_once(

@@ -29,7 +29,8 @@ def transferred(server: HubStandIn | SeaweedFS) -> int:
     return sum(
         record.sent
         for record in server.requests
-        if record.method == "GET" and record.file and not record.file.endswith(".sig")
+        if record.method == "GET" and record.status in (200, 206)
+        if record.file and not record.file.endswith(".sig")
     )
 
 

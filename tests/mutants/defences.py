@@ -2051,6 +2051,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "self._remove(names)\n            raise",
         "raise",
     ),
+    _s3_transfer(
+        "a transfer without end",
+        "if time.monotonic() > self._deadline:",
+        "if False:",
+        "publish/test_s3_registry.py::test_no_longer_than_the_whole_may_take",
+    ),
     _s3_transfer("a file that nobody has read", "return was_read or", "return True or"),
     _promotion("what may not be promoted", "if not judgement.verdict.admitted:", "if False:"),
     _pins(

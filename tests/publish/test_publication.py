@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import shutil
@@ -444,6 +445,9 @@ def test_what_could_not_be_judged_is_denied(gate: Gate) -> None:
     assert codes(verdict) == [ReasonCode.STORE_FORBIDDEN]
     assert verdict.undecided
     assert verdict.model.url == TARGET
+    annotating = copy.copy(gate)
+    annotating.mode = "annotate"
+    assert not refusal(annotating, Reference.parse(TARGET), error).lets_through
 
 
 def test_more_findings_only_deny(gate: Gate, folder: Path) -> None:

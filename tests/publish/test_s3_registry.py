@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
+import time
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -258,6 +259,14 @@ def test_a_file_that_changes_while_it_is_sent(place: Place, folder: Path) -> Non
     place.s3.inject(swap, "*model.safetensors", method="PUT", times=1)
     gate = place.gate_as(None, connections=1)
     refused(place, folder, ReasonCode.STORE_CHANGED, gate=gate)
+
+
+def test_no_longer_than_the_whole_may_take(place: Place, folder: Path) -> None:
+    place.s3.inject(faults.Hang(3), "*README.md", method="PUT")
+    gate = place.gate_as(None, total_seconds=0.5, read_seconds=20)
+    start = time.monotonic()
+    refused(place, folder, ReasonCode.DEADLINE_EXCEEDED, gate=gate)
+    assert time.monotonic() - start < 3
 
 
 def test_who_may_only_read(place: Place, folder: Path) -> None:
