@@ -54,6 +54,12 @@ class CheckedFile:
             MeasureError: they are not what was signed.
             StoreError: as `Snapshot.chunks`.
         """
+        if not self._size and self._ranges:
+            # Of an empty file nothing is held back: it is there when it is announced.
+            self._compare(0, new_hasher(self._hash_type))
+        return self._chunks(start, end)
+
+    def _chunks(self, start: int, end: int) -> Iterator[bytes | memoryview]:
         index, hasher = self._states[start]
         hasher, position = hasher.copy(), start
         self.bytes_done = start
@@ -69,7 +75,7 @@ class CheckedFile:
                     index, hasher = index + 1, new_hasher(self._hash_type)
             self.bytes_done += len(chunk)
             yield chunk
-        if end == self._size and index < len(self._ranges):  # It is empty, or too short.
+        if 0 < end == self._size and index < len(self._ranges):  # It is too short.
             self._compare(index, hasher)
         self._states[end] = index, hasher
 
