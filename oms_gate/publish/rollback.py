@@ -25,13 +25,12 @@ def rollback(
     """
     if publication.published is None:
         return
-    present = _present(gate, publication.published)
-    if present == bundle:
-        return
     target = publication.target.url
-    digest = hashlib.sha256(bundle).hexdigest()
     try:
-        replaced = digest in publication.earlier()
+        present = _present(gate, publication.published)
+        if present == bundle:
+            return
+        replaced = hashlib.sha256(bundle).hexdigest() in publication.earlier()
     except StepError as error:
         yield error.reason
         return
@@ -39,7 +38,8 @@ def rollback(
         yield Reason(
             code=ReasonCode.PUBLISH_ROLLBACK,
             message=f"{target} had this very signature before it got the present one, so it would "
-            "go back to an older release; if that is meant, sign the model anew",
+            "go back to an older release; if that is meant, sign it as it is published (--sign), or "
+            "say why in a file of the model, and sign that",
         )
         return
     proven, before = _first(signature), None if present is None else _signed_at(gate, present)

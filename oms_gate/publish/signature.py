@@ -49,7 +49,9 @@ def sign(
     subject = publication.target.name.rpartition("/")[2]
     bundle, _ = signer.sign(manifest, subject, limits=gate.limits)
     signed = overlay(publication.target, result, None, contents={name: bundle})
-    return replace(publication, result=signed, sent={*publication.sent, name}), bundle
+    # A key makes the same signature of the same files again: what is signed now is no older release.
+    new = replace(publication, result=signed, sent={*publication.sent, name}, earlier=tuple)
+    return new, bundle
 
 
 def _vouched_for(gate: Gate, publication: Publication) -> Mapping[str, str]:

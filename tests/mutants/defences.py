@@ -1947,7 +1947,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _publication("a signed file that is not sent", "publication.left_out(path):", '"":'),
     _publication("what stays there unsigned", "if stays and file.kind", "if False and file.kind"),
-    _rollback("a release that was replaced", "replaced = digest in", "replaced = None in"),
+    _rollback(
+        "a release that was replaced",
+        "replaced = hashlib.sha256(bundle).hexdigest() in",
+        "replaced = None in",
+    ),
     _rollback("a release that is older", "proven < before", "False"),
     _publish_signature(
         "what others have put there",

@@ -288,6 +288,19 @@ class TestRollback:
         assert "had this very signature before" in verdict.reasons[0].message
         assert judged(gate, folder, shelf(there, earlier=["0" * 64])).admitted
 
+    def test_who_signs_it_now_means_it(
+        self, gate: Gate, folder: Path, there: Path, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        """The signature is the same as before, byte for byte."""
+        signer = ModelSigner.by_key(key)
+        published(gate, folder, signer=signer)
+        digest = hashlib.sha256((folder / "model.sig").read_bytes()).hexdigest()
+        registry = shelf(there, earlier=[digest])
+        assert codes(judged(gate, folder, registry)) == [ReasonCode.PUBLISH_ROLLBACK]
+        came = published(gate, folder, registry, signer=signer)
+        assert came.verdict.admitted, came.verdict
+        assert hashlib.sha256((folder / "model.sig").read_bytes()).hexdigest() == digest
+
     def test_the_present_release_again_is_none(self, gate: Gate, folder: Path) -> None:
         digest = hashlib.sha256((folder / "model.sig").read_bytes()).hexdigest()
         assert judged(gate, folder, shelf(folder, earlier=[digest])).admitted
