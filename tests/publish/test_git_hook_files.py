@@ -88,7 +88,9 @@ def test_the_one_before_gets_the_same(hook: Path, tmp_path: Path, status: int, r
     fake.chmod(0o755)
     done = run(hook.rename(hook.with_name("pre-push.legacy")), fake)
     assert done.returncode == (9 if ran else status)
-    assert (tmp_path / "ours").read_text() == "-P -m oms_gate hooks pre-push origin u\na \\n%s\nb\n"
+    assert (
+        tmp_path / "ours"
+    ).read_text() == "-P -m oms_gate hooks pre-push -- origin u\na \\n%s\nb\n"
     assert (tmp_path / "before").exists() == ran
     if ran:
         assert (tmp_path / "before").read_text() == "origin u\na \\n%s\nb\n"
