@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from oms_gate import Gate, ReasonCode, UsageError, Verdict
-from oms_gate.publish.git.destination import configured, of_url
+from oms_gate.publish.git.destination import configured, of_remote, of_url
 from oms_gate.publish.git.program import Git
 from oms_gate.publish.git.push import Push, RefUpdate
 from tests import models
@@ -463,6 +463,15 @@ class TestLargeFiles:
         assert codes(verdict) == [ReasonCode.STORE_NOT_FOUND]
         assert "git lfs fetch" in message(verdict, ReasonCode.STORE_NOT_FOUND)
         assert judged(gate, repository, new, sends_large_files=False).admitted
+        # Of that, names alone.
+        pickled = {path: pointer(BIG, 5) for path in ("model.pkl", "id_rsa")}
+        verdict = judged(gate, repository, repository.commit(pickled), sends_large_files=False)
+        found = {reason.path: reason.code for reason in verdict.reasons if "publish" in reason.code}
+        assert found == {
+            "model.pkl": ReasonCode.PUBLISH_FORMAT,
+            "id_rsa": ReasonCode.PUBLISH_SECRET,
+        }
+        repository.commit(dict.fromkeys(pickled))
         # Also if only an earlier commit has it.
         old = repository.commit({**signed(key, models.FILES)})
         repository.commit(weights)
@@ -525,6 +534,18 @@ class TestReferences:
             "refs/tags/v1": True,
             "refs/pr/1": False,
         }
+
+    @pytest.mark.parametrize(
+        "ref", [f"refs/replace/{'1' * 40}", "refs/notes/commits", "refs/pr/1/x", "refs/stash"]
+    )
+    def test_neither_branch_nor_tag(
+        self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey, ref: str
+    ) -> None:
+        """Whatever lies there may be shown in the place of something else."""
+        new = repository.commit(signed(key, models.FILES))
+        verdict = judged_all(gate, repository, [(ref, NOTHING, new)])[ref]
+        assert codes(verdict) == [ReasonCode.STORE_UNSAFE_FILE]
+        assert f"{ref} is neither a branch" in message(verdict, ReasonCode.STORE_UNSAFE_FILE)
 
     @pytest.mark.parametrize("what", ["HEAD:README.md", "HEAD^{tree}"])
     def test_no_commit(
@@ -598,6 +619,17 @@ def test_a_remote_that_is_not_on_the_hub(url: str) -> None:
     with pytest.raises(UsageError, match=r"git config oms-gate\.model") as caught:
         of_url(url)
     assert "hf_secret" not in str(caught.value)
+
+
+def test_the_url_of_the_hub_decides() -> None:
+    """What is configured counts elsewhere, and must not name another model."""
+    url = "https://huggingface.co/acme/model"
+    for model in (None, "hf://acme/{repository}", "hf://acme/model@v1"):
+        assert of_remote(url, model, "model")("refs/heads/dev").url == "hf://acme/model@dev"
+    for model in ("hf://acme/staging", "hf://datasets/acme/model", "s3://bucket/acme/model"):
+        with pytest.raises(UsageError, match=r"the remote is hf://acme/model, which is another"):
+            of_remote(url, model, "model")
+    assert of_remote("/srv/x.git", "hf://acme/staging", "x")(MAIN).url == "hf://acme/staging"
 
 
 def test_a_configured_model() -> None:

@@ -99,19 +99,19 @@ class Past:
         # All at once: what is asked for one by one takes a process for each.
         self._trees.objects.sizes(change.blob for change in past)
         for _, changes in groupby(past, key=lambda change: change.commit):
-            files = {(change.path, change.blob) for change in changes}
-            files -= self._in_files.keys()
+            pairs = {(change.path, change.blob) for change in changes}
+            files = [pair for pair in pairs if pair not in self._in_files]
             if not files:
                 continue
-            if time.monotonic() > self._until:
-                raise MeasureError(
-                    ReasonCode.DEADLINE_EXCEEDED,
-                    "the commits of the push could not be looked into within "
-                    f"{self._gate.limits.total_seconds:g} seconds; push fewer commits at once, or "
-                    "raise the limit 'total_seconds'",
-                )
             tree = self._trees.of_blobs(target, dict(files))
             for path, blob in files:
+                if time.monotonic() > self._until:
+                    raise MeasureError(
+                        ReasonCode.DEADLINE_EXCEEDED,
+                        "the commits of the push could not be looked into within "
+                        f"{self._gate.limits.total_seconds:g} seconds; push fewer commits at once, "
+                        "or raise the limit 'total_seconds'",
+                    )
                 self._in_files[path, blob] = [*self._found(tree, path)]
 
     def _found(self, tree: Tree, path: str) -> Iterator[Reason]:
