@@ -2136,14 +2136,12 @@ MUTANTS: tuple[Mutant, ...] = (
     _git_tree(
         "links and submodules", "                if strict:\n", "                if False:\n"
     ),
-    _git_tree(
-        "what only some take for a pointer", "if strict and found is None and", "if False and"
-    ),
+    _git_tree("what only some take for a pointer", "if strict and unclear:", "if False:"),
     _git_tree("a large file that is new", "None if file.path in here else", "None if 0 else"),
     _git_tree(
         "a large file that is not here",
-        "pointers, here, fresh - here)",
-        "pointers, here, set())",
+        "pointers, here, fresh - here, unclear)",
+        "pointers, here, set(), unclear)",
     ),
     _git_lfs("a large file that is too short", "path.stat().st_size == large.size", "True"),
     _git_history("the first commit", '"--root", ', ""),
@@ -2195,12 +2193,16 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _git_push("where the commit goes", "known = (commit, published)", "known = (commit, None)"),
     _git_past_push("a secret by another name", "(change.path, change.blob) not in at_tip", "False"),
+    _git_destination("another model than the URL's", 'named.partition("@")[0] != meant', "False"),
     _git_destination("another host", "elif host not in _HUB_HOSTS or", "elif"),
     _hook_files("modules of the repository's own", '"$program" -P -m', '"$program" -m'),
     _hook_files("a push that is denied", ' "$@" || exit\n#', ' "$@"\n#'),
     _hook_files("a gate that is gone", 'if ! [ -x "$program" ]', "if false"),
     _hook_files("a hook that Git passes over", "os.O_EXCL, 0o777)", "os.O_EXCL, 0o666)"),
     _cli_hooks("a configuration that is pushed", "if checked_out(", "if 0 and checked_out("),
+    _cli_hooks(
+        "what was once there", "target, known=(), sends", "target, known=['--remotes'], sends"
+    ),
     _cli_hooks("files of the configuration's", "*named_files(load_config(Path(config)))", ""),
     _hook_files("a remote called like an option", '{hook} -- "$@"', '{hook} "$@"'),
 )

@@ -217,6 +217,22 @@ class TestPrePush:
         with pytest.raises(ConfigError, match=r"git config oms-gate\.config FILE"):
             hooks.pre_push("origin", "https://huggingface.co/acme/model", json=False)
 
+    def test_what_was_once_there(
+        self,
+        repository: Repository,
+        signed: Mapping[str, bytes],
+        told: Told,
+        config: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """A branch with a secret was deleted at the remote, and this machine has not heard."""
+        repository.git("config", "oms-gate.config", config)
+        secret = repository.commit({"notes.txt": private_pem(models.new_key())})
+        repository.git("update-ref", "refs/remotes/origin/old", secret)
+        told(self.line(repository.commit({"notes.txt": None, **signed})))
+        assert hooks.pre_push("origin", "https://huggingface.co/acme/model", json=False) == 1
+        assert f"commit {secret[:12]}, which would be published too" in capsys.readouterr().err
+
     def test_the_model_is_another_than_the_url_says(
         self, repository: Repository, signed: Mapping[str, bytes], told: Told, config: Path
     ) -> None:
