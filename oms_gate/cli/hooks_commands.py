@@ -40,7 +40,8 @@ def hooks_install(
         typer.Option(
             metavar="REF",
             help="The model that the repository is, as publishers of the gate.yaml name it; git "
-            "config keeps it as oms-gate.model. Not needed to push to the Hub.",
+            "config keeps it as oms-gate.model. Not needed to push to the Hub, where the URL says "
+            "it.",
             show_default=False,
         ),
     ] = None,

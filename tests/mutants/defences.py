@@ -116,9 +116,11 @@ _git_tree = _in("publish/git/tree.py", "publish/test_git_tree.py")
 _git_lfs = _in("publish/git/lfs.py", "publish/test_git_tree.py")
 _git_history = _in("publish/git/history.py", "publish/test_git_push.py")
 _git_push = _in("publish/git/push.py", "publish/test_git_push.py")
+_git_tags = _in("publish/git/push.py", "publish/test_git_past.py")
 _git_past_history = _in("publish/git/history.py", "publish/test_git_past.py")
 _git_past_push = _in("publish/git/past.py", "publish/test_git_push.py")
 _git_past = _in("publish/git/past.py", "publish/test_git_past.py")
+_inspected_names = _in("inspection/names.py", "inspection/test_inspection_names.py")
 _git_messages = _in("publish/git/messages.py", "publish/test_git_past.py")
 _git_pointers = _in("publish/git/lfs.py", "publish/test_git_past.py")
 _git_checked_out = _in("publish/git/checked_out.py", "publish/test_git_hooks.py")
@@ -2162,11 +2164,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "yield from inspect_names(",
         "yield from () and inspect_names(",
     ),
-    _git_push("the messages of tags", "if commit != new:", "if False:"),
+    _git_tags("the messages of tags", "if commit != new:", "if False:"),
     _git_past_push(
         "secrets of the past", "if reason.code is ReasonCode.PUBLISH_SECRET:", "if False:"
     ),
     _git_past("what only Git LFS takes for a pointer", "if path in tree.ambiguous:", "if False:"),
+    _inspected_names("keys by their name", "or credential_file(", "or 0 and credential_file("),
+    _inspected_names("pickles by their name", 'kind_of(path) == "pickle"', "False"),
+    _git_past("a name twice", "            while files :=", "            if files :="),
     _git_past("no end of commits", "if time.monotonic() > self._until:", "if False:"),
     _git_past(
         "the same secret twice",

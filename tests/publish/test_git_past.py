@@ -102,6 +102,24 @@ def test_only_who_brings_a_secret_is_to_blame(
         assert brought[:12] in message(verdict, ReasonCode.PUBLISH_SECRET)
 
 
+def test_a_tree_with_a_name_twice(
+    gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
+) -> None:
+    """Both files would be published."""
+    good = repository.commit(signed(key, models.FILES))
+    secret, harmless = (
+        repository.git("hash-object", "-w", "--stdin", given=content)
+        for content in (private_pem(models.new_key()), b"nothing\n")
+    )
+    tree = repository.git("rev-parse", "HEAD^{tree}")
+    for blobs in ((secret, harmless), (harmless, secret)):
+        listing = "".join(f"100644 blob {blob}\tnotes.txt\n" for blob in blobs).encode()
+        twice = repository.git("mktree", given=listing)
+        below = repository.git("commit-tree", twice, "-p", good, "-m", "Twice")
+        new = repository.git("commit-tree", tree, "-p", below, "-m", "Once")
+        assert codes(judged(gate, repository, new, good)) == [ReasonCode.PUBLISH_SECRET]
+
+
 @pytest.mark.parametrize(
     "odd",
     [
@@ -157,6 +175,20 @@ class TestMessages:
         assert judged(gate, repository, new, leak).admitted
         gate = gate_of(settings | {"publish": {"allow_secrets": [f"commit {leak}"]}})
         assert judged(gate, repository, new).admitted
+
+    def test_a_long_one(
+        self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        """It comes in pieces, and others come after it."""
+        text = "All is well.\n" * 20_000 + private_pem(models.new_key()).decode()
+        old = repository.commit(signed(key, models.FILES))
+        tree, made = repository.git("rev-parse", "HEAD^{tree}"), [old]
+        for said in ("One", text, text.replace("PRIVATE", "PIRATE"), "Another"):
+            given = said.encode()
+            made.append(repository.git("commit-tree", tree, "-p", made[-1], given=given))
+        verdict = judged(gate, repository, made[-1], old)
+        assert codes(verdict) == [ReasonCode.PUBLISH_SECRET]
+        assert made[2] in message(verdict, ReasonCode.PUBLISH_SECRET)
 
     @pytest.mark.parametrize("depth", [1, 2])
     def test_of_a_tag(

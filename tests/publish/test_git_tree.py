@@ -141,6 +141,16 @@ def test_a_name_that_is_not_safe_everywhere(
     assert error.reason.message.isprintable()
 
 
+def test_objects_of_another_kind_or_of_none(repository: Repository, trees: Trees) -> None:
+    commit = repository.commit(models.FILES)
+    assert next(trees.objects.descriptions([commit], "commit")).endswith(b"\n\nA model\n")
+    for name in (blob(repository, "README.md"), "1" * 40):
+        with pytest.raises(StoreError, match=f"no readable object {name}"):
+            list(trees.objects.descriptions([commit, name], "commit"))
+    with pytest.raises(StoreError, match=f"no readable object {commit}"):
+        trees.objects.sizes([commit])
+
+
 def test_a_tree_with_a_name_twice(repository: Repository, trees: Trees) -> None:
     repository.commit(models.FILES)
     one, two = blob(repository, "README.md"), blob(repository, "config.json")

@@ -100,19 +100,23 @@ class Past:
         self._trees.objects.sizes(change.blob for change in past)
         for _, changes in groupby(past, key=lambda change: change.commit):
             pairs = {(change.path, change.blob) for change in changes}
-            files = [pair for pair in pairs if pair not in self._in_files]
-            if not files:
-                continue
-            tree = self._trees.of_blobs(target, dict(files))
-            for path, blob in files:
-                if time.monotonic() > self._until:
-                    raise MeasureError(
-                        ReasonCode.DEADLINE_EXCEEDED,
-                        "the commits of the push could not be looked into within "
-                        f"{self._gate.limits.total_seconds:g} seconds; push fewer commits at once, "
-                        "or raise the limit 'total_seconds'",
-                    )
-                self._in_files[path, blob] = [*self._found(tree, path)]
+            while files := {
+                path: blob for path, blob in pairs if (path, blob) not in self._in_files
+            }:
+                # A malformed tree may have a name twice.
+                tree = self._trees.of_blobs(target, files)
+                for file in files.items():
+                    self._in_files[file] = self._in_time(tree, file[0])
+
+    def _in_time(self, tree: Tree, path: str) -> list[Reason]:
+        if time.monotonic() > self._until:
+            raise MeasureError(
+                ReasonCode.DEADLINE_EXCEEDED,
+                "the commits of the push could not be looked into within "
+                f"{self._gate.limits.total_seconds:g} seconds; push fewer commits at once, or "
+                "raise the limit 'total_seconds'",
+            )
+        return [*self._found(tree, path)]
 
     def _found(self, tree: Tree, path: str) -> Iterator[Reason]:
         """Why a file should not be published, whichever commit it is of."""
