@@ -44,6 +44,9 @@ _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
 _destination = _in("signing/destination.py", "signing/test_destination.py")
 _changes = _in("signing/changes.py", "signing/test_changes.py")
 _review = _in("signing/review.py", "signing/test_changes.py")
+_standing = _in("signing/standing.py", "signing/test_standing.py")
+_signed_by = _in("signing/model.py", "signing/test_standing.py")
+_cli_diff = _in("cli/diff.py", "test_cli_resign.py")
 _cli_resign = _in("cli/resign.py", "test_cli_resign.py")
 _ignored = _in("signing/ignored.py", "signing/test_sign_model.py")
 _contents = _in("cache/contents.py", "cache/test_further_names.py")
@@ -646,13 +649,30 @@ MUTANTS: tuple[Mutant, ...] = (
     _review("digests signed that were not read", "believe=False,", "believe=True,"),
     _review(
         "the bookkeeping of a download signed again",
-        "*(bookkeeping - before.files.keys())",
-        "*set[str]()",
+        'if kind_of(path) == "cache"}',
+        "if path is None}",
     ),
-    _review("other shards than were signed", "shard_size=before.shard_size,", "shard_size=None,"),
-    _changes(
-        "what a stranger leaves out not shown", 'now.excludes(path) == "signer"', "path is None"
+    _review("other shards than were signed", "shard_size=shard_size,", "shard_size=None,"),
+    _review(
+        "what a signature says that does not count",
+        "if standing is None or standing.signer is not None else None",
+        "",
+        "signing/test_standing.py",
+        "test_cli_resign.py",
     ),
+    _standing("somebody else under the same root", "not in (None, before.identity)", "== ''"),
+    _standing("a Sigstore's anybody", "conditional=signer.identity is None", "conditional=False"),
+    _standing("what a policy says of the signer", "if decision.deny:", "if False:"),
+    _standing("a certificate that has expired", "at=min(last, now)", "at=now"),
+    _signed_by("another Sigstore identity", "and _who(verified) != _who(only_as)", "and False"),
+    _cli_resign(
+        "the answer yes, where nobody signed before", "        if yes:\n", "        if False:\n"
+    ),
+    _cli_diff(
+        "a green mark for what nobody verified", '"[bold]·[/]", f"{said}, as', 'mark, f"{said}, as'
+    ),
+    _changes("what a stranger leaves out not shown", 'scope == "signer" or', "path is None or"),
+    _changes("what the format leaves out not shown", "kind not in INERT", "path is None"),
     _changes(
         "what is signed no more not shown",
         "path in files and path not in present",
