@@ -45,7 +45,6 @@ _destination = _in("signing/destination.py", "signing/test_destination.py")
 _changes = _in("signing/changes.py", "signing/test_changes.py")
 _review = _in("signing/review.py", "signing/test_changes.py")
 _standing = _in("signing/standing.py", "signing/test_standing.py")
-_signed_by = _in("signing/model.py", "signing/test_standing.py")
 _cli_diff = _in("cli/diff.py", "test_cli_resign.py")
 _cli_resign = _in("cli/resign.py", "test_cli_resign.py")
 _ignored = _in("signing/ignored.py", "signing/test_sign_model.py")
@@ -664,7 +663,12 @@ MUTANTS: tuple[Mutant, ...] = (
     _standing("a Sigstore's anybody", "conditional=signer.identity is None", "conditional=False"),
     _standing("what a policy says of the signer", "if decision.deny:", "if False:"),
     _standing("a certificate that has expired", "at=min(last, now)", "at=now"),
-    _signed_by("another Sigstore identity", "and _who(verified) != _who(only_as)", "and False"),
+    _signing(
+        "another Sigstore identity",
+        "and _who(verified) != _who(only_as)",
+        "and False",
+        "signing/test_standing.py",
+    ),
     _cli_resign(
         "the answer yes, where nobody signed before", "        if yes:\n", "        if False:\n"
     ),
