@@ -16,12 +16,14 @@ from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.stores.local import LocalStore
 from oms_gate.stores.local_writing import is_temporary
-from oms_gate.verdict import VERDICT_FILE
+from oms_gate.verdict import VERDICT_FILE, printable
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 GITIGNORE = ".gitignore"
+# To look for more of them takes longer and longer.
+_MOST_STARS = 6
 # What no upload of huggingface_hub takes along, wherever it lies.
 _NEVER_SENT = re.compile(r"(?:.*/)?(?:\.git|\.cache/huggingface)/.*", re.DOTALL)
 
@@ -36,6 +38,7 @@ class Folder:
     below: the folder of the model that it becomes; empty for the model itself.
     include: patterns of what is sent; everything if there is none.
     exclude: patterns of what is not.
+    signature: the model's signature, which no pattern leaves out.
     gitignore: the content of the model's ``.gitignore`` where the registry goes by it.
     """
 
@@ -43,6 +46,7 @@ class Folder:
     below: str = ""
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    signature: str | None = None
     gitignore: str | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -77,7 +81,7 @@ class Folder:
         if self._ignored is not None and self._ignored.match_file(self._in_model(path)):
             return f"the {GITIGNORE} file"
         # What patterns say of files says nothing of the folders on the way to them.
-        if path.endswith("/"):
+        if path.endswith("/") or self._in_model(path) == self.signature:
             return None
         if path not in Selection(include=tuple(self.include)):
             return "--include"
@@ -94,4 +98,11 @@ class Folder:
             return None
         from pathspec import GitIgnoreSpec
 
-        return GitIgnoreSpec.from_lines(self.gitignore.splitlines())
+        lines = self.gitignore.splitlines()
+        if hard := next((line for line in lines if line.count("*") > _MOST_STARS), None):
+            raise UsageError(
+                f"the {GITIGNORE} file has a line with more than {_MOST_STARS} asterisks, "
+                f"'{printable(hard[:80])}', of which nobody can say in time what it leaves out; "
+                "make several lines of it"
+            )
+        return GitIgnoreSpec.from_lines(lines)

@@ -10,6 +10,7 @@ from oms_gate.errors import StoreError, UsageError
 from oms_gate.gate import Gate
 from oms_gate.publish.publication import Judgement, Publication
 from oms_gate.publish.registry import Published
+from oms_gate.publish.rollback import statement_digest
 from oms_gate.publish.s3_transfer import Transfer
 from oms_gate.reference import S3_SCHEMES, Reference
 from oms_gate.stores import Snapshot
@@ -68,8 +69,8 @@ class S3Registry:
         )
         self._signature = gate.signature.location
 
-    def earlier_signatures(self) -> Iterable[str]:
-        """See `Registry.earlier_signatures`; of each release only the start of it is known."""
+    def earlier_statements(self) -> Iterable[str]:
+        """See `Registry.earlier_statements`; of each release only the start of it is known."""
         if self._pointer is None:
             return ()
         with self._translated():
@@ -100,7 +101,10 @@ class S3Registry:
                 "mode the gate is; sign the model"
             )
         digest = hashlib.sha256(signature.content).hexdigest()
-        release = new_release(digest, None if self._pointer is None else self._pointer.release)
+        release = new_release(
+            statement_digest(signature.content, self._limits) or digest,
+            None if self._pointer is None else self._pointer.release,
+        )
         folder = self.target.at_release(release)
         result = publication.result
         # Where the gate looks for signatures elsewhere, it goes by a name of its own.

@@ -54,7 +54,9 @@ class Transfer:
             file.sha256: (donor, file)
             for donor in donors
             for file in donor.files.values()
-            if file.sha256 is not None and (file.size or 0) <= SINGLE_REQUEST_BYTES
+            if file.sha256 is not None
+            # What is small is sent as fast as it is copied.
+            and limits.small_file_bytes < (file.size or 0) <= SINGLE_REQUEST_BYTES
         }
         self._stop = Event()
         self._sent: list[CheckedFile] = []
@@ -100,8 +102,7 @@ class Transfer:
         name = f"{self._folder}/{path}"
         signed = self._judgement.signed.get(path, ())
         hash_type = self._judgement.hash_type or "sha256"
-        whole = len(signed) == 1 and signed[0].start is None and hash_type == "sha256"
-        digest = signed[0].digest if whole else None
+        digest = self._judgement.sha256_of(path)
         donor = self._donors.get(digest) if digest is not None and self._is_known(path) else None
         left = self._deadline - time.monotonic()
         if donor is not None and self._uploader.copy(*donor, name, left):

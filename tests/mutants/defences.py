@@ -84,6 +84,7 @@ _gate_policies = _in("server/gate_policies.py", "kubernetes/test_policies_in_for
 _server_tls = _in("server/tls.py", "kubernetes/test_service.py")
 _publication = _in("publish/publication.py", "publish/test_publication.py")
 _overlay = _in("publish/overlay.py", "publish/test_publication.py")
+_consistency = _in("publish/consistency.py", "publish/test_publication.py")
 _rollback = _in("publish/rollback.py", "publish/test_publication.py")
 _publish_signature = _in("publish/signature.py", "publish/test_publication.py")
 _release = _in("publish/release.py", "publish/test_publication.py")
@@ -1970,11 +1971,29 @@ MUTANTS: tuple[Mutant, ...] = (
         "Assurance.SIGNATURE",
     ),
     _publication("a signed file that is not sent", "publication.left_out(path):", '"":'),
-    _publication("what stays there unsigned", "if stays and file.kind", "if False and file.kind"),
+    _publication(
+        "what is published in mode annotate",
+        'gate.mode = "enforce"\n    # However',
+        "# However",
+    ),
+    _publication("what would be gone", "if publication.gone:", "if False:"),
     _rollback(
-        "a release that was replaced",
-        "replaced = hashlib.sha256(bundle).hexdigest() in",
-        "replaced = None in",
+        "a statement in another spelling",
+        "hashlib.sha256(parse_bundle(bundle, limits).payload)",
+        "hashlib.sha256(bundle)",
+    ),
+    _publish_signature(
+        "what was there before", "if statement in publication", "if False and publication"
+    ),
+    _publish_signature("what another signer vouches for", "_who(kept.by) != _who(by)", "False"),
+    _publish_signature("a store that fails meanwhile", "if denied.verdict.undecided:", "if False:"),
+    _consistency("shards that are missing", "    if missing:", "    if False:"),
+    _consistency("a signature of a file that changed", "elif file in signed and", "elif False and"),
+    _folder("a gitignore that takes forever", 'line.count("*") > _MOST_STARS', "False"),
+    _folder("a signature that patterns leave out", "== self.signature", "== 0"),
+    _publication("what stays there unsigned", "if stays and file.path", "if False and file.path"),
+    _rollback(
+        "a release that was replaced", "statement in publication.earlier(), False", "False, False"
     ),
     _rollback("a release that is older", "proven < before", "False"),
     _publish_signature(
@@ -2097,20 +2116,21 @@ MUTANTS: tuple[Mutant, ...] = (
     _hub_commit("what the Hub says is there", "addition._remote_oid = None", "pass"),
     _hub_commit("on top of what was judged", "parent_commit=self.parent,", ""),
     _hub_commit(
-        "the digest of what was sent", "if found != digest:", "if False:", "publish/test_stream.py"
+        "the digest of what was sent",
+        "if found != digest:",
+        "if False:",
+        "publish/test_hub_commit.py",
     ),
     _hub_commit(
-        "what is in the commit itself", "unproven[path] = signed", "pass", "publish/test_stream.py"
+        "what is in the commit itself",
+        "unproven[path] = signed",
+        "pass",
+        "publish/test_hub_commit.py",
     ),
     _hub_commit(
         "what nobody signed and is sent",
         "self._check_listed(path)\n                if digest",
         "if digest",
-    ),
-    _hub_commit(
-        "a signature that is read once more",
-        "return signature.content",
-        "pass",
     ),
     _hub_registry(
         "a repository that others have made",
@@ -2131,7 +2151,10 @@ MUTANTS: tuple[Mutant, ...] = (
     _hub_registry("how far back", "islice(history, self._limits.history_commits + 1)", "history"),
     _hub_errors("an answer that was lost", "if committing and", "if False and"),
     _hub_errors(
-        "an error of the gate's own", "if own is not None:", "if False:", "publish/test_stream.py"
+        "an error of the gate's own",
+        "if own is not None:",
+        "if False:",
+        "publish/test_hub_commit.py",
     ),
     _hub_errors(
         "who comes second",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Gate, ReasonCode
-from oms_gate.errors import MeasureError, StepError
+from oms_gate.errors import MeasureError, StepError, StoreError
 from oms_gate.publish.hub_registry import HubRegistry
-from oms_gate.publish.release import Upload, release_folder
+from oms_gate.publish.overlay import overlay
+from oms_gate.publish.publication import Publication
+from oms_gate.publish.release import Release, Upload, release, release_folder
 from oms_gate.reference import Reference
+from oms_gate.stores.hub import HubStore
 from tests import models
 from tests.delivery.pulling import gate_of
 from tests.peers import faults
@@ -283,3 +287,35 @@ class TestChangedMeanwhile:
         )
         publish(writer, folder)
         assert there(hub)["model.sig"] == bundle
+
+
+def copied(gate: Gate, commit: str) -> Release:
+    """What comes of it where a model goes from one repository to another."""
+    target = Reference.parse("hf://acme/new")
+    source = HubStore(gate.stores, gate.limits).snapshot(Reference.parse(f"{TARGET}@{commit}"))
+    publication = Publication(target, overlay(target, None, source), source.files.keys())
+    with closing(source), closing(HubRegistry(target, gate)) as registry:
+        return release(gate, registry, publication)
+
+
+def test_a_source_that_fails_on_the_way(hub: HubStandIn, writer: Gate, first: str) -> None:
+    """It is the source that is told of, not the Hub's client in which it failed."""
+    hub.state.uploads.clear()  # Or the Hub would not want to have the weights again.
+    lost = faults.CallBefore(lambda: hub.inject(faults.Status(404), f"/{REPOSITORY}/resolve/*"))
+    hub.inject(lost, "/api/models/acme/new/preupload/*", times=1)
+    with pytest.raises(StoreError, match=r"model\.safetensors is not there") as caught:
+        copied(writer, first)
+    assert caught.value.reason.code is ReasonCode.STORE_NOT_FOUND
+    assert not on_hub.there(hub, repository="acme/new")
+
+
+@pytest.mark.parametrize("file", ["README.md", "model.safetensors"])
+def test_a_source_that_gives_something_else_the_second_time(
+    hub: HubStandIn, writer: Gate, first: str, file: str
+) -> None:
+    other = on_hub.there(hub)[file].replace(b"1", b"2")
+    swap = faults.CallBefore(lambda: hub.replace_under_commit(REPOSITORY, file, other))
+    hub.inject(swap, "/api/repos/create", times=1)
+    with pytest.raises(MeasureError, match=f"{file} was changed .*signed sha256"):
+        copied(writer, first)
+    assert not on_hub.there(hub, repository="acme/new")

@@ -290,22 +290,22 @@ class TestEarlierSignatures:
 
     def test_newest_first_and_each_read_once(self, hub: HubStandIn, registry: HubRegistry) -> None:
         expected = [sha256_of(content) for content in (b"one", b"three", b"two")]
-        assert list(registry.earlier_signatures()) == expected
+        assert list(registry.earlier_statements()) == expected
         read = [record.file for record in hub.requests if record.file]
         assert read == ["model.sig"] * 2
 
     def test_in_pages(self, hub: HubStandIn, registry: HubRegistry) -> None:
         hub.state.page_size = 2
-        assert len(list(registry.earlier_signatures())) == 3
+        assert len(list(registry.earlier_statements())) == 3
         hub.clear()
-        next(iter(registry.earlier_signatures()))
+        next(iter(registry.earlier_statements()))
         assert sum("/commits/" in record.path for record in hub.requests) == 2
 
     @pytest.mark.usefixtures("hub", "registry")
     def test_only_so_far_back(self, writer: Gate) -> None:
         writer.limits = writer.limits.model_copy(update={"history_commits": 2})
         limited = HubRegistry(Reference.parse(TARGET), writer)
-        assert list(limited.earlier_signatures()) == [sha256_of(b"one")]
+        assert list(limited.earlier_statements()) == [sha256_of(b"one")]
         limited.close()
 
     @pytest.mark.parametrize("answer", [b"{}", b'[{"id": 1}]', b'[{"id": "../x"}]', b"[]"], ids=str)
@@ -315,7 +315,7 @@ class TestEarlierSignatures:
         next_page = {"Link": f'<{hub.endpoint}/api/models/x/commits/y>; rel="next"'}
         hub.inject(faults.Status(200, next_page, answer), "*/commits/*")
         with pytest.raises(StoreError) as caught:
-            list(registry.earlier_signatures())
+            list(registry.earlier_statements())
         assert caught.value.reason.code is ReasonCode.STORE_PROTOCOL
 
     @pytest.mark.usefixtures("first")
