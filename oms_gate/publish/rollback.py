@@ -25,12 +25,11 @@ def rollback(
 
     bundle, signature: what is to be published, verified.
     """
-    if publication.published is None:
-        return
-    target = publication.target.url
+    target, published = publication.target.url, publication.published
     statement = statement_digest(bundle, gate.limits) or ""
     try:
-        present = present_signature(gate, publication.published)
+        # What was there before counts too where what was there last has been removed.
+        present = None if published is None else present_signature(gate, published)
         if present is not None and statement_digest(present, gate.limits) == statement:
             return
         proven, before = _first(signature), None if present is None else _signed_at(gate, present)
@@ -44,7 +43,7 @@ def rollback(
     if replaced:
         yield Reason(
             code=ReasonCode.PUBLISH_ROLLBACK,
-            message=f"{target} had what this signature states before it got the present one, so it "
+            message=f"{target} had what this signature states before it got a later one, so it "
             "would go back to an older release; if that is meant, sign it as it is published "
             "(--sign), or say why in a file of the model, and sign that",
         )

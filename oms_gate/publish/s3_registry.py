@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 
-from oms_gate.errors import StoreError, UsageError
+from oms_gate.errors import ConfigError, StoreError, UsageError
 from oms_gate.gate import Gate
 from oms_gate.publish.publication import Judgement, Publication
 from oms_gate.publish.registry import Published
@@ -30,8 +30,8 @@ from oms_gate.stores.store import translated, unanswered
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.verdict import ReasonCode
 
-# After these the pointer is as it was. After any other error nobody knows.
-_NOT_WRITTEN = (ReasonCode.STORE_CHANGED, ReasonCode.STORE_FORBIDDEN)
+# Answers by which the pointer was not written, now. After any other error nobody knows.
+_REFUSED = (ReasonCode.STORE_CHANGED, ReasonCode.STORE_FORBIDDEN)
 
 
 class S3Registry:
@@ -142,9 +142,15 @@ class S3Registry:
             return self._client.run(current())
 
     def _listed(self, gate: Gate) -> Snapshot | None:
-        """What is published now, at the release that the pointer names."""
+        """What is published now, at the release that the pointer names.
+
+        Whoever reads the model is refused where that release is gone; another one is the way on.
+        """
+        place = (
+            self.target if self._pointer is None else self.target.at_release(self._pointer.release)
+        )
         try:
-            snapshot = S3Store(gate.stores, gate.limits).snapshot(self.target)
+            snapshot = S3Store(gate.stores, gate.limits).snapshot(place)
         except StoreError as error:
             if error.reason.code is not ReasonCode.STORE_NOT_FOUND:
                 raise
@@ -152,8 +158,8 @@ class S3Registry:
         if snapshot is not None and snapshot.single:
             snapshot.close()
             raise UsageError(f"{self.target.url} is one object; name a prefix to publish to")
-        found = None if snapshot is None else snapshot.reference.release
-        if found != (None if self._pointer is None else self._pointer.release):
+        if snapshot is not None and snapshot.reference.release != place.release:
+            snapshot.close()
             raise self._overtaken()
         return snapshot
 
@@ -171,11 +177,32 @@ class S3Registry:
             with unanswered(POINTER), self._translated("written"):
                 self._client.run(point(self._client, self.target, release, self._pointer))
         except StoreError as error:
-            if error.reason.code in _NOT_WRITTEN:
-                self._remove(names)
+            if error.reason.code not in _REFUSED:
+                raise
+            # It may have been written before, and the answer to that was lost.
+            if self._is_current(release, error):
+                return
+            self._remove(names)
             if error.reason.code is ReasonCode.STORE_CHANGED:
                 raise self._overtaken() from error
             raise
+
+    def _is_current(self, release: str, refusal: StoreError) -> bool:
+        """Whether it is the current release although that was refused.
+
+        Raises:
+            StoreError: nobody can say.
+        """
+        try:
+            pointer = self._current()
+        except (ConfigError, StoreError) as error:
+            raise StoreError(
+                refusal.reason.code,
+                f"{refusal.reason.message}; it may have been published before that, which cannot "
+                f"be seen ({error}), so nothing was removed: look first at what "
+                f"{self.target.url} is now",
+            ) from error
+        return pointer is not None and pointer.release == release
 
     def _remove(self, names: Sequence[str]) -> None:
         with suppress(StoreError):  # They are in nobody's way.

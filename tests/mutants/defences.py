@@ -2087,11 +2087,25 @@ MUTANTS: tuple[Mutant, ...] = (
     _s3_registry(
         "something unsigned", "if signature is None or not judgement.signed:", "if False:"
     ),
-    _s3_registry("what a lost race leaves", "if error.reason.code in _NOT_WRITTEN:", "if False:"),
+    _s3_registry("what a lost race leaves", "if error.reason.code not in _REFUSED:", "if True:"),
+    _s3_registry(
+        "a release that is current already", "if self._is_current(release, error):", "if False:"
+    ),
     _s3_registry(
         "a release that may be current",
-        "_NOT_WRITTEN = (",
-        "_NOT_WRITTEN = (ReasonCode.STORE_UNAVAILABLE, ",
+        "except (ConfigError, StoreError) as",
+        "except IndexError as",
+    ),
+    _s3_registry(
+        "no way on from a release that is gone",
+        "self.target.at_release(self._pointer.release)",
+        "self.target",
+    ),
+    _rollback(
+        "back, as the present release is gone",
+        "in publication.earlier(), False",
+        "in (publication.earlier() if published else ()), False",
+        "publish/test_s3_registry.py::test_a_release_that_is_gone_is_replaced",
     ),
     _s3_registry(
         "what is left of a failure",

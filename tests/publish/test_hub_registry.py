@@ -198,9 +198,14 @@ class TestNothingIsSent:
 
 
 class TestToken:
-    def test_it_goes_to_the_endpoint_alone(
+    def test_it_goes_to_no_store_that_takes_the_bytes(
         self, hub: HubStandIn, writer: Gate, folder: Path
     ) -> None:
+        """The endpoint is trusted with it, and may have it sent on.
+
+        huggingface_hub sends it to whatever address the endpoint names for the confirmation of an
+        upload (the action `verify` of LFS): nobody but the endpoint can name another one.
+        """
         publish(writer, folder)
         authorized = {(record.origin, record.authorized) for record in hub.requests}
         assert authorized == {("api", True), ("cdn", False)}
