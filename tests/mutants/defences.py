@@ -2087,19 +2087,30 @@ MUTANTS: tuple[Mutant, ...] = (
     _s3_registry(
         "something unsigned", "if signature is None or not judgement.signed:", "if False:"
     ),
-    _s3_registry("what a lost race leaves", "if error.reason.code not in _REFUSED:", "if True:"),
     _s3_registry(
-        "a release that is current already", "if self._is_current(release, error):", "if False:"
+        "what a lost race leaves",
+        "if error.reason.code not in _REFUSED:",
+        "if True:",
+        "publish/test_s3_registry.py::test_somebody_else_was_first",
+        "publish/test_s3_registry.py::test_what_was_refused_goes_again",
+    ),
+    _s3_registry(
+        "a release that is current already",
+        "if self._is_current(release, error):",
+        "if False:",
+        "publish/test_s3_registry.py::test_what_was_refused_only_when_it_was_done_stays",
     ),
     _s3_registry(
         "a release that may be current",
-        "except (ConfigError, StoreError) as",
-        "except IndexError as",
+        "pointer = self._current()\n        except (Con",
+        "pointer = None\n        except (Con",
+        "publish/test_s3_registry.py::test_where_it_cannot_be_read_whether_it_was_done_all_stays",
     ),
     _s3_registry(
         "no way on from a release that is gone",
         "self.target.at_release(self._pointer.release)",
         "self.target",
+        "publish/test_s3_registry.py::test_a_release_that_is_gone_is_replaced",
     ),
     _rollback(
         "back, as the present release is gone",
