@@ -190,8 +190,8 @@ def _explained(gate: Gate, verdict: Verdict, publication: Publication) -> Iterat
         example = min(publication.gone)
         yield Reason(
             code=ReasonCode.PUBLISH_GONE,
-            message=f"{example}{_more(publication.gone)} of the present release at {target} would be gone; publish "
-            "the whole model, or say what is to go (--delete)",
+            message=f"{example}{_more(publication.gone)} of the present release at {target} would "
+            "be gone; publish the whole model, or say what is to go (--delete)",
             path=example,
         )
     coverage = verdict.coverage
