@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 GITIGNORE = ".gitignore"
+_BY_GITIGNORE = f"the {GITIGNORE} file"
 # To look for more of them takes longer and longer.
 _MOST_STARS = 6
 # What no upload of huggingface_hub takes along, wherever it lies.
@@ -50,8 +51,8 @@ class Folder:
     gitignore: str | None = None
     limits: Limits = field(default_factory=Limits)
 
-    def listing(self) -> Snapshot:
-        """What is sent.
+    def listing(self) -> tuple[Snapshot, Collection[str]]:
+        """What is sent; and the files that the ``.gitignore`` file leaves out, by their paths.
 
         Raises:
             UsageError: it is no folder, or nothing of it is sent.
@@ -59,13 +60,21 @@ class Folder:
         """
         if not self.path.is_dir():
             raise UsageError(f"{self.path} is no folder; name the folder that holds the model")
-        store = LocalStore(self.limits, lambda path: self._reason(path) is not None)
+        ignored = []
+
+        def leave_out(path: str) -> bool:
+            reason = self._reason(path)
+            if reason == _BY_GITIGNORE and not path.endswith("/"):
+                ignored.append(path)
+            return reason is not None
+
+        store = LocalStore(self.limits, leave_out)
         listing = store.snapshot(Reference.parse(str(self.path.absolute())))
         if not listing.files:
             raise UsageError(
                 f"nothing of {self.path} would be sent: it is empty, or patterns leave it all out"
             )
-        return listing
+        return listing, ignored
 
     def left_out(self, path: str) -> str | None:
         """What leaves a path of the model out, to complete "... leaves it out"; None if nothing."""
@@ -79,7 +88,7 @@ class Folder:
         if path == VERDICT_FILE or is_temporary(path):
             return "oms-gate, whose own file it is,"
         if self._ignored is not None and self._ignored.match_file(self._in_model(path)):
-            return f"the {GITIGNORE} file"
+            return _BY_GITIGNORE
         # What patterns say of files says nothing of the folders on the way to them.
         if path.endswith("/") or self._in_model(path) == self.signature:
             return None

@@ -89,6 +89,9 @@ class ModelCommit:
 
     def _source(self, path: str) -> bytes | str:
         """What huggingface_hub reads a file from: what is in no folder is in memory."""
+        signature = self.judgement.signature
+        if signature is not None and path == signature.location:
+            return signature.content
         return self.publication.result.local_path(path) or self._content(path)
 
     def _hold_to_judgement(

@@ -42,6 +42,8 @@ class Publication:
     published: what is there now; None if nothing is.
     earlier: gives the SHA-256, in hex, of what the signatures stated that were there before the
         present one.
+    ignored: paths in the publisher's folder that a ``.gitignore`` file leaves out, and that look as
+        if they were meant.
     unvouched: why nobody vouches for what is there and stays, if somebody was to.
     gone: paths of what is there and would be gone, although nobody said so.
     """
@@ -52,6 +54,7 @@ class Publication:
     left_out: Callable[[str], str | None] = lambda _: None
     published: Snapshot | None = None
     earlier: Callable[[], Iterable[str]] = tuple
+    ignored: Collection[str] = ()
     unvouched: str | None = None
     gone: Collection[str] = ()
 
@@ -120,7 +123,11 @@ def judge(
     if check.found is not None and verdict.signature is not None:
         reasons += rollback(gate, publication, check.found.content, verdict.signature)
     return Judgement(
-        verdict.with_findings(reasons, found.warnings, {reason.path for reason in explained}),
+        verdict.with_findings(
+            reasons,
+            (*found.warnings, *_ignored(publication)),
+            {reason.path for reason in explained},
+        ),
         {} if check.comparison is None else check.comparison.signed,
         check.hash_type,
         check.found,
@@ -151,6 +158,23 @@ def _found(look: Callable[[], Findings]) -> Findings:
         return Findings((machine_failure(error),))
 
 
+def _ignored(publication: Publication) -> Iterator[Reason]:
+    if publication.ignored:
+        example = min(publication.ignored)
+        yield Reason(
+            code=ReasonCode.PUBLISH_LEFT_OUT,
+            message=f"{example}{_more(publication.ignored)} would not be sent: the .gitignore file "
+            "leaves that out; see whether it is meant",
+            path=example,
+        )
+
+
+def _more(paths: Collection[str]) -> str:
+    """The others, after one was named."""
+    others = len(paths) - 1
+    return "" if not others else f" and {others} more file{'s' * (others > 1)}"
+
+
 def _explained(gate: Gate, verdict: Verdict, publication: Publication) -> Iterator[Reason]:
     """Why files are missing or too many there, although the folder is as it was signed."""
     target, there = publication.target.url, publication.published
@@ -164,11 +188,10 @@ def _explained(gate: Gate, verdict: Verdict, publication: Publication) -> Iterat
         )
     if publication.gone:
         example = min(publication.gone)
-        more = f" and {len(publication.gone) - 1} more files" * (len(publication.gone) > 1)
         yield Reason(
             code=ReasonCode.PUBLISH_GONE,
-            message=f"{example}{more} of the present release at {target} would be gone; publish "
-            "the whole model, or say what is to go (--delete)",
+            message=f"{example}{_more(publication.gone)} of the present release at {target} would "
+            "be gone; publish the whole model, or say what is to go (--delete)",
             path=example,
         )
     coverage = verdict.coverage

@@ -22,6 +22,8 @@ from oms_gate.verdict import Verdict
 MESSAGE = "Publish the model with its signature"
 # The Hub keeps it whatever is to be deleted.
 _KEPT = ".gitattributes"
+# Whoever leaves out a log knows it.
+_OF_A_MODEL = ("weights", "pickle", "tokenizer", "config", "code")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Upload:
         )
         if registry.target.scheme == "hf":
             folder = replace(folder, gitignore=self._gitignore(folder, base, gate))
-        listing = folder.listing()
+        listing, ignored = folder.listing()
         sent = {prefix + path for path in listing.files}
         result = overlay(
             registry.target,
@@ -75,6 +77,7 @@ class Upload:
             folder.left_out,
             published,
             registry.earlier_statements,
+            ignored=[path for path in ignored if kind_of(path) in _OF_A_MODEL],
             gone=self._gone(published, result) - self._deleted(published, prefix),
         )
         return publication, listing

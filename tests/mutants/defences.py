@@ -2157,6 +2157,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "self._check_listed(path)\n                if digest",
         "if digest",
     ),
+    _hub_commit("a signature that is read once more", "return signature.content", "pass"),
     _hub_registry(
         "a repository that others have made",
         "if not self._found.files.keys() <= _INITIAL:",

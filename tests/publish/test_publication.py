@@ -388,8 +388,20 @@ class TestSigning:
         (folder / ".gitignore").write_text("*.log\n")
         (folder / "train.log").write_text("epoch 1\n")
         registry = shelf()
-        assert published(gate, folder, registry, signer=signer).verdict.admitted
+        verdict = published(gate, folder, registry, signer=signer).verdict
+        assert verdict.admitted
+        assert verdict.warnings == ()
         assert "train.log" not in registry.got
+
+    def test_weights_that_a_gitignore_leaves_out_are_told_of(
+        self, gate: Gate, folder: Path, signer: ModelSigner
+    ) -> None:
+        (folder / ".gitignore").write_text("*.safetensors\n")
+        verdict = published(gate, folder, signer=signer).verdict
+        assert verdict.admitted
+        (warning,) = verdict.warnings
+        assert warning.code is ReasonCode.PUBLISH_LEFT_OUT
+        assert warning.path == "model.safetensors"
 
     def test_what_others_have_put_there_is_not_vouched_for(
         self, gate: Gate, folder: Path, signer: ModelSigner, tmp_path: Path
@@ -550,7 +562,7 @@ def test_what_would_be_gone_is_told(
     registry = shelf(folder, "s3://bucket/acme/model", additive=False)
     verdict = judged(gate, card, registry)
     assert codes(verdict) == [ReasonCode.PUBLISH_GONE]
-    assert "config.json and 1 more files of the present release" in verdict.reasons[0].message
+    assert "config.json and 1 more file of the present release" in verdict.reasons[0].message
     assert judged(gate, card, registry, delete=("*.json", "*.safetensors")).admitted
 
 

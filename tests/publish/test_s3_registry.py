@@ -168,7 +168,7 @@ def test_nothing_unsigned_even_where_the_gate_only_annotates(place: Place, folde
         (folder / "model.sig").unlink()
         if signature is not None:
             (folder / "model.sig").write_bytes(signature)
-        with pytest.raises(UsageError):
+        with pytest.raises(AdmissionDenied):
             sync(folder, place.url, gate=gate)
     assert place.objects() == {}
 
