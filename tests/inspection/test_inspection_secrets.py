@@ -247,9 +247,10 @@ def test_nothing_hides_where_two_pieces_meet(kind: str) -> None:
     content = before + secret + b"\n" + b"more\n" * 860
     for place in range(4000, len(content)):
         found = [
-            (sighting.what, view.line_of(sighting.position))
+            (sighting.what, line)
             for view in windows([content[:place], content[place:]], window_bytes=1)
-            for sighting in (*armoured(view), *credentials(view))
+            for stream in (armoured(view), credentials(view))
+            for sighting, line in view.numbered(stream, lambda _: True)
         ]
         assert [line for _, line in found] == [41], place
 
@@ -284,10 +285,11 @@ def test_how_a_file_comes_in_pieces_changes_nothing(
 
     def lines(pieces: list[bytes | memoryview], window_bytes: int) -> set[tuple[str, int]]:
         return {
-            (sighting.what, view.line_of(sighting.position))
+            (sighting.what, line)
             for whole in windows(pieces, window_bytes)
             for view in whole.views()
-            for sighting in (*armoured(view), *credentials(view))
+            for stream in (armoured(view), credentials(view))
+            for sighting, line in view.numbered(stream, lambda _: True)
         }
 
     assert lines([*chunks, rest], window) == lines([content], len(content) + 1)
