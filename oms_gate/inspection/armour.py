@@ -18,12 +18,12 @@ _HEADER = re.compile(rb"---- ?BEGIN ([A-Z0-9 ]{1,40}?) ?----")
 # What a real one has at least, in one line or in several. A header without is only spoken of.
 _CHARACTERS = 40
 _RUN = re.compile(rb"[A-Za-z0-9+/]{%d}" % _CHARACTERS)
-_LINE_BREAK = re.compile(rb"(?:\\++[nr]|[\r\n])++")
+_LINE_BREAK = re.compile(rb"(?:(?<!\\)\\++[nr]|[\r\n])++")
 _AROUND_LINES = b" \t\"'`\\+,;|>#*"
 # Longer than most words that stand in a line of their own.
 _LINE = re.compile(rb"[A-Za-z0-9+/]{16,}+={0,2}+")
 # JSON may escape a slash.
-_ESCAPED_SLASH = re.compile(rb"\\++/")
+_ESCAPED_SLASH = re.compile(rb"(?<!\\)\\++/")
 _DISTINCT_CHARACTERS = 10
 # In base64 once more, as Kubernetes has it, in one line of 76 characters at least.
 _TWICE_BEGIN = b"LS0tLS1CRUdJTi"
@@ -31,7 +31,8 @@ _TWICE = re.compile(rb"LS0tLS1CRUdJTi[A-Za-z0-9+/]{62}")
 
 _COMMENTS = rb"(?:\s|#[^\n]*+\n)*+"
 _ALONE = re.compile(
-    _COMMENTS
+    rb"\A"
+    + _COMMENTS
     + rb"(?:-----BEGIN [A-Z0-9 ]++-----(?:[^-]|-(?!----))++-----END [A-Z0-9 ]++-----"
     + _COMMENTS
     + rb")++"

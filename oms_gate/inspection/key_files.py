@@ -27,7 +27,7 @@ _OPENPGP = re.compile(
 )
 # After comments and empty lines.
 _SSH = re.compile(
-    rb"(?:[ \t\r]*+(?:#[^\n]*+)?\n)*+[ \t]*+(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp\d{3}"
+    rb"\A(?:[ \t\r]*+(?:#[^\n]*+)?\n)*+[ \t]*+(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp\d{3}"
     rb"|sk-(?:ssh|ecdsa)-[0-9a-z@.-]{1,40})[ \t]+AAAA[0-9A-Za-z+/]{40}"
 )
 _MINISIGN = re.compile(rb"untrusted comment: [^\n]{0,1024}\nRW[0-9A-Za-z+/]{54}\s*+\Z")
@@ -35,7 +35,7 @@ _MINISIGN = re.compile(rb"untrusted comment: [^\n]{0,1024}\nRW[0-9A-Za-z+/]{54}\
 _TRUSTED_ROOT = re.compile(rb"\"application\\*+/vnd\.dev\.sigstore\.trustedroot[+.]")
 # The beginning of a sequence in base64, and what there may be in a file of it.
 _BASE64_BEGIN = b"M"
-_BASE64 = re.compile(rb"\s*+(?:[0-9A-Za-z+/_-]++\s*+)++={0,2}+\s*+\Z")
+_BASE64 = re.compile(rb"\A\s*+(?:[0-9A-Za-z+/_-]++\s*+)++={0,2}+\s*+\Z")
 # More keys and certificates than that are in no file of DER.
 _MOST_SEQUENCES = 64
 

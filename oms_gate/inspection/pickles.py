@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pickletools import OpcodeInfo
 
 _PROTOCOL = re.compile(rb"\x80[\0-\x05]")
 # So many that are well-formed, one after the other, are no accident where a protocol is named.
@@ -30,6 +35,12 @@ def is_pickle(head: bytes, cut: bool) -> bool:
     head: the file's first bytes.
     cut: whether the file goes on after them.
     """
+    # What is no text may be taken for text with escapes, of which Python warns.
+    with warnings.catch_warnings(action="ignore"):
+        return _is_pickle(head, cut)
+
+
+def _is_pickle(head: bytes, cut: bool) -> bool:
     import pickletools
 
     stream, move = io.BytesIO(head), _stack()
@@ -48,16 +59,15 @@ def is_pickle(head: bytes, cut: bool) -> bool:
     return False
 
 
-def _stack() -> Callable[[object], None]:
-    """What follows the stack of a loader; a ValueError is raised where that would fail."""
-    from pickletools import OpcodeInfo, markobject
+def _stack() -> Callable[[OpcodeInfo], None]:
+    """What follows the stack of a loader; it raises a ValueError where that would fail."""
+    from pickletools import markobject
 
     marks: list[int] = []
     depth = 0
 
-    def move(operation: object) -> None:
+    def move(operation: OpcodeInfo) -> None:
         nonlocal depth
-        assert isinstance(operation, OpcodeInfo)
         taken, given = operation.stack_before, operation.stack_after
         if markobject in taken or (operation.name == "POP" and marks and marks[-1] == depth):
             if not marks:
