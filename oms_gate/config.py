@@ -7,7 +7,7 @@ believe that a misspelt rule protects them.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -245,6 +245,15 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
             "signature": signature,
         }
     )
+
+
+def named_files(config: GateConfig) -> Iterator[Path]:
+    """The files and folders that decide, besides the configuration, where it names any."""
+    trust, policy = config.trust, config.policy
+    for roots in (trust.keys, trust.certificates, trust.sigstore, trust.timestamp_authorities):
+        yield from roots.values()
+    server = () if policy.server is None else (policy.server.token_file, policy.server.ca_file)
+    yield from (path for path in (policy.rego, *server) if path is not None)
 
 
 def load_trust(settings: TrustSettings) -> Trust:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_module
 import os
-import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -14,14 +13,15 @@ import typer
 from oms_gate.cli.output import after
 from oms_gate.cli.render import new_console, print_reasons, print_verdict, progress_bar
 from oms_gate.cli.verify import exit_status
-from oms_gate.config import CONFIG_VARIABLE, load_config
+from oms_gate.config import CONFIG_VARIABLE, load_config, named_files
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.gate import Gate
 from oms_gate.inspection.inspect import inspect
 from oms_gate.inspection.settings import PublishSettings
 from oms_gate.limits import Limits
 from oms_gate.publish.git import hook_files
-from oms_gate.publish.git.destination import MODEL_SETTING, configured, of_url
+from oms_gate.publish.git.checked_out import checked_out
+from oms_gate.publish.git.destination import MODEL_SETTING, configured, of_remote
 from oms_gate.publish.git.program import Git
 from oms_gate.publish.git.push import Push, RefUpdate
 from oms_gate.publish.git.work_tree import work_tree_files
@@ -29,8 +29,6 @@ from oms_gate.verdict import Verdict, printable
 
 _CONFIG_SETTING = "oms-gate.config"
 _PRE_COMMIT = ("REMOTE_NAME", "REMOTE_URL", "REMOTE_BRANCH", "LOCAL_BRANCH", "FROM_REF", "TO_REF")
-# What may be the name of a remote and no pattern.
-_REMOTE = re.compile(r"[\w./-]+")
 
 
 def install(*, pre_receive: bool, config: Path | None, model: str | None) -> int:
@@ -52,6 +50,11 @@ def install(*, pre_receive: bool, config: Path | None, model: str | None) -> int
     for name, value in settings.items():
         git.value("config", name, value)
     typer.echo(f"{printable(str(path))} is there; it lets pushes through that the gate admits")
+    if pre_receive and git.setting("receive.denyDeletes", "--type=bool") != "true":
+        typer.echo(
+            "a branch that is deleted and pushed again may go back to an older release; to refuse "
+            "deletions: git config receive.denyDeletes true"
+        )
     return 0
 
 
@@ -85,11 +88,9 @@ def pre_push(remote: str | None, url: str | None, *, json: bool) -> int:
         updates = [_pre_push_update(line) for line in _lines()]
     if not updates:
         return 0
-    known = [f"--remotes={remote}"] if remote != url and _REMOTE.fullmatch(remote) else []
     with _gate(_config(git)) as gate:
-        model = git.setting(MODEL_SETTING)
-        target = of_url(url or remote) if model is None else configured(model, _home(git).name)
-        push = Push(gate, Git(gate.limits), target, known=known, sends_large_files=True)
+        target = of_remote(url or remote, git.setting(MODEL_SETTING), _home(git).name)
+        push = Push(gate, Git(gate.limits), target, known=(), sends_large_files=True)
         return _judged(push, updates, json=json)
 
 
@@ -111,11 +112,12 @@ def pre_receive(*, json: bool) -> int:
             f"{MODEL_SETTING} for it: oms-gate hooks install --pre-receive --config FILE "
             "--model REF"
         )
-    if _is_pushed(Path(config), git):
-        raise ConfigError(
-            f"the configuration {printable(config)} is among the files that are pushed here, and "
-            "whoever pushes must not decide; put it elsewhere"
-        )
+    for file in (Path(config), *named_files(load_config(Path(config)))):
+        if checked_out(file, git):
+            raise ConfigError(
+                f"{printable(str(file))}, which the gate goes by, is among the files that are "
+                "pushed here, and whoever pushes must not decide; put it elsewhere"
+            )
     target = configured(model, _home(git).name)
     with _gate(config) as gate:
         push = Push(gate, Git(gate.limits), target, known=["--all"], sends_large_files=False)
@@ -126,6 +128,7 @@ def inspect_files(files: Collection[Path]) -> int:
     """Look into files of the current folder and print what was found; the exit status.
 
     Raises:
+        UsageError: one is a folder.
         ConfigError: the configuration cannot be used.
         StoreError: a file cannot be read, or is none.
     """
@@ -163,13 +166,6 @@ def _home(git: Git) -> Path:
     if folder.name == ".git":
         return folder.parent
     return folder.with_name(folder.name.removesuffix(".git"))
-
-
-def _is_pushed(config: Path, git: Git) -> bool:
-    """Whether a configuration is in the work tree, which may follow what is pushed."""
-    file, folder = config.resolve(), git.place("--git-common-dir")
-    in_work_tree = folder.name == ".git" and file.is_relative_to(folder.parent)
-    return in_work_tree and not file.is_relative_to(folder)
 
 
 def _lines() -> Iterator[str]:

@@ -119,6 +119,13 @@ _git_tree = _in("publish/git/tree.py", "publish/test_git_tree.py")
 _git_lfs = _in("publish/git/lfs.py", "publish/test_git_tree.py")
 _git_history = _in("publish/git/history.py", "publish/test_git_push.py")
 _git_push = _in("publish/git/push.py", "publish/test_git_push.py")
+_git_past_history = _in("publish/git/history.py", "publish/test_git_past.py")
+_git_past_push = _in("publish/git/past.py", "publish/test_git_push.py")
+_git_past = _in("publish/git/past.py", "publish/test_git_past.py")
+_git_messages = _in("publish/git/messages.py", "publish/test_git_past.py")
+_git_pointers = _in("publish/git/lfs.py", "publish/test_git_past.py")
+_git_checked_out = _in("publish/git/checked_out.py", "publish/test_git_hooks.py")
+_git_work_tree = _in("publish/git/work_tree.py", "publish/test_git_hooks.py")
 _git_destination = _in("publish/git/destination.py", "publish/test_git_push.py")
 _hook_files = _in("publish/git/hook_files.py", "publish/test_git_hook_files.py")
 _cli_hooks = _in("cli/hooks.py", "publish/test_git_hooks.py")
@@ -2202,39 +2209,75 @@ MUTANTS: tuple[Mutant, ...] = (
     _git_tree(
         "links and submodules", "                if strict:\n", "                if False:\n"
     ),
-    _git_tree(
-        "what only some take for a pointer", "if strict and found is None and", "if False and"
-    ),
+    _git_tree("what only some take for a pointer", "if strict and unclear:", "if False:"),
     _git_tree("a large file that is new", "None if file.path in here else", "None if 0 else"),
     _git_tree(
         "a large file that is not here",
-        "pointers, here, fresh - here)",
-        "pointers, here, set())",
+        "pointers, here, fresh - here, unclear)",
+        "pointers, here, set(), unclear)",
     ),
     _git_lfs("a large file that is too short", "path.stat().st_size == large.size", "True"),
     _git_history("the first commit", '"--root", ', ""),
     _git_history("what a merge brings", '"-c", ', ""),
     _git_history("more than is looked into", "if count > git.limits.files:", "if False:"),
+    _git_past_history(
+        "more commits than are looked into", "if len(found) ==", "if 0 and len(found) =="
+    ),
     _git_push("a pointer to something else", "if digest != pointer.sha256:", "if False:"),
     _git_push(
         "a pointer to something else, signed in parts",
         "and parts[0].start is None:",
         "or True:",
     ),
-    _git_push("secrets of the past", "if reason.code is ReasonCode.PUBLISH_SECRET:", "if False:"),
+    _git_push("a reference that is shown elsewhere", "if not _OF_A_MODEL.fullmatch(ref)", "if 0"),
+    _git_push(
+        "names of large files that are elsewhere",
+        "yield from inspect_names(",
+        "yield from () and inspect_names(",
+    ),
+    _git_push("the messages of tags", "if commit != new:", "if False:"),
+    _git_past_push(
+        "secrets of the past", "if reason.code is ReasonCode.PUBLISH_SECRET:", "if False:"
+    ),
+    _git_past("what only Git LFS takes for a pointer", "if path in tree.ambiguous:", "if False:"),
+    _git_past("no end of commits", "if time.monotonic() > self._until:", "if False:"),
+    _git_past(
+        "the same secret twice",
+        "frozenset(commits(self._git, tip, *self._unknown))",
+        "frozenset(commits(self._git, tip, *self._unknown)[:1])",
+    ),
+    _git_past("a process for each commit", "self._trees.objects.sizes(", "any("),
+    _git_messages("secrets in messages", "is ReasonCode.PUBLISH_SECRET and", "is None and"),
+    _git_messages("a tag of a tag", "        if match is None:", "        if True:"),
+    _git_pointers("white space that only Git LFS passes over", '"replace").strip()', '"replace")'),
+    _git_checked_out("links that are pushed", "for step in {place, *way}", "for step in {place}"),
+    _git_checked_out("a folder around the work tree", "tree.is_relative_to(place) or", ""),
+    _git_checked_out("a work tree that git lists", 'if what == b"worktree" and', "if 0 and"),
+    _git_checked_out(
+        "a work tree elsewhere",
+        "        yield (folder / elsewhere)",
+        "        (folder / elsewhere)",
+    ),
+    _git_work_tree("a folder of files", "if given.is_dir():", "if False:"),
     _git_push("what is there and not here", "if old is not None and published is None:", "if 0:"),
     _git_push("a large file that cannot be sent", "if self._sends_large_files:", "if False:"),
     _git_push(
         "a pushed release that was replaced", "if change.blob != before", "if False and before"
     ),
     _git_push("where the commit goes", "known = (commit, published)", "known = (commit, None)"),
-    _git_push("a secret by another name", "(change.path, change.blob) not in present", "False"),
+    _git_past_push("a secret by another name", "(change.path, change.blob) not in at_tip", "False"),
+    _git_destination("another model than the URL's", 'named.partition("@")[0] != meant', "False"),
     _git_destination("another host", "elif host not in _HUB_HOSTS or", "elif"),
     _hook_files("modules of the repository's own", '"$program" -P -m', '"$program" -m'),
     _hook_files("a push that is denied", ' "$@" || exit\n#', ' "$@"\n#'),
     _hook_files("a gate that is gone", 'if ! [ -x "$program" ]', "if false"),
     _hook_files("a hook that Git passes over", "os.O_EXCL, 0o777)", "os.O_EXCL, 0o666)"),
-    _cli_hooks("a configuration that is pushed", "if _is_pushed(", "if 0 and _is_pushed("),
+    _cli_hooks("a configuration that is pushed", "if checked_out(", "if 0 and checked_out("),
+    _cli_hooks(
+        "what was once there", "target, known=(), sends", "target, known=['--remotes'], sends"
+    ),
+    _cli_hooks("files of the configuration's", "*named_files(load_config(Path(config)))", ""),
+    _hook_files("a remote called like an option", '{hook} -- "$@"', '{hook} "$@"'),
 )
 
 

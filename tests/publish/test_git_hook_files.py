@@ -65,6 +65,27 @@ def test_where_git_is_told_that_hooks_are(repository: Repository, tmp_path: Path
     assert not list((tmp_path / "hooks of all").iterdir())
 
 
+def test_of_deletions(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server is told once how to refuse them."""
+    hooks.install(pre_receive=True, config=None, model=None)
+    assert "git config receive.denyDeletes true" in capsys.readouterr().out
+    repository.git("config", "receive.denyDeletes", "yes")
+    hooks.install(pre_receive=True, config=None, model=None)
+    hooks.install(pre_receive=False, config=None, model=None)
+    assert "denyDeletes" not in capsys.readouterr().out
+
+
+def test_a_remote_that_is_called_like_an_option(
+    repository: Repository, config: Path, tmp_path: Path
+) -> None:
+    server = Repository.new(tmp_path / "server.git", "--bare")
+    repository.git("config", "remote.--help.url", server.folder)
+    hooks.install(pre_receive=False, config=config, model=MODEL)
+    repository.commit({"README.md": b"# Not signed\n"})
+    assert repository.tried("push", "--", "--help", "main").returncode == 1
+    assert not server.git("for-each-ref")
+
+
 def test_what_cannot_be_meant(hook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for options in ({"config": tmp_path / "none.yaml"}, {"model": "hf://../x"}):
         given: dict[str, Any] = {"config": None, "model": None, **options}
@@ -88,7 +109,9 @@ def test_the_one_before_gets_the_same(hook: Path, tmp_path: Path, status: int, r
     fake.chmod(0o755)
     done = run(hook.rename(hook.with_name("pre-push.legacy")), fake)
     assert done.returncode == (9 if ran else status)
-    assert (tmp_path / "ours").read_text() == "-P -m oms_gate hooks pre-push origin u\na \\n%s\nb\n"
+    assert (
+        tmp_path / "ours"
+    ).read_text() == "-P -m oms_gate hooks pre-push -- origin u\na \\n%s\nb\n"
     assert (tmp_path / "before").exists() == ran
     if ran:
         assert (tmp_path / "before").read_text() == "origin u\na \\n%s\nb\n"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -216,6 +217,31 @@ class TestPrePush:
         with pytest.raises(ConfigError, match=r"git config oms-gate\.config FILE"):
             hooks.pre_push("origin", "https://huggingface.co/acme/model", json=False)
 
+    def test_what_was_once_there(
+        self,
+        repository: Repository,
+        signed: Mapping[str, bytes],
+        told: Told,
+        config: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """A branch with a secret was deleted at the remote, and this machine has not heard."""
+        repository.git("config", "oms-gate.config", config)
+        secret = repository.commit({"notes.txt": private_pem(models.new_key())})
+        repository.git("update-ref", "refs/remotes/origin/old", secret)
+        told(self.line(repository.commit({"notes.txt": None, **signed})))
+        assert hooks.pre_push("origin", "https://huggingface.co/acme/model", json=False) == 1
+        assert f"commit {secret[:12]}, which would be published too" in capsys.readouterr().err
+
+    def test_the_model_is_another_than_the_url_says(
+        self, repository: Repository, signed: Mapping[str, bytes], told: Told, config: Path
+    ) -> None:
+        repository.git("config", "oms-gate.config", config)
+        repository.git("config", "oms-gate.model", MODEL)
+        told(self.line(repository.commit(signed)))
+        with pytest.raises(UsageError, match="the remote is hf://acme/other, which is another"):
+            hooks.pre_push("origin", "https://huggingface.co/acme/other", json=False)
+
     def test_nobody_says_what_the_model_is(
         self, repository: Repository, told: Told, config: Path
     ) -> None:
@@ -249,6 +275,71 @@ class TestPreReceive:
         with pytest.raises(ConfigError, match="among the files that are pushed here"):
             hooks.pre_receive(json=False)
 
+    @pytest.mark.parametrize("named", ["trust", "policy"])
+    def test_what_the_configuration_names_is_pushed_along(
+        self,
+        repository: Repository,
+        told: Told,
+        config: Path,
+        settings: dict[str, Any],
+        named: str,
+        tmp_path: Path,
+    ) -> None:
+        """Also by a link that lies there."""
+        own = repository.folder / "own"
+        own.symlink_to(tmp_path)
+        if named == "trust":
+            settings["trust"]["keys"]["acme"] = str(own / "acme.pub")
+        else:
+            settings["policy"] = {"rego": str(tmp_path)}
+        config.write_text(yaml.safe_dump(settings))
+        repository.git("config", "oms-gate.model", MODEL)
+        repository.git("config", "oms-gate.config", config)
+        told(f"{NOTHING} {repository.commit({})} {MAIN}\n")
+        with pytest.raises(ConfigError, match="which the gate goes by, is among the files"):
+            hooks.pre_receive(json=False)
+
+    @pytest.mark.parametrize("listed", [False, True])
+    def test_a_work_tree_elsewhere(
+        self,
+        repository: Repository,
+        told: Told,
+        config: Path,
+        tmp_path: Path,
+        listed: bool,
+    ) -> None:
+        site = tmp_path / "site"
+        new = repository.commit({})
+        if listed:
+            repository.git("worktree", "add", "-q", site)
+        else:
+            site.mkdir()
+            repository.git("config", "core.worktree", "../../site")
+        repository.git("config", "oms-gate.model", MODEL)
+        repository.git("config", "oms-gate.config", config.rename(site / "gate.yaml"))
+        told(f"{NOTHING} {new} {MAIN}\n")
+        with pytest.raises(ConfigError, match="among the files that are pushed here"):
+            hooks.pre_receive(json=False)
+
+    def test_a_configuration_in_the_repository_itself(
+        self, repository: Repository, told: Told, config: Path, tmp_path: Path
+    ) -> None:
+        """No push gets there, nor to what is in a bare one."""
+        server = Repository.new(tmp_path / "server.git", "--bare")
+        new = repository.commit({})
+        repository.git("push", "-q", server.folder, f"{new}:{MAIN}")
+        for place, folder in (
+            (repository, repository.folder / ".git"),
+            (server, server.folder),
+        ):
+            own = folder / "gate.yaml"
+            own.write_bytes(config.read_bytes())
+            place.git("config", "oms-gate.model", MODEL)
+            place.git("config", "oms-gate.config", own)
+            told(f"{NOTHING} {new} {MAIN}\n")
+            with chdir(place.folder):
+                assert hooks.pre_receive(json=False) == 1
+
     def test_a_name_with_an_end_of_line_of_its_own(
         self,
         repository: Repository,
@@ -279,6 +370,11 @@ class TestInspect:
         repository.git("config", "oms-gate.config", config)
         assert hooks.inspect_files([Path("a/k.pem")]) == 0
         assert hooks.inspect_files([]) == 0
+
+    def test_a_folder(self, repository: Repository) -> None:
+        models.write(repository.folder / "sub", models.FILES)
+        with pytest.raises(UsageError, match="sub is a folder, and only files are looked into"):
+            hooks.inspect_files([Path("sub")])
 
     def test_what_is_no_file_here(self, repository: Repository, tmp_path: Path) -> None:
         (tmp_path / "outside").write_text("x")
@@ -322,7 +418,8 @@ class TestPreCommit:
             *("--remote-url", "https://huggingface.co/acme/model"),
             *("--local-branch", MAIN, "--remote-branch", MAIN, "--from-ref", old, "--to-ref"),
         )
-        new = repository.commit({"README.md": private_pem(models.new_key())})
+        # Whatever the names of files look like.
+        new = repository.commit({"README.md": private_pem(models.new_key()), "--help": b"x"})
         done = self.run(*committed, "--all-files")
         assert done.returncode == 1
         assert "README.md holds a private key" in done.stdout

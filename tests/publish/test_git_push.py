@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from oms_gate import Gate, ReasonCode, UsageError, Verdict
-from oms_gate.publish.git.destination import configured, of_url
+from oms_gate.publish.git.destination import configured, of_remote, of_url
 from oms_gate.publish.git.program import Git
 from oms_gate.publish.git.push import Push, RefUpdate
 from tests import models
@@ -46,12 +46,13 @@ def judged_all(
     repository: Repository,
     updates: Sequence[tuple[str, str, str]],
     sends_large_files: bool = True,
+    known: Sequence[str] = (),
 ) -> Mapping[str, Verdict]:
     push = Push(
         gate,
         Git(gate.limits, repository.folder),
         configured("hf://acme/{repository}", "model"),
-        known=["--remotes=origin"],
+        known=known,
         sends_large_files=sends_large_files,
     )
     return push.judge(RefUpdate.of(*update) for update in updates)
@@ -181,12 +182,26 @@ class TestSecretsAndTrust:
     def test_where_it_is_out_already(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        """As far as is known: by the other branches of the remote."""
+        """As the remote says in this very push, or a server knows of itself."""
         repository.commit(signed(key, models.FILES))
         secret = repository.commit({"notes.txt": private_pem(models.new_key())})
         new = repository.commit({"notes.txt": None})
+        other = ("refs/heads/old", secret, new)
+        verdicts = judged_all(gate, repository, [(MAIN, NOTHING, new), other])
+        assert all(verdict.admitted for verdict in verdicts.values()), verdicts
+        gone = ("refs/heads/old", secret, NOTHING)
+        assert judged_all(gate, repository, [(MAIN, NOTHING, new), gone])[MAIN].admitted
+        updates = [(MAIN, NOTHING, new)]
+        assert judged_all(gate, repository, updates, known=[secret])[MAIN].admitted
+
+    def test_what_this_machine_saw_there_is_not_what_is_there(
+        self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        """The branch may be gone since, or be that of a place to fetch from alone."""
+        secret = repository.commit({"notes.txt": private_pem(models.new_key())})
+        new = repository.commit({**signed(key, models.FILES), "notes.txt": None})
         repository.git("update-ref", "refs/remotes/origin/old", secret)
-        assert judged(gate, repository, new).admitted
+        assert codes(judged(gate, repository, new)) == [ReasonCode.PUBLISH_SECRET]
 
     def test_one_in_the_very_first_commit(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
@@ -376,9 +391,9 @@ class TestLargeFiles:
         weights = {"model.safetensors": pointer(BIG, 10 * 1024**3)}
         manifest = {path: content for path, content in models.FILES.items() if path[0] != "m"}
         old = repository.commit({**manifest, **weights})
-        repository.git("update-ref", "refs/remotes/origin/main", old)
         new = repository.commit({"model.sig": with_digest(manifest, key, BIG)})
-        assert judged(gate, repository, new).admitted
+        updates = [(MAIN, NOTHING, new), ("refs/heads/old", old, new)]
+        assert judged_all(gate, repository, updates)[MAIN].admitted
 
     def test_under_another_name(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
@@ -397,8 +412,8 @@ class TestLargeFiles:
     ) -> None:
         files = signed(key, models.FILES)
         weights = repository.large_file(models.FILES["model.safetensors"])
-        new = repository.commit({**files, "model.safetensors": weights})
         old = repository.commit({"README.md": b"# Old\n"})
+        new = repository.commit({**files, "model.safetensors": weights})
         verdicts = judged_all(
             gate,
             repository,
@@ -448,6 +463,15 @@ class TestLargeFiles:
         assert codes(verdict) == [ReasonCode.STORE_NOT_FOUND]
         assert "git lfs fetch" in message(verdict, ReasonCode.STORE_NOT_FOUND)
         assert judged(gate, repository, new, sends_large_files=False).admitted
+        # Of that, names alone.
+        pickled = {path: pointer(BIG, 5) for path in ("model.pkl", "id_rsa")}
+        verdict = judged(gate, repository, repository.commit(pickled), sends_large_files=False)
+        found = {reason.path: reason.code for reason in verdict.reasons if "publish" in reason.code}
+        assert found == {
+            "model.pkl": ReasonCode.PUBLISH_FORMAT,
+            "id_rsa": ReasonCode.PUBLISH_SECRET,
+        }
+        repository.commit(dict.fromkeys(pickled))
         # Also if only an earlier commit has it.
         old = repository.commit({**signed(key, models.FILES)})
         repository.commit(weights)
@@ -501,15 +525,27 @@ class TestReferences:
                 (MAIN, NOTHING, good),
                 ("refs/tags/v1", NOTHING, tag),
                 ("refs/heads/gone", good, NOTHING),
-                ("refs/pull/1/head", good, bad),
+                ("refs/pr/1", good, bad),
             ],
         )
         assert {ref: verdict.admitted for ref, verdict in verdicts.items()} == {
             "refs/heads/bad": False,
             MAIN: True,
             "refs/tags/v1": True,
-            "refs/pull/1/head": False,
+            "refs/pr/1": False,
         }
+
+    @pytest.mark.parametrize(
+        "ref", [f"refs/replace/{'1' * 40}", "refs/notes/commits", "refs/pr/1/x", "refs/stash"]
+    )
+    def test_neither_branch_nor_tag(
+        self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey, ref: str
+    ) -> None:
+        """Whatever lies there may be shown in the place of something else."""
+        new = repository.commit(signed(key, models.FILES))
+        verdict = judged_all(gate, repository, [(ref, NOTHING, new)])[ref]
+        assert codes(verdict) == [ReasonCode.STORE_UNSAFE_FILE]
+        assert f"{ref} is neither a branch" in message(verdict, ReasonCode.STORE_UNSAFE_FILE)
 
     @pytest.mark.parametrize("what", ["HEAD:README.md", "HEAD^{tree}"])
     def test_no_commit(
@@ -582,6 +618,17 @@ def test_a_remote_that_is_not_on_the_hub(url: str) -> None:
     with pytest.raises(UsageError, match=r"git config oms-gate\.model") as caught:
         of_url(url)
     assert "hf_secret" not in str(caught.value)
+
+
+def test_the_url_of_the_hub_decides() -> None:
+    """What is configured counts elsewhere, and must not name another model."""
+    url = "https://huggingface.co/acme/model"
+    for model in (None, "hf://acme/{repository}", "hf://acme/model@v1"):
+        assert of_remote(url, model, "model")("refs/heads/dev").url == "hf://acme/model@dev"
+    for model in ("hf://acme/staging", "hf://datasets/acme/model", "s3://bucket/acme/model"):
+        with pytest.raises(UsageError, match=r"the remote is hf://acme/model, which is another"):
+            of_remote(url, model, "model")
+    assert of_remote("/srv/x.git", "hf://acme/staging", "x")(MAIN).url == "hf://acme/staging"
 
 
 def test_a_configured_model() -> None:

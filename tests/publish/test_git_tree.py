@@ -165,7 +165,7 @@ def test_an_object_that_is_gone(repository: Repository, trees: Trees) -> None:
     snapshot = trees.of(commit, HUB).snapshot
     name = blob(repository, "model.safetensors")
     (repository.folder / ".git/objects" / name[:2] / name[2:]).unlink()
-    with pytest.raises(StoreError, match=f"no readable blob {name}.*run git fsck"):
+    with pytest.raises(StoreError, match=f"no readable object {name}.*run git fsck"):
         snapshot.read("model.safetensors", 1 << 20)
 
 

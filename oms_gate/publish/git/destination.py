@@ -55,6 +55,30 @@ def of_url(url: str) -> Target:
     return configured(f"hf://{path}", "")
 
 
+def of_remote(url: str, model: str | None, repository: str) -> Target:
+    """Of a remote: its URL says which if it is one of the Hub, and the configuration if not.
+
+    model: what the configuration names, if anything.
+    repository: as of `configured`.
+
+    Raises:
+        UsageError: nobody says which; or the configuration names another than the URL.
+    """
+    if _hub_path(url) is None and model is not None:
+        return configured(model, repository)
+    target = of_url(url)
+    if model is None:
+        return target
+    named, meant = (of(_DEFAULT_BRANCH).name for of in (configured(model, repository), target))
+    if named.partition("@")[0] != meant:
+        raise UsageError(
+            f"{MODEL_SETTING} says that this repository is {named}, but the remote is {meant}, "
+            f"which is another model; push there, or have it say so: git config {MODEL_SETTING} "
+            f"{meant}"
+        )
+    return target
+
+
 def _hub_path(url: str) -> str | None:
     if "://" in url:
         try:

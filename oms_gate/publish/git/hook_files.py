@@ -31,7 +31,7 @@ oms-gate again, and run oms-gate hooks install" >&2
 fi
 references=$(cat) || exit 2
 references() {{ [ -z "$references" ] || printf '%s\\n' "$references"; }}
-references | "$program" -P -m oms_gate hooks {hook} "$@" || exit
+references | "$program" -P -m oms_gate hooks {hook} -- "$@" || exit
 # The hook that was here before. This file itself may have been given another name since.
 before="${{0%/*}}/{before}"
 [ -x "$before" ] || exit 0

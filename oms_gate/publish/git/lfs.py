@@ -12,6 +12,7 @@ from oms_gate.publish.git.program import Git
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.stores.local import LocalStore
+from oms_gate.stores.snapshot import unsafe
 from oms_gate.verdict import ReasonCode
 
 POINTER_BYTES = 1024
@@ -22,7 +23,7 @@ _POINTER = re.compile(
     rb"oid sha256:([0-9a-f]{64})\n"
     rb"size (0|[1-9][0-9]{0,18})\n"
 )
-_POINTER_LIKE = re.compile(rb"version [^\n]{0,200}(?:git-lfs|hawser|git-media)")
+_POINTER_LIKE = re.compile(r"version [^\n]{0,200}(?:git-lfs|hawser|git-media)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,17 @@ def parse(content: bytes) -> Pointer | None:
 
 def pointer_like(content: bytes) -> bool:
     """Whether some reader may take a file for a pointer: older versions had others."""
-    return _POINTER_LIKE.match(content.strip()) is not None
+    # White space of any kind around it is nothing to Git LFS.
+    return _POINTER_LIKE.match(content.decode("utf-8", "replace").strip()) is not None
+
+
+def ambiguous(path: str) -> StoreError:
+    """The error for a file that is a pointer to some readers, and none to others."""
+    return unsafe(
+        path,
+        "looks like a pointer of Git LFS, but is not written as its specification says, so not "
+        "every reader would get the same file",
+    )
 
 
 class LargeFiles:

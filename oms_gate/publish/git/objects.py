@@ -1,10 +1,11 @@
-"""The contents of blobs, as they are in a repository's database."""
+"""Objects, as they are in a repository's database: the contents of blobs above all."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
+from typing import Literal
 
 from oms_gate.errors import StoreError
 from oms_gate.publish.git.program import Git, end, read_within
@@ -23,17 +24,42 @@ class Objects:
         self._lock = Lock()
         self._idle: list[subprocess.Popen[bytes]] = []
         self._busy: set[subprocess.Popen[bytes]] = set()
+        self._sizes: dict[str, int] = {}
 
     def sizes(self, blobs: Iterable[str]) -> Mapping[str, int]:
-        """The size of each blob, in bytes.
+        """The size of each blob, in bytes. Of those that were asked for before, git is not asked.
 
         Raises:
             StoreError: one is not here, or is no blob.
         """
         names = list(dict.fromkeys(blobs))
-        given = "".join(f"{name}\n" for name in names).encode()
-        answers = self._git.records(b"\n", "cat-file", "--batch-check", given=given)
-        return {name: _size(name, answer) for name, answer in zip(names, answers, strict=True)}
+        if unknown := [name for name in names if name not in self._sizes]:
+            answers = self._git.records(b"\n", "cat-file", "--batch-check", given=_lines(unknown))
+            for name, answer in zip(unknown, answers, strict=True):
+                self._sizes[name] = _size(name, answer)
+        return {name: self._sizes[name] for name in names}
+
+    def descriptions(self, names: Sequence[str], kind: Literal["commit", "tag"]) -> Iterator[bytes]:
+        """Commits or tags as they are, with their messages, all of them in one run of git.
+
+        Raises:
+            StoreError: one is not here, or is of another kind; or they have more than
+                `limits.listing_bytes`.
+        """
+        pieces = self._git.output("cat-file", "--batch", given=_lines(names))
+        received = bytearray()
+        for name in names:
+            header_end = stop = -1
+            while stop < 0 or len(received) < stop:
+                if header_end < 0 and (header_end := received.find(b"\n")) >= 0:
+                    header = bytes(received[:header_end])
+                    stop = header_end + 1 + _size(name, header, kind) + 1
+                elif piece := next(pieces, None):
+                    received += piece
+                else:
+                    raise _failed(name)
+            yield bytes(received[header_end + 1 : stop - 1])
+            del received[:stop]
 
     def content(self, blob: str) -> bytes:
         """A whole blob, which must be small. Raises as `chunks`."""
@@ -121,17 +147,21 @@ class Objects:
         return received
 
 
-def _size(blob: str, answer: bytes) -> int:
-    name, _, rest = answer.decode("ascii", "replace").strip().partition(" ")
-    kind, _, size = rest.partition(" ")
-    if (name, kind) != (blob, "blob") or not size.isdecimal():
-        raise _failed(blob)
+def _lines(names: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()
+
+
+def _size(name: str, answer: bytes, kind: str = "blob") -> int:
+    found, _, rest = answer.decode("ascii", "replace").strip().partition(" ")
+    found_kind, _, size = rest.partition(" ")
+    if (found, found_kind) != (name, kind) or not size.isdecimal():
+        raise _failed(name)
     return int(size)
 
 
-def _failed(blob: str) -> StoreError:
+def _failed(name: str) -> StoreError:
     return StoreError(
         ReasonCode.STORE_UNAVAILABLE,
-        f"the repository has no readable blob {blob}, which the push is made of; run git fsck, "
+        f"the repository has no readable object {name}, which the push is made of; run git fsck, "
         "and in a partial clone fetch what is missing (git fetch --refetch --no-filter)",
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain
 
 from oms_gate.errors import StepError, StoreError, UsageError, machine_failure
 from oms_gate.gate import Gate
-from oms_gate.inspection.inspect import inspect
+from oms_gate.inspection.names import inspect_names
 from oms_gate.publish.git.destination import Target
-from oms_gate.publish.git.history import Change, changes
+from oms_gate.publish.git.history import changes
 from oms_gate.publish.git.lfs import not_here
+from oms_gate.publish.git.messages import inspect_messages, tags
+from oms_gate.publish.git.past import Past
 from oms_gate.publish.git.program import OBJECT_ID, Git
 from oms_gate.publish.git.tree import Tree, Trees
 from oms_gate.publish.publication import Judgement, Publication, judge, refusal
@@ -21,6 +24,9 @@ from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.verdict import Assurance, Reason, ReasonCode, Verdict, printable
+
+# Also the pull requests of the Hub.
+_OF_A_MODEL = re.compile(r"refs/(?:(?:heads|tags)/.+|pr/[0-9]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,8 @@ class Push:
     """Judges what a push changes.
 
     target: the model that each reference is.
-    known: arguments of ``git rev-list`` for what is there already.
+    known: arguments of ``git rev-list`` for what is there already, besides what the references of
+        the push are at there.
     sends_large_files: whether the large files of Git LFS go from this machine, so that one that
         is new must be here.
     """
@@ -74,11 +81,10 @@ class Push:
         self._known = known
         self._sends_large_files = sends_large_files
         self._trees = Trees(git)
+        self._peeled: dict[str, str | None] = {}
         self._verdicts: dict[tuple[str, str | None], Verdict] = {}
         # Pointers of large files that were hashed for an earlier reference.
         self._proven: set[str] = set()
-        # Files, by path and blob, in which an earlier one had no secret.
-        self._clean: set[tuple[str, str]] = set()
 
     def judge(
         self, updates: Iterable[RefUpdate], on_progress: ProgressCallback | None = None
@@ -89,38 +95,78 @@ class Push:
             UsageError: a reference cannot be that of a model.
             ConfigError: the signature's store cannot be opened as it is configured.
         """
+        updates = tuple(updates)
         try:
+            try:
+                past = self._past(updates)
+            except (StepError, OSError) as error:
+                targets = {update.ref: self._target(update.ref) for update in updates if update.new}
+                return {ref: refusal(self._gate, targets[ref], error) for ref in targets}
             return {
-                update.ref: self._judged(update.ref, update.old, update.new, on_progress)
+                update.ref: self._judged(past, update.ref, update.old, update.new, on_progress)
                 for update in updates
                 if update.new is not None
             }
         finally:
             self._trees.close()
 
+    def _past(self, updates: Collection[RefUpdate]) -> Past:
+        tips = {self._commit(update.new) for update in updates} - {None}
+        # Nobody else knows: what this machine last saw there may be gone, or be elsewhere.
+        there = {self._commit(update.old) for update in updates} - {None}
+        return Past(
+            self._gate,
+            self._git,
+            self._trees,
+            tips=sorted(filter(None, tips)),
+            known=[*self._known, *sorted(filter(None, there))],
+            sends_large_files=self._sends_large_files,
+        )
+
+    def _commit(self, name: str | None) -> str | None:
+        if name is not None and name not in self._peeled:
+            self._peeled[name] = self._git.commit(name)
+        return None if name is None else self._peeled[name]
+
     def _judged(
-        self, ref: str, old: str | None, new: str, on_progress: ProgressCallback | None
+        self,
+        past: Past,
+        ref: str,
+        old: str | None,
+        new: str,
+        on_progress: ProgressCallback | None,
     ) -> Verdict:
         target = self._target(ref)
         try:
             commit, published = self._commits(ref, old, new)
             known = (commit, published)
             if known not in self._verdicts:
-                self._verdicts[known] = self._verdict(target, commit, published, on_progress)
-            return self._verdicts[known]
+                self._verdicts[known] = self._verdict(past, target, commit, published, on_progress)
+            verdict = self._verdicts[known]
+            if commit != new:
+                texts = dict(tags(self._trees.objects, new))
+                found = inspect_messages(self._gate, target, "tag", texts)
+                verdict = verdict.with_findings([*chain.from_iterable(found.values())], ())
+            return verdict
         except (StepError, OSError) as error:
             return refusal(self._gate, target, error)
 
     def _commits(self, ref: str, old: str | None, new: str) -> tuple[str, str | None]:
         """The commit that is to be, and the one that is there now."""
-        commit = self._git.commit(new)
+        if not _OF_A_MODEL.fullmatch(ref):
+            raise StoreError(
+                ReasonCode.STORE_UNSAFE_FILE,
+                f"{printable(ref)} is neither a branch nor a tag, and Git may go by it where it is "
+                "not looked for (as by refs/replace); push to refs/heads/ or refs/tags/",
+            )
+        commit = self._commit(new)
         if commit is None:
             raise StoreError(
                 ReasonCode.STORE_UNSAFE_FILE,
                 f"{printable(ref)} would name something that is no commit, and so no model; push "
                 "a commit, or a tag of one",
             )
-        published = None if old is None else self._git.commit(old)
+        published = self._commit(old)
         if old is not None and published is None:
             raise StoreError(
                 ReasonCode.STORE_CHANGED,
@@ -131,6 +177,7 @@ class Push:
 
     def _verdict(
         self,
+        past: Past,
         target: Reference,
         commit: str,
         published: str | None,
@@ -138,9 +185,7 @@ class Push:
     ) -> Verdict:
         before = None if published is None else self._trees.published(published, target)
         there = set(before.blobs.values()) if before is not None else set()
-        excluded = [*([published] if published is not None else []), *self._known]
-        brought = list(changes(self._git, commit, "--not", *excluded))
-        new = {change.blob for change in brought} - there
+        new = past.blobs - there
         tree = self._trees.of(commit, target, new - self._proven)
         judgement = judge(
             self._gate,
@@ -154,13 +199,11 @@ class Push:
             assurance=Assurance.DECLARED,
             on_progress=on_progress,
         )
-        reasons = [*self._forged(judgement, tree), *self._absent(tree.absent)]
+        reasons = [*self._forged(judgement, tree), *self._absent(target, tree.absent)]
         if judgement.verdict.admitted and not reasons:
             self._proven.update(tree.blobs[path] for path in tree.here)
-        present = set(tree.blobs.items())
-        past = (change for change in brought if (change.path, change.blob) not in present)
         try:
-            reasons += self._secrets(target, past, there)
+            reasons += past.reasons(target, commit, tree.blobs, there)
         except StepError as error:
             reasons.append(error.reason)
         except OSError as error:
@@ -205,36 +248,12 @@ class Push:
                     path=path,
                 )
 
-    def _absent(self, paths: Iterable[str]) -> Iterator[Reason]:
+    def _absent(self, target: Reference, paths: Collection[str]) -> Iterator[Reason]:
+        """What there is to say of large files that cannot be read."""
         if self._sends_large_files:
             for path in sorted(paths):
                 yield not_here(path).reason
-
-    def _secrets(
-        self, target: Reference, past: Iterable[Change], there: Collection[str]
-    ) -> Iterator[Reason]:
-        """What was taken back by a later commit, and would be published all the same."""
-        seen: set[tuple[str, str]] = set()
-        for commit, brought in groupby(past, key=lambda change: change.commit):
-            files = {(change.path, change.blob) for change in brought if change.blob not in there}
-            files -= seen | self._clean
-            seen |= files
-            tree = self._trees.of_blobs(target, dict(files))
-            yield from self._absent(tree.absent)
-            readable = tree.snapshot.files.keys() - tree.absent
-            found = inspect(tree.snapshot, readable, self._gate.publish, self._gate.limits)
-            if not found.reasons:
-                self._clean |= files
-            for reason in found.reasons:
-                if reason.code is ReasonCode.PUBLISH_SECRET:
-                    yield Reason(
-                        code=reason.code,
-                        message=f"commit {commit[:12]}, which would be published too: "
-                        f"{reason.message}; then rewrite the history without it (git rebase -i), "
-                        "as a new commit does not take it out of the old one",
-                        path=reason.path,
-                        line=reason.line,
-                    )
+        yield from inspect_names(target, paths, self._gate.publish, self._gate.limits).reasons
 
 
 def _sent(tree: Tree, before: Tree | None, new: Collection[str]) -> Collection[str]:

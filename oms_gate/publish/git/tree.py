@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from oms_gate.publish.git.lfs import POINTER_BYTES, LargeFiles, Pointer, parse, pointer_like
+from oms_gate.publish.git.lfs import (
+    POINTER_BYTES,
+    LargeFiles,
+    Pointer,
+    ambiguous,
+    parse,
+    pointer_like,
+)
 from oms_gate.publish.git.objects import Objects
 from oms_gate.publish.git.program import Git
 from oms_gate.reference import Reference
@@ -29,6 +36,7 @@ class Tree:
     pointers: what each large file is, by path.
     here: paths of the large files that are new, and are on this machine.
     absent: paths of those that are new and are not.
+    ambiguous: paths of files that some readers take for pointers, and others do not.
     """
 
     snapshot: Snapshot
@@ -36,6 +44,7 @@ class Tree:
     pointers: Mapping[str, Pointer]
     here: Collection[str]
     absent: Collection[str]
+    ambiguous: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,7 @@ class _File:
     blob: str
     size: int
     pointer: Pointer | None
+    ambiguous: bool
 
 
 class Trees:
@@ -105,17 +115,14 @@ class Trees:
 
     def _files(self, described: Mapping[str, StoredFile], *, strict: bool) -> Iterator[_File]:
         for path, file in described.items():
-            blob, size, found = file.version or "", file.size or 0, None
+            blob, size, found, unclear = file.version or "", file.size or 0, None, False
             if size <= POINTER_BYTES:
                 content = self.objects.content(blob)
                 found = parse(content)
-                if strict and found is None and pointer_like(content):
-                    raise unsafe(
-                        path,
-                        "looks like a pointer of Git LFS, but is not written as its specification "
-                        "says, so not every reader would get the same file",
-                    )
-            yield _File(path, blob, size, found)
+                unclear = found is None and pointer_like(content)
+                if strict and unclear:
+                    raise ambiguous(path)
+            yield _File(path, blob, size, found, unclear)
 
     def _tree(self, reference: Reference, files: Iterable[_File], new: Collection[str]) -> Tree:
         by_path = {file.path: file for file in files}
@@ -146,7 +153,8 @@ class Trees:
             abort=self.objects.abort,
         )
         blobs = {path: file.blob for path, file in by_path.items()}
-        return Tree(snapshot, blobs, pointers, here, fresh - here)
+        unclear = {path for path, file in by_path.items() if file.ambiguous}
+        return Tree(snapshot, blobs, pointers, here, fresh - here, unclear)
 
 
 def _pinned(target: Reference, commit: str) -> Reference:
