@@ -28,7 +28,7 @@ from oms_gate.stores.s3_releases import (
 from oms_gate.stores.s3_uploading import S3Uploader
 from oms_gate.stores.store import translated, unanswered
 from oms_gate.streaming.hashing import ProgressCallback
-from oms_gate.verdict import ReasonCode
+from oms_gate.verdict import Assurance, ReasonCode
 
 # Answers by which the pointer was not written, now. After any other error nobody knows.
 _REFUSED = (ReasonCode.STORE_CHANGED, ReasonCode.STORE_FORBIDDEN)
@@ -100,15 +100,19 @@ class S3Registry:
                 f"nothing is published at {self.target.url} without a valid signature, in whatever "
                 "mode the gate is; sign the model"
             )
+        result = publication.result
+        # Where the gate looks for signatures elsewhere, it goes by a name of its own.
+        own = self._signature if self._signature in result.files else signature.name
+        if self._pointer is not None and self._is_published(result, judgement, own):
+            if self._current() != self._pointer:
+                raise self._overtaken()
+            return Published(self.target.at_release(self._pointer.release).url)
         digest = hashlib.sha256(signature.content).hexdigest()
         release = new_release(
             statement_digest(signature.content, self._limits) or digest,
             None if self._pointer is None else self._pointer.release,
         )
         folder = self.target.at_release(release)
-        result = publication.result
-        # Where the gate looks for signatures elsewhere, it goes by a name of its own.
-        own = self._signature if self._signature in result.files else signature.name
         paths = [path for path in result.files if path != own]
         # Without its signature a release never became one, so that goes first.
         names = [f"{folder.location}/{path}" for path in (own, *paths)]
@@ -140,6 +144,19 @@ class S3Registry:
 
         with self._translated():
             return self._client.run(current())
+
+    def _is_published(self, result: Snapshot, judgement: Judgement, own: str) -> bool:
+        """Whether the current release is what would be the next one: all of it signed, and read.
+
+        own: the name of the signature.
+        """
+        unread = judgement.verdict.assurance is Assurance.SIGNATURE
+        if unread or self.published is None or self.published.files.keys() != result.files.keys():
+            return False
+        present = self.published.read(own, self._limits.bundle_bytes)
+        signature = judgement.signature
+        all_signed = result.files.keys() - {own} <= judgement.signed.keys()
+        return all_signed and signature is not None and present == signature.content
 
     def _listed(self, gate: Gate) -> Snapshot | None:
         """What is published now, at the release that the pointer names.

@@ -283,8 +283,11 @@ def test_who_may_only_read(place: Place, folder: Path) -> None:
 def test_an_older_release_does_not_come_back(
     place: Place, folder: Path, key: ec.EllipticCurvePrivateKey
 ) -> None:
-    sync(folder, place.url, gate=place.gate)
-    sync(folder, place.url, gate=place.gate)  # The present one may be put there again.
+    first = sync(folder, place.url, gate=place.gate)
+    before = place.objects()
+    # The present one may be put there again, which changes nothing.
+    assert sync(folder, place.url, gate=place.gate) == first
+    assert place.objects() == before
     sync(another(folder, key), place.url, gate=place.gate)
     with pytest.raises(AdmissionDenied) as caught:
         sync(folder, place.url, gate=place.gate)
