@@ -144,6 +144,12 @@ class GateConfig(_Section):
     kubernetes: KubernetesSettings = KubernetesSettings()
     publish: PublishSettings = PublishSettings()
 
+    @property
+    def says_who_signs(self) -> bool:
+        """Whether there is anything to judge a signer by."""
+        policy = self.policy
+        return bool(self.publishers) or policy.server is not None or policy.rego is not None
+
     @model_validator(mode="after")
     def _rules_can_be_used(self) -> GateConfig:
         if self.policy.server is not None and self.publishers:

@@ -86,7 +86,12 @@ class SignaturePlace:
         elif location in snapshot.files:
             content = _read(snapshot, location, limits)
         else:
-            others = [path for path in snapshot.files if path.endswith(".sig")]
+            # That of a single file is beside it, and is for no other.
+            others = [
+                path
+                for path in snapshot.files
+                if path.endswith(".sig") and path.removesuffix(".sig") not in snapshot.files
+            ]
             hint = f" (there is {others[0]}, which --signature can name)" if others else ""
             raise SignatureError(
                 ReasonCode.SIGNATURE_MISSING,

@@ -7,7 +7,7 @@ from the command line, the library, and every service built on them.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
@@ -80,6 +80,9 @@ class ReasonCode(StrEnum):
     PUBLISH_FORMAT = "publish.format"
     PUBLISH_LEFT_OUT = "publish.left-out"
     PUBLISH_LEFT_BEHIND = "publish.left-behind"
+    PUBLISH_GONE = "publish.gone"
+    PUBLISH_INCOMPLETE = "publish.incomplete"
+    PUBLISH_STALE_SIGNATURE = "publish.stale-signature"
     PUBLISH_ROLLBACK = "publish.rollback"
 
     # The pod that uses models.
@@ -125,6 +128,9 @@ _UNDECIDED = frozenset(
         ReasonCode.INTERNAL_ERROR,
     }
 )
+
+
+_EXPLAINABLE = (ReasonCode.COVERAGE_MISSING, ReasonCode.COVERAGE_UNSIGNED)
 
 
 def printable(text: str) -> str:
@@ -369,9 +375,22 @@ class Verdict(_Record):
         """Whether the model may be used: admitted, or denied in ``mode: annotate``."""
         return self.admitted or self.mode == "annotate"
 
-    def with_findings(self, reasons: Sequence[Reason], warnings: Sequence[Reason]) -> Verdict:
-        """The same verdict with what was found besides; a reason more is one to deny."""
-        every = (*self.reasons, *reasons)
+    def with_findings(
+        self,
+        reasons: Sequence[Reason],
+        warnings: Sequence[Reason],
+        explained: Collection[str | None] = (),
+    ) -> Verdict:
+        """The same verdict with what was found besides; a reason more is one to deny.
+
+        explained: paths of which `reasons` say why the signature does not cover them.
+        """
+        told = tuple(
+            reason
+            for reason in self.reasons
+            if reason.code not in _EXPLAINABLE or reason.path not in explained
+        )
+        every = (*told, *reasons)
         found = {
             "outcome": "denied" if every else "admitted",
             "undecided": bool(every) and all(reason.code.undecided for reason in every),

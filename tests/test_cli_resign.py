@@ -38,6 +38,9 @@ def test_diff_says_in_words_what_changed(model: Path) -> None:
     same = oms_gate("diff", model)
     assert same.returncode == 0, same.stderr
     assert "nothing changed" in same.stdout
+    # Anybody may have put that signature there.
+    assert "which nobody verified" in same.stdout
+    assert "✓" not in same.stdout
     models.write(
         model, {"README.md": b"secret words", "modeling.py": b"import os", "a.bin": b"pickle"}
     )
@@ -46,8 +49,8 @@ def test_diff_says_in_words_what_changed(model: Path) -> None:
     changed = oms_gate("diff", model)
     assert changed.returncode == 1, changed.stderr
     said = [" ".join(line.split()) for line in changed.stdout.splitlines()]
-    assert said[0].startswith("! 5 changes since it was signed")
-    assert "not verified: oms-gate verify does that" in said[1]
+    assert said[0].startswith("· 5 changes since it was signed, as the signature file says")
+    assert "claims to be by the key" in said[1]
     assert said[2:] == [
         "changed README.md (12 B, document)",
         "added a.bin (6 B, a pickle, which may run code when it is loaded)",
@@ -103,7 +106,6 @@ def test_resign_asks_at_a_terminal(model: Path, signing_key: Path) -> None:
 
 
 def test_resign_where_nobody_can_be_asked(model: Path, signing_key: Path) -> None:
-    (model / "model.sig").write_bytes(models.signature(models.FILES, models.new_key()))
     before = (model / "model.sig").read_bytes()
     options = ("resign", model, "--key", signing_key)
     for more in ((), ("--json",), ("--quiet",)):
@@ -118,6 +120,75 @@ def test_resign_where_nobody_can_be_asked(model: Path, signing_key: Path) -> Non
     assert said["signed"]["files"] == len(models.FILES)
     public = signing_key.with_suffix(".pub")
     assert oms_gate("verify", model, "--public-key", public).returncode == 0
+
+
+@pytest.fixture
+def forged(model: Path) -> Path:
+    """The model, of which somebody swapped the weights, added code, and signed all that."""
+    evil = {**models.FILES, "model.safetensors": b"swapped", "modeling.py": b"import os"}
+    signature = models.signature(evil, models.new_key(), ignore_paths=["docs"])
+    return models.write(model, {**evil, "docs/run.py": b"1", "model.sig": signature})
+
+
+def test_diff_with_somebody_to_trust(model: Path, signing_key: Path) -> None:
+    public = ("--public-key", signing_key.with_suffix(".pub"))
+    trusted = oms_gate("diff", model, *public)
+    assert trusted.returncode == 0, trusted.stderr
+    assert trusted.stdout.startswith("✓ nothing changed since it was signed")
+    assert "claims" not in trusted.stdout
+    said = json.loads(oms_gate("diff", model, *public, "--json").stdout)
+    assert (said["verified"], said["doubt"]) == (True, None)
+
+
+def test_of_a_forged_signature_nothing_counts(forged: Path, signing_key: Path) -> None:
+    diff = oms_gate("diff", forged, "--public-key", signing_key.with_suffix(".pub"))
+    assert diff.returncode == 1
+    assert "nobody whom you trust signed any of this before" in diff.stdout
+    said = [" ".join(line.split()) for line in diff.stdout.splitlines()]
+    # Nor what it leaves out.
+    for path in ("README.md", "config.json", "docs/run.py", "model.safetensors", "modeling.py"):
+        assert any(line.startswith(f"added {path} ") for line in said), path
+    before = (forged / "model.sig").read_bytes()
+    for more in ((), ("--json",), ("--quiet",)):
+        refused = oms_gate("resign", forged, "--key", signing_key, "--yes", *more)
+        assert refused.returncode == 1
+        assert "use oms-gate sign if all of it is meant" in refused.stderr
+        assert "nobody whom you trust" in refused.stderr
+    assert (forged / "model.sig").read_bytes() == before
+
+
+def test_whoever_is_asked_is_told_that_nobody_signed_it(forged: Path, signing_key: Path) -> None:
+    before = (forged / "model.sig").read_bytes()
+    question = "Nobody whom you trust signed any of this before. Sign all of it? [y/N]"
+    status, output = at_a_terminal(["n"], "resign", forged, "--key", signing_key)
+    assert status == 1, output
+    assert question in output
+    assert "✓" not in output
+    assert (forged / "model.sig").read_bytes() == before
+    status, output = at_a_terminal(["y"], "resign", forged, "--key", signing_key)
+    assert status == 0, output
+    public = signing_key.with_suffix(".pub")
+    assert oms_gate("verify", forged, "--public-key", public).returncode == 0
+
+
+def test_a_configuration_says_whose_signature_counts(
+    model: Path, tmp_path: Path, signing_key: Path
+) -> None:
+    """As when the key is another one from now on."""
+    rule = {"name": "Acme", "models": [f"{model}"], "signers": [{"method": "key", "key": "acme"}]}
+    trust = {"keys": {"acme": str(signing_key.with_suffix(".pub"))}, "public_good": False}
+    config = tmp_path / "gate.yaml"
+    config.write_text(json.dumps({"trust": trust, "publishers": [rule]}))
+    key = tmp_path / "next"
+    assert oms_gate("keygen", key, "--no-passphrase").returncode == 0
+    options = ("resign", model, "--key", f"{key}.key", "--yes")
+    assert oms_gate(*options).returncode == 1
+    models.write(model, {"more.py": b"import os"})
+    done = oms_gate(*options, "--config", config)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("! 1 change since it was signed")
+    # Of the new key it does not say so.
+    assert oms_gate(*options, "--config", config).returncode == 1
 
 
 def test_names_from_strangers_forge_no_output(model: Path) -> None:

@@ -55,16 +55,23 @@ class Admission:
             UsageError: the options cannot be meant together.
             ConfigError: a file that they name cannot be used.
         """
-        settings = self._configured()
-        settings = _with_signer(settings, self.signer, models)
-        settings = _with_policy(settings, self.policy, self.signer)
-        policy = settings.policy
-        if not settings.publishers and policy.server is None and policy.rego is None:
+        settings = self.settings_of_anybody(*models)
+        if not settings.says_who_signs:
             raise UsageError(
                 "nobody is named who may sign this model: give --config gate.yaml with "
                 "publishers, or --identity with --issuer, --public-key, or --certificate-root"
             )
-        return self._with_signature(settings)
+        return settings
+
+    def settings_of_anybody(self, *models: Reference) -> GateConfig:
+        """The same, where they need not say who may sign.
+
+        Raises:
+            UsageError: the options cannot be meant together.
+            ConfigError: a file that they name cannot be used.
+        """
+        settings = _with_signer(self._configured(), self.signer, models)
+        return self._with_signature(_with_policy(settings, self.policy, self.signer))
 
     def settings_of_a_pin(self) -> GateConfig:
         """The configuration of the gate for a signature that somebody else has judged.

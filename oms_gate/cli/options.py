@@ -65,6 +65,19 @@ Signature = Annotated[
     ),
 ]
 
+# Whose signature counts already.
+ReviewConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="OMS_GATE_CONFIG",
+        help="A gate.yaml, for its stores, its limits and its signature's name; and, if it has "
+        "publishers or a policy, for whose signature counts.",
+        show_default=False,
+    ),
+]
+
 # Who signs, and what.
 Key = Annotated[
     str | None,

@@ -64,6 +64,8 @@ def run(
     if output.json and output.sarif:
         raise UsageError("--json and --sarif both print; give one of them")
     target = Reference.parse(to)
+    if target.scheme != "hf" and (message is not None or pull_request):
+        raise UsageError("--message and --pull-request are for the Hub; leave them out")
     folder = Reference.parse(str(upload.folder))
     if signer is not None:
         check_apart(signer, folder, None)

@@ -51,10 +51,12 @@ Exclude = Annotated[
 Delete = Annotated[
     list[str] | None,
     typer.Option(
-        help="Hub: pattern of files that are there, are not in DIR and go. May be repeated."
+        help="Pattern of files that are there, are not in DIR and are to go. May be repeated."
     ),
 ]
-Sign = Annotated[bool, typer.Option("--sign", help="Sign DIR first, with the options of sign.")]
+Sign = Annotated[
+    bool, typer.Option("--sign", help="Sign first what will be there: whole files, by SHA-256.")
+]
 Sarif = Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code-scanning pages.")]
 
 

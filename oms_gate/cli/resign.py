@@ -15,10 +15,13 @@ from oms_gate.cli.output import after
 from oms_gate.cli.pull import check_output
 from oms_gate.cli.render import progress_bar
 from oms_gate.cli.signers import SignerOptions, check_apart, open_signer
+from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import UsageError
 from oms_gate.reference import Reference
 from oms_gate.signing.model import signable
-from oms_gate.signing.review import review_to_sign
+from oms_gate.signing.review import Review, review_to_sign
+from oms_gate.signing.standing import of_the_signer
+from oms_gate.verdict import printable
 
 
 def run(
@@ -37,8 +40,9 @@ def run(
 ) -> int:
     """Show what changed, ask, and sign exactly what was shown; the exit status.
 
-    config: for stores, limits and the signature's name.
-    yes: do not ask.
+    config: for stores, limits and the signature's name; and, if it has publishers or a policy, for
+        whose signature counts, which is the signer's own otherwise.
+    yes: do not ask, where the signature that is there counts.
 
     Raises:
         UsageError: the options cannot be meant together, there is nobody to ask, or no signature
@@ -65,15 +69,24 @@ def run(
         pull_request=pull_request,
     )
     check_apart(options, model, output)
-    with open_signer(options) as signer, signable(model, signing) as place:
+    settings = load_config(config) if config is not None else GateConfig()
+    with (
+        open_signer(options) as signer,
+        diff.vouching(settings) as configured,
+        signable(model, signing) as place,
+    ):
+        vouch = configured or of_the_signer(signer, signing.limits)
         with progress_bar(model.url) if for_people else nullcontext() as on_progress:
-            review = review_to_sign(place, on_progress)
+            review = review_to_sign(place, vouch, on_progress)
         if for_people:
             diff.print_review(review)
-        if not yes and not _agreed("these changes" if review.changes else "it anew"):
-            print("oms-gate: nothing was signed", file=sys.stderr)  # noqa: T201
+        refusal = _refusal(review, yes=yes)
+        if refusal is not None:
+            print(f"oms-gate: nothing was signed{refusal}", file=sys.stderr)  # noqa: T201
             return 1
-        signed = place.sign(review.manifest, signer)
+        standing = review.standing
+        before = standing.signer if standing is not None and standing.conditional else None
+        signed = place.sign(review.manifest, signer, only_as=before)
     with after(f"the signature is written to {signed.url}"):
         if json:
             document = {"changes": diff.as_json(review), "signed": sign.as_json(signed, options)}
@@ -83,6 +96,22 @@ def run(
     return 0
 
 
-def _agreed(what: str) -> bool:
-    print(f"Sign {what}? [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+def _refusal(review: Review, *, yes: bool) -> str | None:
+    """Why it is not to be signed, to complete "nothing was signed"; None if it is."""
+    standing = review.standing
+    if standing is not None and standing.signer is None:
+        if yes:
+            doubt = printable(standing.doubt or "")
+            return (
+                f": {diff.NOBODY} ({doubt}), so there is nothing that --yes could go by; look at "
+                "all of the model, then use oms-gate sign if all of it is meant"
+            )
+        question = f"{diff.NOBODY.capitalize()}. Sign all of it?"
+    else:
+        question = "Sign these changes?" if review.changes else "Sign it anew?"
+    return None if yes or _agreed(question) else ""
+
+
+def _agreed(question: str) -> bool:
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -10,23 +10,31 @@ import typer
 from oms_gate.cli.options import (
     Certificate,
     CertificateChain,
+    CertificateRoot,
     HashName,
+    Identity,
+    IdentityPattern,
     IdentityToken,
     IgnorePath,
+    Issuer,
     Json,
     Key,
     Message,
     Output,
     PassphraseFile,
+    Policy,
+    PublicKey,
     PullRequest,
     Quiet,
     Ref,
+    ReviewConfig,
     Shards,
     Signature,
     SignatureName,
     SigningConfig,
     Sigstore,
     StoresConfig,
+    TimestampAuthority,
     TimestampUrl,
     TrustedRoot,
 )
@@ -103,25 +111,46 @@ def sign(
 
 def diff(
     reference: Ref,
+    config: ReviewConfig = None,
+    policy: Policy = None,
+    identity: Identity = None,
+    identity_pattern: IdentityPattern = None,
+    issuer: Issuer = None,
+    public_key: PublicKey = None,
+    certificate_root: CertificateRoot = None,
+    timestamp_authority: TimestampAuthority = None,
+    trusted_root: TrustedRoot = None,
     signature: Signature = None,
-    config: StoresConfig = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print what changed in a model since it was signed. The signature is not verified.
+    """Print what changed in a model since it was signed.
 
-    Digests that the store declares are believed, so large files on the Hub are not read. Exit
-    status: 0 nothing changed, 1 something did, 2 usage or no signature, 3 a store failed.
+    The signature is verified if the options or --config say by whom it must be; a certificate may
+    have expired since. If it is by nobody of them, all files are shown as new. Digests that the
+    store declares are believed, so large files on the Hub are not read. Exit status: 0 nothing
+    changed, 1 something did, 2 usage or no signature, 3 a store failed.
 
     Examples:
 
-        oms-gate diff ./model
+        oms-gate diff ./model --public-key release.pub
 
-        oms-gate diff hf://org/name@branch --json
+        oms-gate diff hf://org/name@branch --config gate.yaml --json
     """
+    from oms_gate.cli.admission import Admission, SignerOptions
     from oms_gate.cli.diff import run
 
-    raise typer.Exit(run(reference, signature, config=config, json=json, quiet=quiet))
+    signer = SignerOptions(
+        identity=identity,
+        identity_pattern=identity_pattern,
+        issuer=issuer,
+        public_key=public_key,
+        certificate_root=certificate_root,
+        timestamp_authority=timestamp_authority,
+        trusted_root=trusted_root,
+    )
+    admission = Admission(config, signer, policy, signature)
+    raise typer.Exit(run(reference, admission, json=json, quiet=quiet))
 
 
 def resign(
@@ -140,9 +169,12 @@ def resign(
     output: Output = None,
     message: Message = None,
     pull_request: PullRequest = False,
-    config: StoresConfig = None,
+    config: ReviewConfig = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Sign without asking, whatever changed.")
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Sign without asking, whatever changed since you signed it."
+        ),
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -150,8 +182,11 @@ def resign(
     """Show what changed in a model since it was signed, and sign it again if that is confirmed.
 
     Every byte is read; what is signed is what was shown. Hash, shards and what is left out stay as
-    they are in the signature, which is not verified. Exit status: as of sign; 1 also if it is not
-    confirmed.
+    they are in the signature. It counts if it is by whom the publishers of --config name or,
+    without them, by the same signer: the same key, or the same identity under the last certificate
+    given or of the Sigstore instance, where the two are compared before anything is written. A
+    certificate may have expired. If the signature does not count, all files are shown as new, and
+    --yes is refused. Exit status: as of sign; 1 also if it is not confirmed.
 
     Examples:
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from heapq import merge
 
 from oms_gate.inspection.findings import Sighting
 from oms_gate.inspection.windows import LOOK_AHEAD_BYTES, Window
@@ -13,12 +15,28 @@ from oms_gate.verdict import ReasonCode
 _BEGIN = b"BEGIN "
 # SSH2 has four hyphens and a space where all others have five.
 _HEADER = re.compile(rb"---- ?BEGIN ([A-Z0-9 ]{1,40}?) ?----")
-# A line of a real one has 64 characters or so. A header without is only spoken of.
-_LINE = re.compile(rb"[A-Za-z0-9+/]{40,}")
+# What a real one has at least, in one line or in several. A header without is only spoken of.
+_CHARACTERS = 40
+_RUN = re.compile(rb"[A-Za-z0-9+/]{%d}" % _CHARACTERS)
+_LINE_BREAK = re.compile(rb"(?:(?<!\\)\\++[nr]|[\r\n])++")
+_AROUND_LINES = b" \t\"'`\\+,;|>#*"
+# Longer than most words that stand in a line of their own.
+_LINE = re.compile(rb"[A-Za-z0-9+/]{16,}+={0,2}+")
+# JSON may escape a slash.
+_ESCAPED_SLASH = re.compile(rb"(?<!\\)\\++/")
 _DISTINCT_CHARACTERS = 10
 # In base64 once more, as Kubernetes has it, in one line of 76 characters at least.
 _TWICE_BEGIN = b"LS0tLS1CRUdJTi"
 _TWICE = re.compile(rb"LS0tLS1CRUdJTi[A-Za-z0-9+/]{62}")
+
+_COMMENTS = rb"(?:\s|#[^\n]*+\n)*+"
+_ALONE = re.compile(
+    rb"\A"
+    + _COMMENTS
+    + rb"(?:-----BEGIN [A-Z0-9 ]++-----(?:[^-]|-(?!----))++-----END [A-Z0-9 ]++-----"
+    + _COMMENTS
+    + rb")++"
+)
 
 _PRIVATE = "PRIVATE KEY"
 _PUBLIC = {
@@ -38,17 +56,45 @@ def armoured(window: Window) -> Iterator[Sighting]:
 
     Of those in base64 once more, private keys only.
     """
+    return merge(_in_lines(window), _in_base64(window), key=lambda sighting: sighting.position)
+
+
+def armoured_file(content: bytes) -> Sighting | None:
+    """The first key or certificate of a file that has nothing else but comments in it."""
+    if not _ALONE.fullmatch(content) or (header := _HEADER.search(content)) is None:
+        return None
+    if not _has_content(_body(content, header)):
+        return None
+    found = next(_sighting(header[1].decode("ascii"), header.start()), None)
+    return None if found is None else replace(found, alone=True)
+
+
+def _in_lines(window: Window) -> Iterator[Sighting]:
     for header in window.matches(_BEGIN, _HEADER):
-        reach = header.start() + LOOK_AHEAD_BYTES
-        body = window.content[header.end() : reach].partition(b"----")[0]
-        # JSON may escape a slash.
-        line = _LINE.search(body.replace(rb"\/", b"/"))
-        if line is not None and len(set(line[0])) >= _DISTINCT_CHARACTERS:
+        if _has_content(_body(window.content, header)):
             yield from _sighting(header[1].decode("ascii"), header.start())
+
+
+def _in_base64(window: Window) -> Iterator[Sighting]:
     for twice in window.matches(_TWICE_BEGIN, _TWICE):
         inner = _HEADER.search(base64.b64decode(twice[0]))
         if inner is not None and _PRIVATE in (label := inner[1].decode("ascii")):
             yield from _sighting(label, twice.start())
+
+
+def _body(content: bytes, header: re.Match[bytes]) -> bytes:
+    body = content[header.end() : header.start() + LOOK_AHEAD_BYTES].partition(b"----")[0]
+    return _ESCAPED_SLASH.sub(b"/", body)
+
+
+def _has_content(body: bytes) -> bool:
+    run = _RUN.search(body)
+    if run is not None:
+        content = run[0]
+    else:
+        lines = (line.strip(_AROUND_LINES) for line in _LINE_BREAK.split(body))
+        content = b"".join(line for line in lines if _LINE.fullmatch(line))
+    return len(content) >= _CHARACTERS and len(set(content)) >= _DISTINCT_CHARACTERS
 
 
 def _sighting(label: str, position: int) -> Iterator[Sighting]:

@@ -21,8 +21,10 @@ class Sighting:
 
     what: with its article, such as "a public key"; never a secret itself.
     position: where it is in the bytes that were looked at, from 0.
+    alone: whether the file is nothing else, so that it cannot be a quotation.
     """
 
     code: ReasonCode
     what: str
     position: int = 0
+    alone: bool = False

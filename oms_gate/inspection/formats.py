@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import re
-from itertools import islice
 
-from oms_gate.policy.kinds import kind_of
+from oms_gate.inspection.archives import ReadRange, deflated, is_archive, names
+from oms_gate.inspection.pickles import is_pickle, names_protocol
+from oms_gate.policy.kinds import Kind, kind_of
 
 _LFS_POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v\d\n")
 _LFS_POINTER_BYTES = 1024
 
 _RUNS_CODE = "and runs code when it is loaded; convert it to safetensors, or remove it"
+_ARRAY_OF_OBJECTS = "a NumPy array of objects, which are pickled"
+_UNREADABLE = (
+    "is a zip archive whose directory is missing or too long to look into; save it again, or "
+    "remove it"
+)
 _NOT_SO = "is not {}, as its name says; save it again, or rename it"
 _CUT_OFF = "is not complete: it says that it has {} bytes, and has {}; fetch or save it again"
 
@@ -27,27 +32,34 @@ _BEGINNINGS = {
     ),
 }
 
-_PICKLE = re.compile(rb"\x80[\x02-\x05]")
-_PICKLE_BYTES = 4096
-# So many that are well-formed, one after the other, are no accident.
-_PICKLE_OPERATIONS = 3
-_ZIP_ENTRY = re.compile(rb"PK\x03\x04.{22}(..)..", re.DOTALL)
-_PICKLED_ARRAY = re.compile(rb"\x93NUMPY[\x01-\x03].{3,5}\{[^}]{0,4096}?'\|O\d{0,2}'", re.DOTALL)
+# A header is the text of a dictionary. NumPy itself reads none that is longer.
+_ARRAY_BEGIN = b"\x93NUMPY"
+_ARRAY_HEADER = re.compile(_ARRAY_BEGIN + rb"[\x01-\x03].{3,5}?\{([^}]*+)", re.DOTALL)
+_ARRAY_HEADER_BYTES = 10_000
+_OBJECTS = re.compile(rb"'\|O\d{0,2}'")
 _OFFSETS = re.compile(rb"\"data_offsets\"\s*:\s*\[\s*\d{1,20}\s*,\s*(\d{1,20})\s*\]")
 
 
-def format_mistake(path: str, head: bytes, size: int | None) -> str | None:
+def format_mistake(path: str, head: bytes, size: int | None, read: ReadRange) -> str | None:
     """What is wrong with a file's format, and what to do: the end of a sentence about it.
 
     head: the file's first bytes, or all of them.
     size: bytes, where that is known.
+    read: gets more of the file.
+
+    Raises:
+        StoreError: the file cannot be read.
     """
     if _LFS_POINTER.match(head) and len(head) <= _LFS_POINTER_BYTES:
         return "is a Git LFS pointer, not the file: run git lfs pull"
     kind, extension = kind_of(path), path.lower().rpartition(".")[2]
     if not head and kind in ("weights", "pickle", "archive"):
         return "is empty; fetch or save it again"
-    if (pickled := _pickled(head)) is not None:
+    try:
+        pickled, readable = _pickled(kind, head, size, read), True
+    except ValueError:
+        pickled, readable = None, False
+    if pickled is not None:
         return f"is {pickled}, {_RUNS_CODE}"
     # What is called .bin may be anything.
     if kind == "pickle" and extension != "bin":
@@ -56,31 +68,29 @@ def format_mistake(path: str, head: bytes, size: int | None) -> str | None:
         return _safetensors_mistake(head, size)
     if extension in _BEGINNINGS:
         beginning, what = _BEGINNINGS[extension]
-        return None if beginning.match(head) else _NOT_SO.format(what)
+        if not beginning.match(head):
+            return _NOT_SO.format(what)
+    return None if readable else _UNREADABLE
+
+
+def _pickled(kind: Kind, head: bytes, size: int | None, read: ReadRange) -> str | None:
+    """Raises ValueError for an archive that cannot be looked into."""
+    if is_archive(head):
+        if _has_objects(head) or any(
+            map(_has_objects, deflated(head, _ARRAY_BEGIN, _ARRAY_HEADER_BYTES))
+        ):
+            return _ARRAY_OF_OBJECTS
+        if any(name.endswith((b".pkl", b".pickle")) for name in names(head, size, read)):
+            return "an archive with a pickle in it, as of PyTorch"
+    elif head.startswith(_ARRAY_BEGIN):
+        return _ARRAY_OF_OBJECTS if _has_objects(head) else None
+    elif kind == "pickle" or names_protocol(head):
+        return "a pickle" if is_pickle(head, size is None or size > len(head)) else None
     return None
 
 
-def _pickled(head: bytes) -> str | None:
-    if _PICKLE.match(head):
-        return "a pickle" if _is_pickle(head[:_PICKLE_BYTES]) else None
-    if head.startswith(b"PK"):
-        for entry in _ZIP_ENTRY.finditer(head):
-            length = int.from_bytes(entry[1], "little")
-            if head[entry.end() : entry.end() + length].endswith((b".pkl", b".pickle")):
-                return "an archive with a pickle in it, as of PyTorch"
-    if head.startswith((b"PK", b"\x93NUMPY")) and _PICKLED_ARRAY.search(head):
-        return "a NumPy array of objects, which are pickled"
-    return None
-
-
-def _is_pickle(head: bytes) -> bool:
-    import pickletools
-
-    try:
-        operations = list(islice(pickletools.genops(io.BytesIO(head)), _PICKLE_OPERATIONS))
-    except ValueError:
-        return False
-    return len(operations) == _PICKLE_OPERATIONS
+def _has_objects(head: bytes) -> bool:
+    return any(_OBJECTS.search(header[1]) for header in _ARRAY_HEADER.finditer(head))
 
 
 def _safetensors_mistake(head: bytes, size: int | None) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import closing
 
+from oms_gate.errors import OmsGateError, StepError, is_failure
 from oms_gate.inspection.findings import Findings, Sighting
 from oms_gate.inspection.formats import format_mistake
 from oms_gate.inspection.globs import Globs
@@ -42,36 +43,69 @@ def inspect(
 
     Raises:
         StoreError: a file cannot be read.
+        StepError: a file is such that what looks into it failed.
     """
+    reasons: list[Reason] = []
+    warnings: list[Reason] = []
     allowed = {
         ReasonCode.PUBLISH_SECRET: Globs(settings.allow_secrets),
         ReasonCode.PUBLISH_TRUST_ANCHOR: Globs(settings.allow_trust_anchors),
         ReasonCode.PUBLISH_FORMAT: Globs(settings.allow_formats),
     }
-    reasons: list[Reason] = []
-    warnings: list[Reason] = []
     for path in sorted(paths):
         sought = {code for code, globs in allowed.items() if path not in globs}
-        with closing(snapshot.chunks(path)) as chunks:
-            head = read_head(chunks)
-            if ReasonCode.PUBLISH_FORMAT in sought:
-                size = snapshot.files[path].size
-                if size is None and len(head) < HEAD_BYTES:
-                    size = len(head)
-                if (what := format_mistake(path, head, size)) is not None:
-                    message = _FORMAT.format(path=path, what=what)
-                    reasons.append(
-                        Reason(code=ReasonCode.PUBLISH_FORMAT, message=message, path=path)
-                    )
-            most = {code: most for code, most in _MOST_REASONS.items() if code in sought}
-            kind = kind_of(path)
-            quotes = kind in ("document", "code")
-            # Numbers look like nothing, and there are many of them.
-            binary_bytes = HEAD_BYTES if kind == "weights" else limits.inspected_bytes
-            for sighting, line in search(path, head, chunks, most, binary_bytes):
-                quoted = quotes and sighting.code is ReasonCode.PUBLISH_TRUST_ANCHOR
-                (warnings if quoted else reasons).append(_reason(path, sighting, line, quoted))
+        try:
+            for reason, quoted in _found(snapshot, path, sought, limits):
+                (warnings if quoted else reasons).append(reason)
+        except (OmsGateError, OSError):
+            raise
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            raise StepError(
+                ReasonCode.INTERNAL_ERROR,
+                f"{path} could not be looked into ({type(error).__name__}: {error}), so nobody "
+                "knows whether it may be published; save it again or remove it, and please report "
+                "this",
+                path=path,
+            ) from error
     return Findings(tuple(reasons), tuple(warnings))
+
+
+def _found(
+    snapshot: Snapshot, path: str, sought: Collection[ReasonCode], limits: Limits
+) -> Iterator[tuple[Reason, bool]]:
+    """Each reason against a file, and whether the file does no more than quote."""
+    most = {code: most for code, most in _MOST_REASONS.items() if code in sought}
+    kind = kind_of(path)
+    # Numbers look like nothing, and there are many of them.
+    binary_bytes = HEAD_BYTES if kind == "weights" else limits.inspected_bytes
+    with closing(snapshot.chunks(path)) as chunks:
+        head = read_head(chunks)
+        for sighting, line in search(path, head, chunks, most, binary_bytes):
+            quoted = (
+                kind in ("document", "code")
+                and sighting.code is ReasonCode.PUBLISH_TRUST_ANCHOR
+                and not sighting.alone
+            )
+            yield _reason(path, sighting, line, quoted), quoted
+    if ReasonCode.PUBLISH_FORMAT not in sought:
+        return
+    size = snapshot.files[path].size
+    if size is None and len(head) < HEAD_BYTES:
+        size = len(head)
+
+    def read(start: int, end: int) -> bytes:
+        if end <= len(head):
+            return head[start:end]
+        content = bytearray()
+        for chunk in snapshot.chunks(path, start, end):
+            content += chunk
+        return bytes(content)
+
+    if (what := format_mistake(path, head, size, read)) is not None:
+        message = _FORMAT.format(path=path, what=what)
+        yield Reason(code=ReasonCode.PUBLISH_FORMAT, message=message, path=path), False
 
 
 def _reason(path: str, sighting: Sighting, line: int | None, quoted: bool) -> Reason:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from heapq import merge
+from itertools import chain, takewhile
 from typing import Final
 
-from oms_gate.inspection.armour import armoured
+from oms_gate.inspection.armour import armoured, armoured_file
 from oms_gate.inspection.credential_files import credential_file
 from oms_gate.inspection.credentials import credentials
 from oms_gate.inspection.findings import Sighting
+from oms_gate.inspection.json_keys import json_web_key
 from oms_gate.inspection.key_files import key_file
 from oms_gate.inspection.windows import windows
 from oms_gate.limits import MIB
@@ -53,11 +55,11 @@ def search(
     """
     text = _is_text(head)
     chunks = chain((head,), rest)
+    left = dict(most)
     found = chain(
         _as_a_whole(path, _PLAIN_MARKS.sub(b"", head.replace(b"\0", b"")) if text else head),
-        _in_pieces(chunks if text else _first(chunks, binary_bytes)),
+        _in_pieces(chunks if text else _first(chunks, binary_bytes), left),
     )
-    left = dict(most)
     seen = set()
     while any(left.values()) and (next_found := next(found, None)) is not None:
         sighting, line = next_found
@@ -80,17 +82,31 @@ def _is_text(head: bytes) -> bool:
 
 
 def _as_a_whole(path: str, head: bytes) -> Iterator[tuple[Sighting, int]]:
-    for sighting in (credential_file(path, head), key_file(path, head)):
+    for sighting in (
+        credential_file(path, head),
+        key_file(path, head),
+        armoured_file(head),
+        json_web_key(head),
+    ):
         if sighting is not None:
             yield sighting, 1 + head.count(b"\n", 0, sighting.position)
 
 
-def _in_pieces(chunks: Iterable[bytes | memoryview]) -> Iterator[tuple[Sighting, int]]:
+def _in_pieces(
+    chunks: Iterable[bytes | memoryview], left: Mapping[ReasonCode, int]
+) -> Iterator[tuple[Sighting, int]]:
+    """left: how many are still sought. It may change between two that are found."""
+
+    def sought(sighting: Sighting) -> bool:
+        return left.get(sighting.code, 0) > 0
+
     for window in windows(chunks):
         for view in window.views():
-            found = [*armoured(view), *credentials(view)]
-            found.sort(key=lambda sighting: sighting.position)
-            yield from ((sighting, view.line_of(sighting.position)) for sighting in found)
+            streams = [armoured(view)]
+            if left.get(ReasonCode.PUBLISH_SECRET, 0):
+                streams.append(takewhile(sought, credentials(view)))
+            found = merge(*streams, key=lambda sighting: sighting.position)
+            yield from view.numbered(found, sought)
 
 
 def _first(chunks: Iterable[bytes | memoryview], count: int) -> Iterator[bytes | memoryview]:

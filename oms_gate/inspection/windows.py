@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
+
+from oms_gate.inspection.findings import Sighting
 
 LOOK_AHEAD_BYTES: Final = 1024
 """How far from its first byte what is looked for may reach."""
@@ -51,16 +53,46 @@ class Window:
 
         literal: what is in every match. To look for it alone is many times as fast.
         """
-        if self.content.find(literal, self.start) < 0:
+        yield from self._matches(literal, pattern, self.start)
+
+    def first_matches(
+        self,
+        literal: bytes,
+        pattern: re.Pattern[bytes],
+        accept: Callable[[re.Match[bytes]], bool],
+    ) -> Iterator[re.Match[bytes]]:
+        """Where a pattern begins in the piece and is accepted: of each line, the first."""
+        place = self.start
+        while place >= 0:
+            match = next(filter(accept, self._matches(literal, pattern, place)), None)
+            if match is None:
+                return
+            yield match
+            place = self.content.find(b"\n", match.end())
+
+    def _matches(
+        self, literal: bytes, pattern: re.Pattern[bytes], place: int
+    ) -> Iterator[re.Match[bytes]]:
+        if self.content.find(literal, place) < 0:
             return
-        for match in pattern.finditer(self.content, self.start):
+        for match in pattern.finditer(self.content, place):
             if match.start() >= self.end:
                 return
             yield match
 
-    def line_of(self, position: int) -> int:
-        """The number of the line that a position of `content` is in."""
-        return self.line + self.content.count(b"\n", self.start, position)
+    def numbered(
+        self, sightings: Iterable[Sighting], wanted: Callable[[Sighting], bool]
+    ) -> Iterator[tuple[Sighting, int]]:
+        """Those that are wanted, each with the number of its line.
+
+        sightings: in the order of their positions, so that each line is counted once.
+        """
+        line, position = self.line, self.start
+        for sighting in sightings:
+            if wanted(sighting):
+                line += self.content.count(b"\n", position, sighting.position)
+                position = sighting.position
+                yield sighting, line
 
 
 def windows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,15 @@ from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.stores.local import LocalStore
 from oms_gate.stores.local_writing import is_temporary
-from oms_gate.verdict import VERDICT_FILE
+from oms_gate.verdict import VERDICT_FILE, printable
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 GITIGNORE = ".gitignore"
+_BY_GITIGNORE = f"the {GITIGNORE} file"
+# To look for more of them takes longer and longer.
+_MOST_STARS = 6
 # What no upload of huggingface_hub takes along, wherever it lies.
 _NEVER_SENT = re.compile(r"(?:.*/)?(?:\.git|\.cache/huggingface)/.*", re.DOTALL)
 
@@ -36,6 +39,7 @@ class Folder:
     below: the folder of the model that it becomes; empty for the model itself.
     include: patterns of what is sent; everything if there is none.
     exclude: patterns of what is not.
+    signature: the model's signature, which no pattern leaves out.
     gitignore: the content of the model's ``.gitignore`` where the registry goes by it.
     """
 
@@ -43,11 +47,12 @@ class Folder:
     below: str = ""
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    signature: str | None = None
     gitignore: str | None = None
     limits: Limits = field(default_factory=Limits)
 
-    def listing(self) -> Snapshot:
-        """What is sent.
+    def listing(self) -> tuple[Snapshot, Collection[str]]:
+        """What is sent; and the files that the ``.gitignore`` file leaves out, by their paths.
 
         Raises:
             UsageError: it is no folder, or nothing of it is sent.
@@ -55,13 +60,21 @@ class Folder:
         """
         if not self.path.is_dir():
             raise UsageError(f"{self.path} is no folder; name the folder that holds the model")
-        store = LocalStore(self.limits, lambda path: self._reason(path) is not None)
+        ignored = []
+
+        def leave_out(path: str) -> bool:
+            reason = self._reason(path)
+            if reason == _BY_GITIGNORE and not path.endswith("/"):
+                ignored.append(path)
+            return reason is not None
+
+        store = LocalStore(self.limits, leave_out)
         listing = store.snapshot(Reference.parse(str(self.path.absolute())))
         if not listing.files:
             raise UsageError(
                 f"nothing of {self.path} would be sent: it is empty, or patterns leave it all out"
             )
-        return listing
+        return listing, ignored
 
     def left_out(self, path: str) -> str | None:
         """What leaves a path of the model out, to complete "... leaves it out"; None if nothing."""
@@ -75,9 +88,9 @@ class Folder:
         if path == VERDICT_FILE or is_temporary(path):
             return "oms-gate, whose own file it is,"
         if self._ignored is not None and self._ignored.match_file(self._in_model(path)):
-            return f"the {GITIGNORE} file"
+            return _BY_GITIGNORE
         # What patterns say of files says nothing of the folders on the way to them.
-        if path.endswith("/"):
+        if path.endswith("/") or self._in_model(path) == self.signature:
             return None
         if path not in Selection(include=tuple(self.include)):
             return "--include"
@@ -94,4 +107,11 @@ class Folder:
             return None
         from pathspec import GitIgnoreSpec
 
-        return GitIgnoreSpec.from_lines(self.gitignore.splitlines())
+        lines = self.gitignore.splitlines()
+        if hard := next((line for line in lines if line.count("*") > _MOST_STARS), None):
+            raise UsageError(
+                f"the {GITIGNORE} file has a line with more than {_MOST_STARS} asterisks, "
+                f"'{printable(hard[:80])}', of which nobody can say in time what it leaves out; "
+                "make several lines of it"
+            )
+        return GitIgnoreSpec.from_lines(lines)

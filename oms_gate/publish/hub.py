@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from oms_gate.errors import AdmissionDenied, AdmissionWarning, UsageError
+from oms_gate.errors import AdmissionDenied, UsageError
 from oms_gate.gate import Gate
 from oms_gate.publish.hub_registry import HubRegistry
 from oms_gate.publish.overlay import overlay
@@ -130,7 +129,7 @@ def upload_file(
             result,
             {path_in_repo},
             published=registry.published,
-            earlier=registry.earlier_signatures,
+            earlier=registry.earlier_statements,
         )
         return release(gate, registry, publication, **options)
 
@@ -216,11 +215,6 @@ def _published(
         )
     if came.published is None:
         raise AdmissionDenied(came.verdict)
-    if not came.verdict.admitted:
-        warnings.warn(
-            AdmissionWarning(f"published all the same: {AdmissionDenied(came.verdict)}"),
-            stacklevel=3,
-        )
     return _commit_info(registry, came, title, description)
 
 

@@ -13,7 +13,6 @@ from oms_gate.limits import Limits
 from oms_gate.publish.hub_errors import answered
 from oms_gate.publish.overlay import overlay
 from oms_gate.publish.publication import Judgement, Publication
-from oms_gate.publish.stream import SnapshotStream
 from oms_gate.stores.hub_api import HubApi
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.measure import measure
@@ -67,8 +66,7 @@ class ModelCommit:
         }
         with self._sending():
             additions = [
-                # Its type says less than what it takes: any `io.BufferedIOBase`.
-                CommitOperationAdd(path, self._source(path))  # type: ignore[arg-type]
+                CommitOperationAdd(path, self._source(path))
                 for path in sorted(self.publication.sent)
             ]
             self.client.preupload_lfs_files(additions=additions, **repository)
@@ -89,13 +87,12 @@ class ModelCommit:
             )
         return made
 
-    def _source(self, path: str) -> bytes | str | SnapshotStream:
-        """What huggingface_hub reads a file from; without a path it does not use Xet."""
+    def _source(self, path: str) -> bytes | str:
+        """What huggingface_hub reads a file from: what is in no folder is in memory."""
         signature = self.judgement.signature
         if signature is not None and path == signature.location:
             return signature.content
-        result = self.publication.result
-        return result.local_path(path) or SnapshotStream(result, path)
+        return self.publication.result.local_path(path) or self._content(path)
 
     def _hold_to_judgement(
         self, additions: Sequence[CommitOperationAdd], on_progress: ProgressCallback | None
@@ -121,12 +118,14 @@ class ModelCommit:
             signed = self.judgement.signed.get(path, ())
             if addition._upload_mode == "regular":
                 # It goes into the commit itself, so it is read here for the last time.
-                if not isinstance(addition.path_or_fileobj, bytes):
-                    addition.path_or_fileobj = contents[path] = self._content(path)
+                content = addition.path_or_fileobj
+                if not isinstance(content, bytes):
+                    content = addition.path_or_fileobj = self._content(path)
+                contents[path] = content
             else:
                 # It was read to be hashed, and to be sent.
                 self._check_listed(path)
-                if digest := self._whole_sha256(signed):
+                if digest := self.judgement.sha256_of(path):
                     found = addition.upload_info.sha256.hex()
                     if found != digest:
                         raise _changed(path, f"signed sha256 {digest}, sent {found}")
@@ -134,11 +133,6 @@ class ModelCommit:
             if signed:
                 unproven[path] = signed
         self._measure(contents, unproven, on_progress)
-
-    def _whole_sha256(self, signed: Sequence[Resource]) -> str | None:
-        """The digest of what was sent, if it was signed as huggingface_hub hashes it."""
-        whole = self.judgement.hash_type == "sha256" and len(signed) == 1
-        return signed[0].digest if whole and signed[0].start is None else None
 
     def _measure(
         self,
@@ -163,7 +157,10 @@ class ModelCommit:
 
     def _content(self, path: str) -> bytes:
         with _measuring():
-            return b"".join(self.publication.result.chunks(path))
+            content = bytearray()
+            for chunk in self.publication.result.chunks(path):
+                content += chunk
+            return bytes(content)
 
     def _check_listed(self, path: str) -> None:
         """Find out whether what huggingface_hub reads by its path is still what was listed."""

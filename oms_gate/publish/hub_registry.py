@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -14,6 +13,7 @@ from oms_gate.publish.hub_commit import ModelCommit
 from oms_gate.publish.hub_errors import answered, overtaken
 from oms_gate.publish.publication import Judgement, Publication
 from oms_gate.publish.registry import Published
+from oms_gate.publish.rollback import statement_digest
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.stores.hub import HubStore
@@ -76,10 +76,10 @@ class HubRegistry:
         """The URL of the repository's page."""
         return self._api.page
 
-    def earlier_signatures(self) -> Iterator[str]:
+    def earlier_statements(self) -> Iterator[str]:
         """See `Registry`. No more than `limits.history_commits` commits are looked at.
 
-        A content is read once, and that of a file in LFS not at all: the Hub says its digest.
+        A content is read once.
         """
         if self._found is None or self._signature.elsewhere is not None:
             return
@@ -93,10 +93,9 @@ class HubRegistry:
                 seen.add(file.version)
                 if at == 0:  # The present one.
                     continue
-                if file.sha256 is not None:
-                    yield file.sha256
-                elif (content := snapshot.read(name, self._limits.bundle_bytes)) is not None:
-                    yield hashlib.sha256(content).hexdigest()
+                content = snapshot.read(name, self._limits.bundle_bytes) or b""
+                if (digest := statement_digest(content, self._limits)) is not None:
+                    yield digest
 
     def publish(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from oms_gate.reference import Reference
 from oms_gate.stores import RangeReader, Snapshot, StoredFile
+from oms_gate.stores.snapshot import chunked
 
 
 def overlay(
@@ -70,12 +72,8 @@ def _of_memory(content: bytes) -> RangeReader:
     def read_range(
         _: StoredFile, start: int, end: int | None, buffer: memoryview
     ) -> Iterator[memoryview]:
-        # A divisible store puts its chunks into the buffer, from its start again where it is full.
-        rest = memoryview(content)[start:end]
-        while rest:
-            chunk = rest[: len(buffer)]
-            buffer[: len(chunk)] = chunk
-            yield buffer[: len(chunk)]
-            rest = rest[len(chunk) :]
+        stream = io.BytesIO(content)
+        stream.seek(start)
+        return chunked(stream.readinto, (len(content) if end is None else end) - start, buffer)
 
     return read_range

@@ -117,7 +117,7 @@ def _to_s3(
             result,
             result.files.keys(),
             published=registry.published,
-            earlier=registry.earlier_signatures,
+            earlier=registry.earlier_statements,
         )
         # The bytes are hashed when they are sent.
         judgement = judge(gate, publication, assurance=Assurance.SIGNATURE)

@@ -41,8 +41,8 @@ class Registry(Protocol):
     def additive(self) -> bool:
         """Whether what is there stays, unless it is deleted or replaced."""
 
-    def earlier_signatures(self) -> Iterable[str]:
-        """SHA-256, in hex, of the signature files that were there before the present one.
+    def earlier_statements(self) -> Iterable[str]:
+        """SHA-256, in hex, of what the signatures stated that were there before the present one.
 
         Raises:
             StoreError: the store fails.

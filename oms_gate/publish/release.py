@@ -8,6 +8,7 @@ from pathlib import Path
 
 from oms_gate.delivery.selection import Selection
 from oms_gate.gate import Gate
+from oms_gate.policy.kinds import INERT, kind_of
 from oms_gate.publish.folder import GITIGNORE, Folder
 from oms_gate.publish.overlay import overlay
 from oms_gate.publish.publication import Publication, judge
@@ -21,6 +22,8 @@ from oms_gate.verdict import Verdict
 MESSAGE = "Publish the model with its signature"
 # The Hub keeps it whatever is to be deleted.
 _KEPT = ".gitattributes"
+# Whoever leaves out a log knows it.
+_OF_A_MODEL = ("weights", "pickle", "tokenizer", "config", "code")
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Upload:
 
     below: the folder of the model that it becomes; empty for the model itself.
     include, exclude: patterns of what is sent, see `Folder`.
-    delete: patterns, relative to `below`, of what is there now and goes.
+    delete: patterns, relative to `below`, of what is there now and is to go.
     """
 
     folder: Path
@@ -46,11 +49,19 @@ class Upload:
             StoreError: something in the folder cannot be sent.
         """
         prefix = self.below and f"{self.below}/"
-        base = registry.published if registry.additive else None
-        folder = Folder(self.folder, self.below, self.include, self.exclude, limits=gate.limits)
+        published = registry.published
+        base = published if registry.additive else None
+        folder = Folder(
+            self.folder,
+            self.below,
+            self.include,
+            self.exclude,
+            signature=None if gate.signature.elsewhere else gate.signature.location,
+            limits=gate.limits,
+        )
         if registry.target.scheme == "hf":
             folder = replace(folder, gitignore=self._gitignore(folder, base, gate))
-        listing = folder.listing()
+        listing, ignored = folder.listing()
         sent = {prefix + path for path in listing.files}
         result = overlay(
             registry.target,
@@ -64,10 +75,17 @@ class Upload:
             result,
             sent,
             folder.left_out,
-            registry.published,
-            registry.earlier_signatures,
+            published,
+            registry.earlier_statements,
+            ignored=[path for path in ignored if kind_of(path) in _OF_A_MODEL],
+            gone=self._gone(published, result) - self._deleted(published, prefix),
         )
         return publication, listing
+
+    def _gone(self, published: Snapshot | None, result: Snapshot) -> set[str]:
+        """What is there, would not be any more, and is something that a loader may read."""
+        there = set() if published is None else published.files.keys() - result.files.keys()
+        return {path for path in there if kind_of(path) not in INERT}
 
     def _gitignore(self, folder: Folder, base: Snapshot | None, gate: Gate) -> str | None:
         """What the Hub goes by: the file that is sent, else the one that is there."""

@@ -28,6 +28,7 @@ def sync(
     signer: ModelSigner | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    delete: Sequence[str] = (),
     on_progress: ProgressCallback | None = None,
 ) -> Published:
     """Publish a folder as the next release of a model in S3, if it may be.
@@ -36,6 +37,7 @@ def sync(
     gate: None for the one that ``OMS_GATE_CONFIG`` configures.
     signer: signs it first; None where it is signed already.
     include, exclude: patterns of what is sent, see `Folder`.
+    delete: patterns of what the present release has and the next one has not.
 
     Raises:
         AdmissionDenied: it may not be published; it has the verdict.
@@ -54,7 +56,7 @@ def sync(
         outcome = release_folder(
             gate,
             registry,
-            Upload(Path(folder), include=include, exclude=exclude),
+            Upload(Path(folder).expanduser(), include=include, exclude=exclude, delete=delete),
             signer=signer,
             on_progress=on_progress,
         )

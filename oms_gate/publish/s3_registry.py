@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 
-from oms_gate.errors import StoreError, UsageError
+from oms_gate.errors import ConfigError, StoreError, UsageError
 from oms_gate.gate import Gate
 from oms_gate.publish.publication import Judgement, Publication
 from oms_gate.publish.registry import Published
+from oms_gate.publish.rollback import statement_digest
 from oms_gate.publish.s3_transfer import Transfer
 from oms_gate.reference import S3_SCHEMES, Reference
 from oms_gate.stores import Snapshot
@@ -27,10 +28,10 @@ from oms_gate.stores.s3_releases import (
 from oms_gate.stores.s3_uploading import S3Uploader
 from oms_gate.stores.store import translated, unanswered
 from oms_gate.streaming.hashing import ProgressCallback
-from oms_gate.verdict import ReasonCode
+from oms_gate.verdict import Assurance, ReasonCode
 
-# After these the pointer is as it was. After any other error nobody knows.
-_NOT_WRITTEN = (ReasonCode.STORE_CHANGED, ReasonCode.STORE_FORBIDDEN)
+# Answers by which the pointer was not written, now. After any other error nobody knows.
+_REFUSED = (ReasonCode.STORE_CHANGED, ReasonCode.STORE_FORBIDDEN)
 
 
 class S3Registry:
@@ -68,8 +69,8 @@ class S3Registry:
         )
         self._signature = gate.signature.location
 
-    def earlier_signatures(self) -> Iterable[str]:
-        """See `Registry.earlier_signatures`; of each release only the start of it is known."""
+    def earlier_statements(self) -> Iterable[str]:
+        """See `Registry.earlier_statements`; of each release only the start of it is known."""
         if self._pointer is None:
             return ()
         with self._translated():
@@ -99,12 +100,19 @@ class S3Registry:
                 f"nothing is published at {self.target.url} without a valid signature, in whatever "
                 "mode the gate is; sign the model"
             )
-        digest = hashlib.sha256(signature.content).hexdigest()
-        release = new_release(digest, None if self._pointer is None else self._pointer.release)
-        folder = self.target.at_release(release)
         result = publication.result
         # Where the gate looks for signatures elsewhere, it goes by a name of its own.
         own = self._signature if self._signature in result.files else signature.name
+        if self._pointer is not None and self._is_published(result, judgement, own):
+            if self._current() != self._pointer:
+                raise self._overtaken()
+            return Published(self.target.at_release(self._pointer.release).url)
+        digest = hashlib.sha256(signature.content).hexdigest()
+        release = new_release(
+            statement_digest(signature.content, self._limits) or digest,
+            None if self._pointer is None else self._pointer.release,
+        )
+        folder = self.target.at_release(release)
         paths = [path for path in result.files if path != own]
         # Without its signature a release never became one, so that goes first.
         names = [f"{folder.location}/{path}" for path in (own, *paths)]
@@ -137,10 +145,29 @@ class S3Registry:
         with self._translated():
             return self._client.run(current())
 
+    def _is_published(self, result: Snapshot, judgement: Judgement, own: str) -> bool:
+        """Whether the current release is what would be the next one: all of it signed, and read.
+
+        own: the name of the signature.
+        """
+        unread = judgement.verdict.assurance is Assurance.SIGNATURE
+        if unread or self.published is None or self.published.files.keys() != result.files.keys():
+            return False
+        present = self.published.read(own, self._limits.bundle_bytes)
+        signature = judgement.signature
+        all_signed = result.files.keys() - {own} <= judgement.signed.keys()
+        return all_signed and signature is not None and present == signature.content
+
     def _listed(self, gate: Gate) -> Snapshot | None:
-        """What is published now, at the release that the pointer names."""
+        """What is published now, at the release that the pointer names.
+
+        Whoever reads the model is refused where that release is gone; another one is the way on.
+        """
+        place = (
+            self.target if self._pointer is None else self.target.at_release(self._pointer.release)
+        )
         try:
-            snapshot = S3Store(gate.stores, gate.limits).snapshot(self.target)
+            snapshot = S3Store(gate.stores, gate.limits).snapshot(place)
         except StoreError as error:
             if error.reason.code is not ReasonCode.STORE_NOT_FOUND:
                 raise
@@ -148,8 +175,8 @@ class S3Registry:
         if snapshot is not None and snapshot.single:
             snapshot.close()
             raise UsageError(f"{self.target.url} is one object; name a prefix to publish to")
-        found = None if snapshot is None else snapshot.reference.release
-        if found != (None if self._pointer is None else self._pointer.release):
+        if snapshot is not None and snapshot.reference.release != place.release:
+            snapshot.close()
             raise self._overtaken()
         return snapshot
 
@@ -167,11 +194,32 @@ class S3Registry:
             with unanswered(POINTER), self._translated("written"):
                 self._client.run(point(self._client, self.target, release, self._pointer))
         except StoreError as error:
-            if error.reason.code in _NOT_WRITTEN:
-                self._remove(names)
+            if error.reason.code not in _REFUSED:
+                raise
+            # It may have been written before, and the answer to that was lost.
+            if self._is_current(release, error):
+                return
+            self._remove(names)
             if error.reason.code is ReasonCode.STORE_CHANGED:
                 raise self._overtaken() from error
             raise
+
+    def _is_current(self, release: str, refusal: StoreError) -> bool:
+        """Whether it is the current release although that was refused.
+
+        Raises:
+            StoreError: nobody can say.
+        """
+        try:
+            pointer = self._current()
+        except (ConfigError, StoreError) as error:
+            raise StoreError(
+                refusal.reason.code,
+                f"{refusal.reason.message}; it may have been published before that, which cannot "
+                f"be seen ({error}), so nothing was removed: look first at what "
+                f"{self.target.url} is now",
+            ) from error
+        return pointer is not None and pointer.release == release
 
     def _remove(self, names: Sequence[str]) -> None:
         with suppress(StoreError):  # They are in nobody's way.

@@ -6,9 +6,10 @@ import time
 from collections.abc import Collection, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Event
+from typing import Final
 
 from oms_gate.errors import MeasureError, UsageError
-from oms_gate.limits import Limits
+from oms_gate.limits import MIB, Limits
 from oms_gate.publish.checked import CheckedFile
 from oms_gate.publish.publication import Judgement
 from oms_gate.stores import Snapshot, StoredFile
@@ -16,6 +17,8 @@ from oms_gate.stores.s3_uploading import SINGLE_REQUEST_BYTES, S3Uploader
 from oms_gate.streaming.hashing import THREAD_NAME, Progress, ProgressCallback
 from oms_gate.verdict import Assurance, ReasonCode
 
+# Less is sent as fast as it is copied.
+SMALL_BYTES: Final = MIB
 _POLL_SECONDS = 0.1
 _END_SECONDS = 1
 
@@ -54,7 +57,7 @@ class Transfer:
             file.sha256: (donor, file)
             for donor in donors
             for file in donor.files.values()
-            if file.sha256 is not None and (file.size or 0) <= SINGLE_REQUEST_BYTES
+            if file.sha256 is not None and SMALL_BYTES <= (file.size or 0) <= SINGLE_REQUEST_BYTES
         }
         self._stop = Event()
         self._sent: list[CheckedFile] = []
@@ -100,8 +103,7 @@ class Transfer:
         name = f"{self._folder}/{path}"
         signed = self._judgement.signed.get(path, ())
         hash_type = self._judgement.hash_type or "sha256"
-        whole = len(signed) == 1 and signed[0].start is None and hash_type == "sha256"
-        digest = signed[0].digest if whole else None
+        digest = self._judgement.sha256_of(path)
         donor = self._donors.get(digest) if digest is not None and self._is_known(path) else None
         left = self._deadline - time.monotonic()
         if donor is not None and self._uploader.copy(*donor, name, left):

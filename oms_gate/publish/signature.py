@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from oms_gate.errors import AdmissionDenied, UsageError
+from oms_gate.errors import AdmissionDenied, SignatureError, StoreError, UsageError
 from oms_gate.gate import Gate
 from oms_gate.publish.overlay import overlay
-from oms_gate.publish.publication import OPERATION, Publication
+from oms_gate.publish.publication import OPERATION, Publication, whole_sha256
+from oms_gate.publish.rollback import statement_digest
 from oms_gate.signing.model import ModelSigner
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.manifest import manifest_of
+from oms_gate.verdict import ReasonCode, Signer
 
 
 def sign(
@@ -37,41 +39,78 @@ def sign(
             "the gate looks for signatures elsewhere than beside the model ('signature' in its "
             "configuration); sign the model with oms-gate sign --output first"
         )
-    known = _vouched_for(gate, publication)
-    covered = ({*publication.sent} | known.keys()) - {name}
+    kept = _kept(gate, publication)
+    covered = ({*publication.sent} | kept.digests.keys()) - {name}
     manifest = manifest_of(
         replace(result, files={path: result.files[path] for path in covered}),
         ignore_paths={name},
-        known=known,
+        known=kept.digests,
         limits=gate.limits,
         on_progress=on_progress,
     )
     subject = publication.target.name.rpartition("/")[2]
-    bundle, _ = signer.sign(manifest, subject, limits=gate.limits)
+    bundle, by = signer.sign(manifest, subject, limits=gate.limits)
+    if kept.by is not None and _who(kept.by) != _who(by):
+        raise SignatureError(
+            ReasonCode.PUBLISH_LEFT_BEHIND,
+            f"what stays at {publication.target.url} was signed by {kept.by.identity}, and "
+            f"{by.identity} would vouch for it unread; let {kept.by.identity} sign, or publish the "
+            "whole model",
+        )
     signed = overlay(publication.target, result, None, contents={name: bundle})
-    # A key makes the same signature of the same files again: what is signed now is no older release.
-    new = replace(publication, result=signed, sent={*publication.sent, name}, earlier=tuple)
+    new = replace(
+        publication,
+        result=signed,
+        sent={*publication.sent, name},
+        # A key signs the same files the same way again: what is signed now is no older release.
+        earlier=tuple,
+        unvouched=kept.flaw,
+    )
     return new, bundle
 
 
-def _vouched_for(gate: Gate, publication: Publication) -> Mapping[str, str]:
-    """The signed digests of what is there already and stays, by path."""
+@dataclass(frozen=True)
+class _Kept:
+    """What is there already and stays, as the present signature has it.
+
+    digests: the signed ones, by path.
+    by: who vouches for it; None if nobody does.
+    flaw: why nobody does, to complete "the signature there vouches for none of it: ...".
+    """
+
+    digests: Mapping[str, str] = field(default_factory=dict)
+    by: Signer | None = None
+    flaw: str | None = None
+
+
+def _kept(gate: Gate, publication: Publication) -> _Kept:
     published = publication.published
     kept = publication.result.files.keys() - {*publication.sent}
     if published is None or not kept:
-        return {}
+        return _Kept()
     try:
         admission = gate.admit(
             publication.target,
             listing=lambda: overlay(publication.target, published, None),
             context=OPERATION,
         )
-    except AdmissionDenied:
-        return {}
-    if admission.hash_type != "sha256":
-        return {}
-    return {
-        path: parts[0].digest
-        for path, parts in admission.signed.items()
-        if path in kept and parts[0].start is None
+    except AdmissionDenied as denied:
+        reason = denied.verdict.reasons[0]
+        if denied.verdict.undecided:
+            raise StoreError(reason.code, reason.message, path=reason.path) from denied
+        return _Kept(flaw=reason.message)
+    statement = statement_digest(admission.bundle.content, gate.limits) or ""
+    if statement in publication.earlier():
+        return _Kept(flaw="it was there before, and was replaced since")
+    digests = {
+        path: digest
+        for path in kept & admission.signed.keys()
+        if (digest := whole_sha256(admission.signed[path], admission.hash_type)) is not None
     }
+    if not digests:
+        return _Kept(flaw="it has no SHA-256 of whole files, by which it could be signed again")
+    return _Kept(digests, admission.verdict.signer)
+
+
+def _who(signer: Signer) -> tuple[str, str, str | None]:
+    return signer.method, signer.identity, signer.issuer

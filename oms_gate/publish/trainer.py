@@ -42,11 +42,15 @@ class PublishCallback(TrainerCallback):
         ignore_patterns: Sequence[str] = LEFT_OUT,
         delete_patterns: Sequence[str] = (),
         gate: Gate | None = None,
-        signer: ModelSigner | None = None,
+        signer: ModelSigner,
     ) -> None:
         """As `upload_folder`.
 
         ignore_patterns: what of the folder is not published.
+        signer: what is new can have no signature yet.
+
+        Raises:
+            ConfigError: no gate is given, and none is configured.
         """
         self._options: dict[str, Any] = {
             "repo_id": repo_id,
@@ -55,7 +59,7 @@ class PublishCallback(TrainerCallback):
             "commit_message": commit_message,
             "ignore_patterns": list(ignore_patterns),
             "delete_patterns": list(delete_patterns),
-            "gate": gate,
+            "gate": gate or Gate.from_environment(),
             "signer": signer,
         }
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from oms_gate.oms import names
 from oms_gate.oms.manifest import Manifest, Resource
-from oms_gate.policy.kinds import Kind, kind_of
+from oms_gate.policy.kinds import INERT, Kind, kind_of
 from oms_gate.stores import StoredFile
 from oms_gate.verdict import FileFact
 
@@ -26,7 +26,8 @@ class Changes:
     changed: with other bytes than those that were signed.
     moved: the signed path of each file that has another one now, and the file there.
     dropped: signed before, and there, but no part of what is signed now.
-    left_out: there, and left out by the signer, now and before.
+    left_out: there, and left out now and before: by the signer, or by the format what is of no
+        inert kind, such as instructions for agents below .github.
     """
 
     added: tuple[FileFact, ...]
@@ -42,13 +43,14 @@ class Changes:
         return sum(map(len, groups))
 
 
-def changes(before: Manifest, now: Manifest, files: Mapping[str, StoredFile]) -> Changes:
+def changes(before: Manifest | None, now: Manifest, files: Mapping[str, StoredFile]) -> Changes:
     """Compare a manifest that was signed with one of the model as it is listed now.
 
-    before, now: of the same hash type and serialization, which makes digests comparable.
+    before, now: of the same hash type and serialization, which makes digests comparable; None if
+        nothing was signed before.
     files: the listing, by path, without the signature.
     """
-    signed, present = dict(before.files), now.files
+    signed, present = dict(before.files if before is not None else {}), now.files
     if signed.keys() == {names.SINGLE_FILE} and len(present) == 1:
         # The reference implementation's name for a model that is a single file.
         signed = dict(zip(present, signed.values(), strict=True))
@@ -77,9 +79,15 @@ def changes(before: Manifest, now: Manifest, files: Mapping[str, StoredFile]) ->
         left_out=facts(
             path
             for path in files.keys() - present.keys() - signed.keys()
-            if now.excludes(path) == "signer" and kind_of(path) != "cache"
+            if _is_left_out(path, now)
         ),
     )
+
+
+def _is_left_out(path: str, now: Manifest) -> bool:
+    """Whether a file that is not signed is to be told of."""
+    kind, scope = kind_of(path), now.excludes(path)
+    return kind != "cache" and (scope == "signer" or (scope == "default" and kind not in INERT))
 
 
 def _moves(

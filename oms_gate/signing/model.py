@@ -11,9 +11,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from oms_gate.errors import ConfigError, OmsGateError, StepError, StoreError, UsageError
+from oms_gate.errors import (
+    ConfigError,
+    OmsGateError,
+    SigningError,
+    StepError,
+    StoreError,
+    UsageError,
+)
 from oms_gate.limits import Limits
-from oms_gate.oms.certificate import check_own_chain
+from oms_gate.oms.certificate import check_own_chain, identity_of
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Manifest
 from oms_gate.oms.sign import Timestamper, check_pair, sign_with_certificate, sign_with_key
@@ -50,11 +57,13 @@ class ModelSigner:
     """One way to sign, and what its signatures must verify under before they are let go.
 
     make: makes the signature file for a manifest and the model's name.
+    identity: in whose name, as verifiers will say; None where only a signature tells.
     refused: the error for one that does not verify.
     """
 
     make: Callable[[Manifest, str], bytes]
     trust: Trust
+    identity: str | None = None
     refused: Callable[[StepError], OmsGateError] = _would_be_refused
 
     @classmethod
@@ -62,7 +71,7 @@ class ModelSigner:
         """With a bare key."""
         root = KeyRoot.of("signer", key.public_key())
         sign = partial(sign_with_key, key=key, timestamper=timestamper)
-        return cls(sign, Trust(keys={root.name: root}))
+        return cls(sign, Trust(keys={root.name: root}), f"sha256:{root.sha256}")
 
     @classmethod
     def by_certificate(
@@ -80,7 +89,8 @@ class ModelSigner:
         check_own_chain(chain, at=datetime.now(UTC))
         root = CertificateRoot.of("signer", chain[-1:])
         sign = partial(sign_with_certificate, key=key, chain=chain, timestamper=timestamper)
-        return cls(sign, Trust(certificates={root.name: root}))
+        identity, _ = identity_of(chain[0])
+        return cls(sign, Trust(certificates={root.name: root}), identity)
 
     @classmethod
     def by_sigstore(cls, instance: SigstoreInstance, token: Callable[[], str]) -> Self:
@@ -93,7 +103,7 @@ class ModelSigner:
         def make(manifest: Manifest, subject_name: str) -> bytes:
             return sign_with_sigstore(manifest, subject_name, instance, token())
 
-        return cls(make, instance.trust, instance.refused)
+        return cls(make, instance.trust, refused=instance.refused)
 
     def sign(
         self, manifest: Manifest, subject_name: str, *, limits: Limits | None = None
@@ -168,21 +178,31 @@ class Signable:
     destination: Destination
     signing: Signing
 
-    def sign(self, manifest: Manifest, signer: ModelSigner) -> SignedModel:
+    def sign(
+        self, manifest: Manifest, signer: ModelSigner, *, only_as: Signer | None = None
+    ) -> SignedModel:
         """Sign this manifest of the model, and write the signature.
 
         Nothing is written unless the signature verifies, nor into a model that was changed since
         it was listed.
 
+        only_as: who has to turn out to have signed; None for anybody.
+
         Raises:
             UsageError: it cannot be signed, or written there.
             ConfigError: the key or certificate cannot sign models.
-            SigningError: a token or a service failed.
+            SigningError: a token or a service failed, or it is somebody else.
             StepError: the store failed, or the model was changed.
         """
         name = self.snapshot.reference.name.rpartition("/")[2]
         name = name if name and name.isprintable() else _NAMELESS
         bundle, verified = signer.sign(manifest, name, limits=self.signing.limits)
+        if only_as is not None and _who(verified) != _who(only_as):
+            raise SigningError(
+                f"nothing was written: you signed as {_named(verified)}, but the model is signed "
+                f"by {_named(only_as)}; give --config with publishers if you trust that signer, or "
+                "look at all of the model and sign it with oms-gate sign"
+            )
         written = self.destination.write(bundle)
         size = sum(self.snapshot.files[path].size or 0 for path in manifest.files)
         return SignedModel(
@@ -242,6 +262,14 @@ def sign_model(
             on_progress=on_progress,
         )
         return model.sign(manifest, signer)
+
+
+def _who(signer: Signer) -> tuple[str, str | None]:
+    return signer.identity, signer.issuer
+
+
+def _named(signer: Signer) -> str:
+    return f"{signer.identity} (of {signer.issuer})" if signer.issuer else signer.identity
 
 
 def _snapshot(reference: Reference, signing: Signing) -> Snapshot:

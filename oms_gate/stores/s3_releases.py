@@ -52,10 +52,10 @@ def is_apart(path: str) -> bool:
     return path == POINTER or _OF_A_RELEASE.match(path) is not None
 
 
-def new_release(signature_sha256: str, after: str | None) -> str:
+def new_release(statement_sha256: str, after: str | None) -> str:
     """A name for a release that no other one has, and that sorts after the current one.
 
-    signature_sha256: of the signature file, in hex.
+    statement_sha256: of what its signature states, in hex.
     after: the current release, if there is one.
     """
     now = datetime.now(UTC)
@@ -63,7 +63,7 @@ def new_release(signature_sha256: str, after: str | None) -> str:
         with suppress(ValueError, OverflowError):  # What it says need not be a time.
             last = datetime.strptime(after[:_TIME_CHARACTERS], _TIME).replace(tzinfo=UTC)
             now = max(now, last + timedelta(seconds=1))
-    return f"{now:{_TIME}}-{signature_sha256[:_DIGEST_CHARACTERS]}-{secrets.token_hex(4)}"
+    return f"{now:{_TIME}}-{statement_sha256[:_DIGEST_CHARACTERS]}-{secrets.token_hex(4)}"
 
 
 async def current_release(client: S3Client, model: Reference) -> Pointer | None:
@@ -124,7 +124,7 @@ async def releases_before(
 
 
 class Shortened(frozenset[str]):
-    """The signatures of releases: it holds a SHA-256, in hex, of which a release has the start."""
+    """The statements of releases: it holds a SHA-256, in hex, of which a release has the start."""
 
     def __new__(cls, releases: Collection[str]) -> Self:
         return super().__new__(cls, (release.split("-")[1] for release in releases))

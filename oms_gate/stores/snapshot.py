@@ -233,6 +233,11 @@ def check_same(before: Mapping[str, object], now: Mapping[str, object]) -> None:
 
 def unwritable(reference: Reference) -> UsageError:
     """The error for a store that can only be read."""
+    if reference.release is not None:
+        return UsageError(
+            f"{reference.url} is a release, which never changes; publish the model anew, with its "
+            "new signature (oms-gate publish --sign)"
+        )
     return UsageError(
         f"nothing can be written to {reference.url}; name a local file with --output, and put it "
         "there yourself"

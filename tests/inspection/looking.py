@@ -78,6 +78,24 @@ def public_ssh() -> bytes:
     return _KEY.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
 
 
+def wrapped(pem: bytes, width: int) -> bytes:
+    """A block of PEM in lines of another length."""
+    first, *lines, last = pem.splitlines()
+    text = b"".join(lines)
+    parts = (text[place : place + width] for place in range(0, len(text), width))
+    return b"\n".join([first, *parts, last, b""])
+
+
+def json_web_key(*, private: bool) -> dict[str, str]:
+    def text(number: int) -> str:
+        return base64.urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode()
+
+    numbers = _KEY.private_numbers()
+    point = numbers.public_numbers
+    public = {"kty": "EC", "crv": "P-256", "x": text(point.x), "y": text(point.y)}
+    return {**public, "d": text(numbers.private_value)} if private else public
+
+
 def armour(label: str, *, hyphens: str = "-----", space: str = "") -> bytes:
     """A block of PEM, with noise in it."""
     noise = base64.b64encode(random.Random(3).randbytes(96)).decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import struct
 import zipfile
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oms_gate.inspection.search import HEAD_BYTES
 from oms_gate.inspection.settings import PublishSettings
 from oms_gate.verdict import ReasonCode
 from tests import models
@@ -28,12 +30,41 @@ def zipped(*names: str) -> bytes:
     return content.getvalue()
 
 
-def saved(value: object, *, archive: bool = False) -> bytes:
+def late(*names: str, comment: bytes = b"") -> bytes:
+    """An archive whose files come after more than is read of most."""
     content = io.BytesIO()
-    (np.savez if archive else np.save)(content, np.asarray(value))
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("first", bytes(HEAD_BYTES))
+        for name in names:
+            archive.writestr(name, b"content")
+        archive.comment = comment
     return content.getvalue()
 
 
+def large(archive: bytes) -> bytes:
+    """With a directory as archives of more than 4 GiB have it."""
+    place = archive.rindex(b"PK\5\6")
+    length, start = struct.unpack_from("<II", archive, place + 12)
+    end = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, 2, 2, length, start)
+    end += b"PK\6\7" + struct.pack("<IQI", 0, place, 1)
+    old = archive[place:]
+    return archive[:place] + end + old[:12] + b"\xff" * 8 + old[20:]
+
+
+def saved(value: object, *, archive: bool = False, compressed: bool = False) -> bytes:
+    content = io.BytesIO()
+    save = np.savez_compressed if compressed else np.savez if archive else np.save
+    save(content, np.asarray(value))
+    return content.getvalue()
+
+
+class Calling:
+    def __reduce__(self) -> tuple[object, ...]:
+        return print, ("code of the pickle has run",)
+
+
+CALLING = {protocol: pickle.dumps(Calling(), protocol) for protocol in (0, 1, 2)}
+ARCHIVE = zipped("archive/data.pkl", "archive/version")
 OBJECTS = np.array([{}, None], dtype=object)
 RECORDS = np.zeros(2, dtype=[("a", "<f4"), ("b", "O")])
 HEADER = b'{"w":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}}'
@@ -43,6 +74,22 @@ MISTAKES = {
         f"protocol-{number}.bin": (pickle.dumps({"a": [1]}, number), "is a pickle,")
         for number in (2, 3, 4, 5)
     },
+    "text.bin": (CALLING[0], "is a pickle,"),
+    "binary.bin": (CALLING[1], "is a pickle,"),
+    "mark.bin": (b"(" + CALLING[2], "is a pickle,"),
+    "padded.bin": (b"N0" * 10_000 + CALLING[1], "is a pickle,"),
+    "long.bin": (b"\x80\2X" + (5000).to_bytes(4, "little") + b"a" * 5000 + b"0N.", "is a pickle,"),
+    "longer.bin": (
+        b"\x80\2B" + (2 * HEAD_BYTES).to_bytes(4, "little") + bytes(2 * HEAD_BYTES) + b"0N.",
+        "is a pickle,",
+    ),
+    "renamed.bin": (ARCHIVE.replace(b".pkl", b".txt", 1), "an archive with a pickle"),
+    "late.bin": (late("a/data.pkl"), "an archive with a pickle"),
+    "comment.bin": (late("a/data.pkl", comment=b"c" * 65_535), "an archive with a pickle"),
+    "large.bin": (large(late("a/data.pkl")), "an archive with a pickle"),
+    "cut.bin": (ARCHIVE[:-30], "an archive with a pickle"),
+    "cut.npz": (late("a.npy")[:-30], "is a zip archive whose directory is missing"),
+    "compressed.npz": (saved(OBJECTS, compressed=True), "a NumPy array of objects"),
     "model.json": (pickle.dumps([1, 2, 3]), "is a pickle,"),
     "model.safetensors": (pickle.dumps([1, 2, 3]), "is a pickle,"),
     "model.pt": (b"anything", "is a pickle to go by its name (.pt)"),
@@ -94,6 +141,14 @@ def test_a_format_that_is_not_published(path: str) -> None:
         ("ggml.bin", b"lmgg" + bytes(20)),
         ("openvino_model.bin", bytes(200)),
         ("near.bin", b"\x80\x04" + b"\xff" * 50),
+        ("random.bin", np.random.default_rng(1).random(9999, np.float32).tobytes()),
+        ("words.bin", b"cat\ndog\nRat\nNot\nIbis\n"),
+        ("marks.bin", b"(" * 500 + b"\xff"),
+        ("data.bin", pickle.dumps([1, 2, "three"], 0)),
+        ("late.zip", late("a.txt", comment=b"c" * 65_535)),
+        ("large.zip", large(late("a.txt"))),
+        ("empty.zip", b"PK\5\6" + bytes(18)),
+        ("compressed.npz", saved([1.0], compressed=True)),
         ("a.npy", saved([1.0])),
         ("a.npz", saved([1.0], archive=True)),
         ("a.zip", zipped("config.json")),
@@ -122,6 +177,22 @@ def test_a_long_header_is_not_taken_for_a_cut_off_one() -> None:
     content = len(header).to_bytes(8, "little") + header + bytes(20_000)
     assert look({"a.safetensors": content}) == look({})
     assert len(look({"a.safetensors": content[:-20_001]}).reasons) == 1
+
+
+def test_numbers_are_no_pickle() -> None:
+    """Of whatever type: most first bytes of numbers are operations of one, or near it."""
+    drawn = np.random.default_rng(2)
+    files: dict[str, bytes] = {}
+    for number in range(300):
+        arrays = {
+            "float32": drawn.normal(0, 0.02, 500).astype(np.float32).tobytes(),
+            "float16": drawn.normal(0, 0.02, 500).astype(np.float16).tobytes(),
+            "uint8": drawn.integers(0, 256, 500, np.uint8).tobytes(),
+            "text": drawn.integers(40, 126, 500, np.uint8).tobytes(),
+            "int32": drawn.integers(0, 50_000, 500, np.int32).tobytes(),
+        }
+        files |= {f"{number}-{kind}.bin": content for kind, content in arrays.items()}
+    assert [reason.path for reason in look(files).reasons] == []
 
 
 _heads = st.sampled_from(

@@ -6,15 +6,20 @@ import base64
 import json
 import string
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import NoEncryption, PrivateFormat, pkcs12
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oms_gate.errors import StoreError
+from oms_gate.errors import StepError, StoreError
 from oms_gate.inspection.armour import armoured
 from oms_gate.inspection.credentials import credentials
 from oms_gate.inspection.inspect import inspect
@@ -32,14 +37,17 @@ from tests.inspection.looking import (
     drawn,
     elliptic_key,
     hub_token,
+    json_web_key,
     look,
     private_der,
     private_pem,
     sec1_der,
+    wrapped,
 )
 from tests.oms import forge
 
 URL_SAFE = ALPHANUMERIC + "-_"
+_LOWER = string.ascii_lowercase + string.digits
 HEX = "0123456789abcdef"
 AWS_ID = drawn(14, string.ascii_uppercase + "234567") + "Q7"
 
@@ -112,6 +120,8 @@ def test_a_known_form_has_its_name() -> None:
         "<YOUR_TOKEN>",
         "https://user:" + "password1@example.com/x",
         "https://user:" + "$PASSWORD@host/x",
+        "https://user:" + "correct-Horse-Battery@host/x",
+        "https://user:" + "CORRECTHORSE@host/x",
         "docker://acme/server:" + "20260102a@sha256:0011",
         "redis://user:" + "b7Kq91xLmz@localhost:6379",
         "-----BEGIN " + "PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
@@ -124,6 +134,26 @@ def test_a_known_form_has_its_name() -> None:
 )
 def test_what_only_looks_like_a_secret_is_none(text: str) -> None:
     assert look({"README.md": text.encode()}).reasons == ()
+
+
+_BASE32 = string.ascii_uppercase + "234567"
+_DRAWN: dict[str, Callable[[int], str]] = {
+    "AWS": lambda seed: "AK" + "IA" + drawn(16, _BASE32, seed),
+    "Hugging Face": lambda seed: hub_token(seed).decode(),
+    "GitHub": lambda seed: "ghp" + "_" + drawn(36, seed=seed),
+    "Slack": lambda seed: "xox" + f"b-{drawn(12, string.digits, seed)}-{drawn(24, seed=-seed)}",
+    "OpenRouter": lambda seed: "sk" + "-or-v1-" + drawn(64, HEX, seed),
+    "URL": lambda seed: "postgres://app:" + drawn(16, seed=seed) + "@db.internal/x",
+    "lower case": lambda seed: "postgres://app:" + drawn(16, _LOWER, seed) + "@db.internal/x",
+}
+
+
+@pytest.mark.parametrize("kind", _DRAWN)
+def test_of_what_a_machine_draws_next_to_nothing_is_missed(kind: str) -> None:
+    count = 4000
+    lines = "".join(f"{_DRAWN[kind](seed)}\n" for seed in range(count)).encode()
+    found = sum(1 for view in windows([lines]) for _ in credentials(view))
+    assert found >= count * 0.998
 
 
 def test_a_vocabulary_is_no_secret() -> None:
@@ -194,9 +224,55 @@ def test_binary_keys_are_found_under_any_name() -> None:
     assert "f.p12 holds a key store, to go by its name" in reasons[5].message
 
 
+@pytest.mark.parametrize("width", [32, 38, 76, 200])
+def test_a_private_key_in_lines_of_another_length(width: int) -> None:
+    text = wrapped(private_pem(), width).decode()
+    files = {
+        "key": text.encode(),
+        "a.json": json.dumps({"key": text}).encode(),
+        "b.yaml": f"key: |\n    {text.replace(chr(10), chr(10) + '    ')}".encode(),
+        "c.py": "".join(f"    '{line}\\n' +\n" for line in text.splitlines()).encode(),
+    }
+    reasons = look(files).reasons
+    assert [reason.path for reason in reasons] == sorted(files)
+    assert {reason.code for reason in reasons} == {ReasonCode.PUBLISH_SECRET}
+
+
+def test_a_binary_key_with_something_around_it_is_one() -> None:
+    certificate = forge.issue_leaf("root").certificate.public_bytes(Encoding.DER)
+    files = {
+        "a.der": private_der() + b"\n",
+        "b.der": certificate + private_der() + b"\r\n",
+        "c.txt": base64.b64encode(private_der()),
+        "d.txt": base64.encodebytes(sec1_der()),
+        "e.txt": base64.urlsafe_b64encode(private_der(encrypted=True)).rstrip(b"="),
+    }
+    reasons = look(files).reasons
+    assert [reason.path for reason in reasons] == sorted(files)
+    assert {reason.code for reason in reasons} == {ReasonCode.PUBLISH_SECRET}
+
+
+def test_a_private_key_in_json_is_one() -> None:
+    key, public = json_web_key(private=True), json_web_key(private=False)
+    files = {
+        "a.json": json.dumps(key).encode(),
+        "b.json": json.dumps({"keys": [public, key]}, indent=1).encode(),
+        "c.ipynb": json.dumps(json.dumps(key)).encode(),
+        "d.py": f"KEY = {key}".encode(),
+        "e.json": json.dumps({"kty": "oct", "k": drawn(43)}).encode(),
+    }
+    reasons = look(files).reasons
+    assert [reason.path for reason in reasons] == sorted(files)
+    assert {reason.code for reason in reasons} == {ReasonCode.PUBLISH_SECRET}
+    assert reasons[1].line is not None
+    assert reasons[1].line > 8
+
+
 CREDENTIAL_FILES = {
     ".env": "# mine\nWANDB_KEY=abc123\n",
     "deploy/.env.production": "export A='b'\n",
+    "prod.env": "export A='b'\n",
+    ".envrc": "use flake\nexport A='b'\n",
     ".netrc": "machine api.wandb.ai\n  login user\n  password abc123\n",
     ".git-credentials": "https://me:abc@git.example\n",
     ".aws/credentials": "[default]\naws_secret_access_key = abc\n",
@@ -229,6 +305,9 @@ def test_a_file_of_credentials_is_one_by_its_name(path: str) -> None:
     [
         (".env", "# A=b\nTOKEN=\nOTHER=''\nTHIRD=${TOKEN}\nFOURTH=<yours>\n"),
         (".env.example", "TOKEN=abc123\n"),
+        ("example.env", "TOKEN=abc123\n"),
+        ("prod.env.sample", "TOKEN=abc123\n"),
+        (".pgpass", "# db:5432:*:me:abc\n"),
         (".npmrc", "//registry.npmjs.org/:_authToken=${NPM_TOKEN}\n"),
         (".netrc", "machine x login y\n"),
         (".docker/config.json", '{"credsStore": "desktop"}'),
@@ -247,9 +326,10 @@ def test_nothing_hides_where_two_pieces_meet(kind: str) -> None:
     content = before + secret + b"\n" + b"more\n" * 860
     for place in range(4000, len(content)):
         found = [
-            (sighting.what, view.line_of(sighting.position))
+            (sighting.what, line)
             for view in windows([content[:place], content[place:]], window_bytes=1)
-            for sighting in (*armoured(view), *credentials(view))
+            for stream in (armoured(view), credentials(view))
+            for sighting, line in view.numbered(stream, lambda _: True)
         ]
         assert [line for _, line in found] == [41], place
 
@@ -284,10 +364,11 @@ def test_how_a_file_comes_in_pieces_changes_nothing(
 
     def lines(pieces: list[bytes | memoryview], window_bytes: int) -> set[tuple[str, int]]:
         return {
-            (sighting.what, view.line_of(sighting.position))
+            (sighting.what, line)
             for whole in windows(pieces, window_bytes)
             for view in whole.views()
-            for sighting in (*armoured(view), *credentials(view))
+            for stream in (armoured(view), credentials(view))
+            for sighting, line in view.numbered(stream, lambda _: True)
         }
 
     assert lines([*chunks, rest], window) == lines([content], len(content) + 1)
@@ -355,6 +436,22 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"another")
     with pytest.raises(StoreError, match=r"a\.txt"):
         inspect(snapshot, ["a.txt"], PublishSettings(), Limits())
+
+
+def test_what_fails_over_a_file_says_which() -> None:
+    def read_range(
+        _file: StoredFile, _start: int, _end: int | None, _buffer: memoryview
+    ) -> Iterator[bytes]:
+        yield b"words\n"
+        raise LookupError("no such thing")
+
+    snapshot = Snapshot(
+        Reference.parse("hf://org/model"), {"b.txt": StoredFile("b.txt", 9)}, False, read_range
+    )
+    with pytest.raises(StepError, match=r"^b\.txt could not be looked into \(LookupError") as error:
+        inspect(snapshot, ["b.txt"], PublishSettings(), Limits())
+    assert error.value.reason.code is ReasonCode.INTERNAL_ERROR
+    assert error.value.reason.path == "b.txt"
 
 
 def test_memory_does_not_grow_with_a_file() -> None:

@@ -44,6 +44,8 @@ _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
 _destination = _in("signing/destination.py", "signing/test_destination.py")
 _changes = _in("signing/changes.py", "signing/test_changes.py")
 _review = _in("signing/review.py", "signing/test_changes.py")
+_standing = _in("signing/standing.py", "signing/test_standing.py")
+_cli_diff = _in("cli/diff.py", "test_cli_resign.py")
 _cli_resign = _in("cli/resign.py", "test_cli_resign.py")
 _ignored = _in("signing/ignored.py", "signing/test_sign_model.py")
 _contents = _in("cache/contents.py", "cache/test_further_names.py")
@@ -82,6 +84,7 @@ _gate_policies = _in("server/gate_policies.py", "kubernetes/test_policies_in_for
 _server_tls = _in("server/tls.py", "kubernetes/test_service.py")
 _publication = _in("publish/publication.py", "publish/test_publication.py")
 _overlay = _in("publish/overlay.py", "publish/test_publication.py")
+_consistency = _in("publish/consistency.py", "publish/test_publication.py")
 _rollback = _in("publish/rollback.py", "publish/test_publication.py")
 _publish_signature = _in("publish/signature.py", "publish/test_publication.py")
 _release = _in("publish/release.py", "publish/test_publication.py")
@@ -655,13 +658,35 @@ MUTANTS: tuple[Mutant, ...] = (
     _review("digests signed that were not read", "believe=False,", "believe=True,"),
     _review(
         "the bookkeeping of a download signed again",
-        "*(bookkeeping - before.files.keys())",
-        "*set[str]()",
+        'if kind_of(path) == "cache"}',
+        "if path is None}",
     ),
-    _review("other shards than were signed", "shard_size=before.shard_size,", "shard_size=None,"),
-    _changes(
-        "what a stranger leaves out not shown", 'now.excludes(path) == "signer"', "path is None"
+    _review("other shards than were signed", "shard_size=shard_size,", "shard_size=None,"),
+    _review(
+        "what a signature says that does not count",
+        "if standing is None or standing.signer is not None else None",
+        "",
+        "signing/test_standing.py",
+        "test_cli_resign.py",
     ),
+    _standing("somebody else under the same root", "not in (None, before.identity)", "== ''"),
+    _standing("a Sigstore's anybody", "conditional=signer.identity is None", "conditional=False"),
+    _standing("what a policy says of the signer", "if decision.deny:", "if False:"),
+    _standing("a certificate that has expired", "at=min(last, now)", "at=now"),
+    _signing(
+        "another Sigstore identity",
+        "and _who(verified) != _who(only_as)",
+        "and False",
+        "signing/test_standing.py",
+    ),
+    _cli_resign(
+        "the answer yes, where nobody signed before", "        if yes:\n", "        if False:\n"
+    ),
+    _cli_diff(
+        "a green mark for what nobody verified", '"[bold]·[/]", f"{said}, as', 'mark, f"{said}, as'
+    ),
+    _changes("what a stranger leaves out not shown", 'scope == "signer" or', "path is None or"),
+    _changes("what the format leaves out not shown", "kind not in INERT", "path is None"),
     _changes(
         "what is signed no more not shown",
         "path in files and path not in present",
@@ -1955,11 +1980,29 @@ MUTANTS: tuple[Mutant, ...] = (
         "Assurance.SIGNATURE",
     ),
     _publication("a signed file that is not sent", "publication.left_out(path):", '"":'),
-    _publication("what stays there unsigned", "if stays and file.kind", "if False and file.kind"),
+    _publication(
+        "what is published in mode annotate",
+        'gate.mode = "enforce"\n    # However',
+        "# However",
+    ),
+    _publication("what would be gone", "if publication.gone:", "if False:"),
     _rollback(
-        "a release that was replaced",
-        "replaced = hashlib.sha256(bundle).hexdigest() in",
-        "replaced = None in",
+        "a statement in another spelling",
+        "hashlib.sha256(parse_bundle(bundle, limits).payload)",
+        "hashlib.sha256(bundle)",
+    ),
+    _publish_signature(
+        "what was there before", "if statement in publication", "if False and publication"
+    ),
+    _publish_signature("what another signer vouches for", "_who(kept.by) != _who(by)", "False"),
+    _publish_signature("a store that fails meanwhile", "if denied.verdict.undecided:", "if False:"),
+    _consistency("shards that are missing", "    if missing:", "    if False:"),
+    _consistency("a signature of a file that changed", "elif file in signed and", "elif False and"),
+    _folder("a gitignore that takes forever", 'line.count("*") > _MOST_STARS', "False"),
+    _folder("a signature that patterns leave out", "== self.signature", "== 0"),
+    _publication("what stays there unsigned", "if stays and file.path", "if False and file.path"),
+    _rollback(
+        "a release that was replaced", "statement in publication.earlier(), False", "False, False"
     ),
     _rollback("a release that is older", "proven < before", "False"),
     _publish_signature(
@@ -2053,11 +2096,36 @@ MUTANTS: tuple[Mutant, ...] = (
     _s3_registry(
         "something unsigned", "if signature is None or not judgement.signed:", "if False:"
     ),
-    _s3_registry("what a lost race leaves", "if error.reason.code in _NOT_WRITTEN:", "if False:"),
+    _s3_registry(
+        "what a lost race leaves",
+        "if error.reason.code not in _REFUSED:",
+        "if True:",
+        "publish/test_s3_registry.py::test_somebody_else_was_first",
+        "publish/test_s3_registry.py::test_what_was_refused_goes_again",
+    ),
+    _s3_registry(
+        "a release that is current already",
+        "if self._is_current(release, error):",
+        "if False:",
+        "publish/test_s3_registry.py::test_what_was_refused_only_when_it_was_done_stays",
+    ),
     _s3_registry(
         "a release that may be current",
-        "_NOT_WRITTEN = (",
-        "_NOT_WRITTEN = (ReasonCode.STORE_UNAVAILABLE, ",
+        "pointer = self._current()\n        except (Con",
+        "pointer = None\n        except (Con",
+        "publish/test_s3_registry.py::test_where_it_cannot_be_read_whether_it_was_done_all_stays",
+    ),
+    _s3_registry(
+        "no way on from a release that is gone",
+        "self.target.at_release(self._pointer.release)",
+        "self.target",
+        "publish/test_s3_registry.py::test_a_release_that_is_gone_is_replaced",
+    ),
+    _rollback(
+        "back, as the present release is gone",
+        "in publication.earlier(), False",
+        "in (publication.earlier() if published else ()), False",
+        "publish/test_s3_registry.py::test_a_release_that_is_gone_is_replaced",
     ),
     _s3_registry(
         "what is left of a failure",
@@ -2082,21 +2150,23 @@ MUTANTS: tuple[Mutant, ...] = (
     _hub_commit("what the Hub says is there", "addition._remote_oid = None", "pass"),
     _hub_commit("on top of what was judged", "parent_commit=self.parent,", ""),
     _hub_commit(
-        "the digest of what was sent", "if found != digest:", "if False:", "publish/test_stream.py"
+        "the digest of what was sent",
+        "if found != digest:",
+        "if False:",
+        "publish/test_hub_commit.py",
     ),
     _hub_commit(
-        "what is in the commit itself", "unproven[path] = signed", "pass", "publish/test_stream.py"
+        "what is in the commit itself",
+        "unproven[path] = signed",
+        "pass",
+        "publish/test_hub_commit.py",
     ),
     _hub_commit(
         "what nobody signed and is sent",
         "self._check_listed(path)\n                if digest",
         "if digest",
     ),
-    _hub_commit(
-        "a signature that is read once more",
-        "return signature.content",
-        "pass",
-    ),
+    _hub_commit("a signature that is read once more", "return signature.content", "pass"),
     _hub_registry(
         "a repository that others have made",
         "if not self._found.files.keys() <= _INITIAL:",
@@ -2116,7 +2186,10 @@ MUTANTS: tuple[Mutant, ...] = (
     _hub_registry("how far back", "islice(history, self._limits.history_commits + 1)", "history"),
     _hub_errors("an answer that was lost", "if committing and", "if False and"),
     _hub_errors(
-        "an error of the gate's own", "if own is not None:", "if False:", "publish/test_stream.py"
+        "an error of the gate's own",
+        "if own is not None:",
+        "if False:",
+        "publish/test_hub_commit.py",
     ),
     _hub_errors(
         "who comes second",

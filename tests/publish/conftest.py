@@ -11,6 +11,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Gate
+from oms_gate.publish import s3_transfer
 from tests import models
 from tests.delivery.pulling import close_gates, gate_of, signed
 from tests.peers.hub import HubStandIn
@@ -51,8 +52,11 @@ def gate(settings: dict[str, Any]) -> Gate:
 
 
 @pytest.fixture
-def place(s3: SeaweedFS, s3_bucket: str, settings: dict[str, Any]) -> Place:
-    """An empty place for a model in S3."""
+def place(
+    s3: SeaweedFS, s3_bucket: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    """An empty place for a model in S3, where small files are copied too."""
+    monkeypatch.setattr(s3_transfer, "SMALL_BYTES", 0)
     return Place(s3, s3_bucket, settings)
 
 

@@ -19,7 +19,7 @@ from oms_gate.streaming.hashing import ProgressCallback
 class Shelf:
     """What is in a folder is there already; what is published is remembered.
 
-    earlier: what `earlier_signatures` says.
+    earlier: what `earlier_statements` says.
     """
 
     target: Reference
@@ -34,7 +34,7 @@ class Shelf:
             return None
         return LocalStore(Limits()).snapshot(Reference.parse(str(self.folder)))
 
-    def earlier_signatures(self) -> Iterable[str]:
+    def earlier_statements(self) -> Iterable[str]:
         return self.earlier
 
     def publish(

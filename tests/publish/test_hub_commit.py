@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Gate, ReasonCode
-from oms_gate.errors import MeasureError, StepError
+from oms_gate.errors import MeasureError, StepError, StoreError
+from oms_gate.publish import ModelSigner, upload_file
 from oms_gate.publish.hub_registry import HubRegistry
-from oms_gate.publish.release import Upload, release_folder
+from oms_gate.publish.overlay import overlay
+from oms_gate.publish.publication import Publication
+from oms_gate.publish.release import Release, Upload, release, release_folder
 from oms_gate.reference import Reference
+from oms_gate.stores.hub import HubStore
 from tests import models
-from tests.delivery.pulling import gate_of
+from tests.delivery.pulling import gate_of, signed
 from tests.peers import faults
 from tests.peers.content import sha256_of
 from tests.peers.hub import HubStandIn
@@ -259,8 +264,9 @@ class TestChangedMeanwhile:
     def test_what_nobody_signed(
         self, hub: HubStandIn, settings: dict[str, Any], tmp_path: Path, key: Key
     ) -> None:
-        """It is let through here, and was looked into all the same."""
-        writer = gate_of(settings | {"mode": "annotate"})
+        """A rule lets it be so, and it was looked into all the same."""
+        settings["publishers"][0]["allow_unsigned"] = ["extra.bin"]
+        writer = gate_of(settings)
         writer = writer.with_store_options("hf", {"token": hub.token})
         folder = on_hub.release(tmp_path, key)
         models.write(folder, {"extra.bin": b"not signed"})
@@ -283,3 +289,56 @@ class TestChangedMeanwhile:
         )
         publish(writer, folder)
         assert there(hub)["model.sig"] == bundle
+
+
+def copied(gate: Gate, commit: str) -> Release:
+    """What comes of it where a model goes from one repository to another."""
+    target = Reference.parse("hf://acme/new")
+    source = HubStore(gate.stores, gate.limits).snapshot(Reference.parse(f"{TARGET}@{commit}"))
+    publication = Publication(target, overlay(target, None, source), source.files.keys())
+    with closing(source), closing(HubRegistry(target, gate)) as registry:
+        return release(gate, registry, publication)
+
+
+def test_a_source_that_fails_on_the_way(hub: HubStandIn, writer: Gate, first: str) -> None:
+    """It is the source that is told of, not the Hub's client in which it failed."""
+    hub.state.uploads.clear()  # Or the Hub would not want to have the weights again.
+    lost = faults.CallBefore(lambda: hub.inject(faults.Status(404), f"/{REPOSITORY}/resolve/*"))
+    hub.inject(lost, "/api/repos/create", times=1)
+    with pytest.raises(StoreError, match="is not there") as caught:
+        copied(writer, first)
+    assert caught.value.reason.code is ReasonCode.STORE_NOT_FOUND
+    assert not on_hub.there(hub, repository="acme/new")
+
+
+@pytest.mark.parametrize("file", ["README.md", "model.safetensors"])
+def test_a_source_that_gives_something_else_the_second_time(
+    hub: HubStandIn, writer: Gate, first: str, file: str
+) -> None:
+    other = on_hub.there(hub)[file].replace(b"1", b"2")
+    swap = faults.CallBefore(lambda: hub.replace_under_commit(REPOSITORY, file, other))
+    hub.inject(swap, "/api/repos/create", times=1)
+    with pytest.raises(MeasureError, match=f"{file} was changed .*signed sha256"):
+        copied(writer, first)
+    assert not on_hub.there(hub, repository="acme/new")
+
+
+def test_files_of_several_pieces_arrive_as_they_are(
+    hub: HubStandIn, writer: Gate, tmp_path: Path, key: Key
+) -> None:
+    """Not in LFS, and from memory."""
+    text = os.urandom(1_500_000).hex().encode()
+    files = {**models.FILES, "tokenizer.json": text}
+    publish(writer, models.write(tmp_path / "model", signed(key, files)))  # type: ignore[arg-type]
+    assert there(hub)["tokenizer.json"] == text
+    for path in ("vocab.txt", "more.safetensors"):
+        content = models.safetensors(6_000_000) if path.endswith("s") else text[::-1]
+        signer = ModelSigner.by_key(key)
+        upload_file(
+            path_or_fileobj=content,
+            path_in_repo=path,
+            repo_id=REPOSITORY,
+            gate=writer,
+            signer=signer,
+        )
+        assert there(hub)[path] == content

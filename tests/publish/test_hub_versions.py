@@ -17,7 +17,7 @@ TESTS = (
     "test_hub_registry.py::test_what_the_hub_answers",
     "test_hub_commit.py::TestWhatTheHubLeavesOut",
     "test_hub_commit.py::TestChangedMeanwhile::test_it_is_noticed",
-    "test_stream.py::test_a_source_that_fails_on_the_way",
+    "test_hub_commit.py::test_a_source_that_fails_on_the_way",
     "test_upload.py::TestFolder::test_is_signed_and_is_one_commit",
 )
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Assurance, Gate, ReasonCode, UsageError, Verdict
-from oms_gate.errors import StoreError
+from oms_gate.errors import SignatureError, StoreError
+from oms_gate.limits import Limits
 from oms_gate.oms.pinned import read_pinned
 from oms_gate.publish.publication import Publication, judge, refusal
+from oms_gate.publish.registry import open_registry
 from oms_gate.publish.release import Release, Upload, release_folder
+from oms_gate.publish.rollback import statement_digest
 from oms_gate.publish.signature import sign
 from oms_gate.reference import Reference
 from oms_gate.signing.model import ModelSigner
 from tests import models
 from tests.delivery.pulling import codes, gate_of, signed
+from tests.peers import faults
+from tests.peers.hub import HubStandIn
 from tests.publish.shelf import Shelf
 from tests.sigstore.instance import stamp
 from tests.sigstore.timestamps import TimestampAuthority
@@ -47,6 +53,13 @@ def judged(gate: Gate, folder: Path, registry: Shelf | None = None, **patterns: 
     came = published(gate, folder, registry, Upload(folder, **patterns))
     assert (came.published is not None) == came.verdict.lets_through == bool(registry.got)
     return came.verdict
+
+
+def stated(folder: Path) -> str:
+    """The digest of what a model's signature states."""
+    digest = statement_digest((folder / "model.sig").read_bytes(), Limits())
+    assert digest is not None
+    return digest
 
 
 def reason(verdict: Verdict, code: ReasonCode) -> str:
@@ -149,7 +162,7 @@ def test_what_a_gitignore_leaves_out(gate: Gate, folder: Path) -> None:
     """The Hub drops it without a word, so that the revision would lack a signed file."""
     (folder / ".gitignore").write_text("*.safetensors\n")
     verdict = judged(gate, folder)
-    assert codes(verdict) == [ReasonCode.COVERAGE_MISSING, ReasonCode.PUBLISH_LEFT_OUT]
+    assert codes(verdict) == [ReasonCode.PUBLISH_LEFT_OUT]
     said = reason(verdict, ReasonCode.PUBLISH_LEFT_OUT)
     assert said.startswith(
         "model.safetensors is signed, but would not be sent: the .gitignore file"
@@ -212,7 +225,7 @@ class TestOnTopOfWhatIsThere:
 
     def test_what_stays_has_to_be_signed_too(self, gate: Gate, folder: Path, there: Path) -> None:
         verdict = judged(gate, folder, shelf(there))
-        assert codes(verdict) == [ReasonCode.COVERAGE_UNSIGNED, ReasonCode.PUBLISH_LEFT_BEHIND]
+        assert codes(verdict) == [ReasonCode.PUBLISH_LEFT_BEHIND]
         said = reason(verdict, ReasonCode.PUBLISH_LEFT_BEHIND)
         assert said.startswith(f"modeling_acme.py is at {TARGET} now and would stay there")
 
@@ -225,7 +238,7 @@ class TestOnTopOfWhatIsThere:
     def test_or_what_is_there_is_replaced_as_a_whole(
         self, gate: Gate, folder: Path, there: Path
     ) -> None:
-        assert judged(gate, folder, shelf(there, additive=False)).admitted
+        assert judged(gate, folder, shelf(there, additive=False), delete=("*.py",)).admitted
 
     def test_nothing_is_deleted_that_is_sent_or_that_the_hub_keeps(
         self, gate: Gate, folder: Path, there: Path
@@ -282,10 +295,13 @@ class TestRollback:
         return models.write(tmp_path / "newer", signed(key, newer))  # type: ignore[arg-type]
 
     def test_to_a_signature_that_was_replaced(self, gate: Gate, folder: Path, there: Path) -> None:
-        digest = hashlib.sha256((folder / "model.sig").read_bytes()).hexdigest()
-        verdict = judged(gate, folder, shelf(there, earlier=["0" * 64, digest]))
-        assert codes(verdict) == [ReasonCode.PUBLISH_ROLLBACK]
-        assert "had this very signature before" in verdict.reasons[0].message
+        digest = stated(folder)
+        bundle = (folder / "model.sig").read_bytes()
+        for spelling in (b"", b"\n"):
+            (folder / "model.sig").write_bytes(bundle + spelling)
+            verdict = judged(gate, folder, shelf(there, earlier=["0" * 64, digest]))
+            assert codes(verdict) == [ReasonCode.PUBLISH_ROLLBACK]
+            assert "had what this signature states before" in verdict.reasons[0].message
         assert judged(gate, folder, shelf(there, earlier=["0" * 64])).admitted
 
     def test_who_signs_it_now_means_it(
@@ -294,22 +310,21 @@ class TestRollback:
         """The signature is the same as before, byte for byte."""
         signer = ModelSigner.by_key(key)
         published(gate, folder, signer=signer)
-        digest = hashlib.sha256((folder / "model.sig").read_bytes()).hexdigest()
-        registry = shelf(there, earlier=[digest])
+        bundle = (folder / "model.sig").read_bytes()
+        registry = shelf(there, earlier=[stated(folder)])
         assert codes(judged(gate, folder, registry)) == [ReasonCode.PUBLISH_ROLLBACK]
         came = published(gate, folder, registry, signer=signer)
         assert came.verdict.admitted, came.verdict
-        assert hashlib.sha256((folder / "model.sig").read_bytes()).hexdigest() == digest
+        assert (folder / "model.sig").read_bytes() == bundle
 
     def test_the_present_release_again_is_none(self, gate: Gate, folder: Path) -> None:
-        digest = hashlib.sha256((folder / "model.sig").read_bytes()).hexdigest()
-        assert judged(gate, folder, shelf(folder, earlier=[digest])).admitted
+        assert judged(gate, folder, shelf(folder, earlier=[stated(folder)])).admitted
 
     def test_what_was_there_cannot_be_found_out(
         self, gate: Gate, folder: Path, there: Path
     ) -> None:
         class Silent(Shelf):
-            def earlier_signatures(self) -> Sequence[str]:
+            def earlier_statements(self) -> Sequence[str]:
                 raise StoreError(ReasonCode.STORE_UNAVAILABLE, "the history cannot be read")
 
         registry = Silent(Reference.parse(TARGET), there)
@@ -373,8 +388,20 @@ class TestSigning:
         (folder / ".gitignore").write_text("*.log\n")
         (folder / "train.log").write_text("epoch 1\n")
         registry = shelf()
-        assert published(gate, folder, registry, signer=signer).verdict.admitted
+        verdict = published(gate, folder, registry, signer=signer).verdict
+        assert verdict.admitted
+        assert verdict.warnings == ()
         assert "train.log" not in registry.got
+
+    def test_weights_that_a_gitignore_leaves_out_are_told_of(
+        self, gate: Gate, folder: Path, signer: ModelSigner
+    ) -> None:
+        (folder / ".gitignore").write_text("*.safetensors\n")
+        verdict = published(gate, folder, signer=signer).verdict
+        assert verdict.admitted
+        (warning,) = verdict.warnings
+        assert warning.code is ReasonCode.PUBLISH_LEFT_OUT
+        assert warning.path == "model.safetensors"
 
     def test_what_others_have_put_there_is_not_vouched_for(
         self, gate: Gate, folder: Path, signer: ModelSigner, tmp_path: Path
@@ -425,10 +452,49 @@ class TestSigning:
         stranger = models.new_key()
         there = models.write(tmp_path / "there", signed(stranger, files))  # type: ignore[arg-type]
         came = published(gate, folder, shelf(there), signer=signer)
-        assert codes(came.verdict) == [
-            ReasonCode.COVERAGE_UNSIGNED,
-            ReasonCode.PUBLISH_LEFT_BEHIND,
-        ]
+        assert codes(came.verdict) == [ReasonCode.PUBLISH_LEFT_BEHIND]
+        assert "vouches for none of it: the model is signed with a key" in str(came.verdict)
+
+    def test_what_was_brought_back_is_not_vouched_for(
+        self, gate: Gate, signer: ModelSigner, key: ec.EllipticCurvePrivateKey, tmp_path: Path
+    ) -> None:
+        """Somebody without a key may have put an older release there, just as it was."""
+        there = models.write(tmp_path / "there", signed(key))  # type: ignore[arg-type]
+        card = models.write(tmp_path / "card", {"README.md": b"# Better\n"})
+        came = published(gate, card, shelf(there, earlier=[stated(there)]), signer=signer)
+        assert ReasonCode.PUBLISH_LEFT_BEHIND in codes(came.verdict)
+        assert "was there before, and was replaced since" in str(came.verdict)
+
+    def test_nor_what_somebody_else_has_signed(
+        self,
+        settings: dict[str, Any],
+        key: ec.EllipticCurvePrivateKey,
+        tmp_path: Path,
+    ) -> None:
+        """Policy has both sign the model; each vouches for what they have seen."""
+        other = models.new_key()
+        (tmp_path / "other.pub").write_bytes(models.public_pem(other))
+        settings["trust"]["keys"]["other"] = str(tmp_path / "other.pub")
+        settings["publishers"][0]["signers"].append({"method": "key", "key": "other"})
+        both = gate_of(settings)
+        there = models.write(tmp_path / "there", signed(key))  # type: ignore[arg-type]
+        card = models.write(tmp_path / "card", {"README.md": b"# Better\n"})
+        with pytest.raises(SignatureError, match="would vouch for it unread") as caught:
+            published(both, card, shelf(there), signer=ModelSigner.by_key(other))
+        assert caught.value.reason.code is ReasonCode.PUBLISH_LEFT_BEHIND
+        assert published(both, card, shelf(there), signer=ModelSigner.by_key(key)).published
+
+    def test_a_store_that_fails_meanwhile_is_no_denial(
+        self, hub: HubStandIn, gate: Gate, signer: ModelSigner, folder: Path, tmp_path: Path
+    ) -> None:
+        files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        hub.create("acme/model", files=files)
+        card = models.write(tmp_path / "card", {"README.md": b"# Better\n"})
+        with closing(open_registry(Reference.parse(TARGET), gate)) as registry:
+            hub.inject(faults.Status(503), "*model.sig")
+            with pytest.raises(StoreError) as caught:
+                release_folder(gate, registry, Upload(card), signer=signer)
+        assert caught.value.reason.code is ReasonCode.STORE_UNAVAILABLE
 
     def test_where_signatures_are_elsewhere(
         self, settings: dict[str, Any], folder: Path, signer: ModelSigner, tmp_path: Path
@@ -438,11 +504,79 @@ class TestSigning:
             published(elsewhere, folder, signer=signer)
 
 
-def test_annotate_lets_it_out_all_the_same(settings: dict[str, Any], folder: Path) -> None:
+def test_no_mode_lets_out_what_is_denied(settings: dict[str, Any], folder: Path) -> None:
+    """It is for who uses models, and the file may be the same."""
     (folder / "README.md").write_bytes(b"# A modal\n")
     verdict = judged(gate_of(settings | {"mode": "annotate"}), folder)
     assert codes(verdict) == [ReasonCode.FILE_CHANGED]
-    assert verdict.lets_through
+    assert not verdict.lets_through
+
+
+def test_shards_that_the_index_names_are_there(
+    gate: Gate, key: ec.EllipticCurvePrivateKey, tmp_path: Path
+) -> None:
+    name = "model-0000{}-of-00003.safetensors"
+    index = {"weight_map": {f"w{number}": name.format(number) for number in (1, 2, 3)}}
+    files = {
+        "sub/model.safetensors.index.json": json.dumps(index).encode(),
+        **{f"sub/{name.format(number)}": models.safetensors(1000) for number in (1, 2, 3)},
+    }
+    folder = models.write(tmp_path / "whole", signed(key, files))  # type: ignore[arg-type]
+    assert judged(gate, folder).admitted
+    del files[f"sub/{name.format(2)}"]
+    folder = models.write(tmp_path / "part", signed(key, files))  # type: ignore[arg-type]
+    verdict = judged(gate, folder)
+    assert codes(verdict) == [ReasonCode.PUBLISH_INCOMPLETE]
+    assert f"weights are in sub/{name.format(2)}, which" in verdict.reasons[0].message
+    for odd in (b"{", b"[]", b'{"weight_map": [1]}', b'{"weight_map": {"a": 1}}'):
+        files["sub/model.safetensors.index.json"] = odd
+        folder = models.write(tmp_path / "odd", signed(key, files))  # type: ignore[arg-type]
+        assert judged(gate, folder).admitted
+
+
+def test_signatures_beside_files_are_theirs(
+    gate: Gate, key: ec.EllipticCurvePrivateKey, tmp_path: Path
+) -> None:
+    """As GGUF files have them: whoever takes one file goes by its own."""
+    weights = b"GGUF" + bytes(1000)
+    own = models.signature({"a.gguf": weights}, key)
+    files = {"a.gguf": weights, "a.gguf.sig": own, "README.md.sig": b"-----BEGIN PGP"}
+    folder = models.write(tmp_path / "fresh", signed(key, files))  # type: ignore[arg-type]
+    assert judged(gate, folder).admitted
+    files["a.gguf"] = weights + b"!"
+    folder = models.write(tmp_path / "stale", signed(key, files))  # type: ignore[arg-type]
+    verdict = judged(gate, folder)
+    assert codes(verdict) == [ReasonCode.PUBLISH_STALE_SIGNATURE]
+    assert "a.gguf.sig is a signature of a.gguf, which was changed" in verdict.reasons[0].message
+    del files["a.gguf"]
+    folder = models.write(tmp_path / "alone", signed(key, files))  # type: ignore[arg-type]
+    assert codes(judged(gate, folder)) == [ReasonCode.PUBLISH_STALE_SIGNATURE]
+
+
+def test_what_would_be_gone_is_told(
+    gate: Gate, key: ec.EllipticCurvePrivateKey, folder: Path, tmp_path: Path
+) -> None:
+    """In S3 a release is complete by itself, and a new README alone is no model."""
+    files = {"README.md": b"# Better\n"}
+    card = models.write(tmp_path / "card", signed(key, files))  # type: ignore[arg-type]
+    registry = shelf(folder, "s3://bucket/acme/model", additive=False)
+    verdict = judged(gate, card, registry)
+    assert codes(verdict) == [ReasonCode.PUBLISH_GONE]
+    assert "config.json and 1 more file of the present release" in verdict.reasons[0].message
+    assert judged(gate, card, registry, delete=("*.json", "*.safetensors")).admitted
+
+
+def test_a_signature_that_is_not_sent(gate: Gate, folder: Path) -> None:
+    (folder / ".gitignore").write_text("*.sig\n")
+    assert ReasonCode.PUBLISH_LEFT_OUT in codes(judged(gate, folder))
+    (folder / ".gitignore").unlink()
+    assert judged(gate, folder, include=("*.md", "*.json", "*.safetensors")).admitted
+
+
+def test_a_gitignore_that_would_take_forever(gate: Gate, folder: Path) -> None:
+    (folder / ".gitignore").write_text(f"{'*a' * 12}\n")
+    with pytest.raises(UsageError, match="more than 6 asterisks"):
+        published(gate, folder)
 
 
 def test_what_cannot_be_read(gate: Gate, folder: Path) -> None:

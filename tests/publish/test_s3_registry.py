@@ -168,7 +168,7 @@ def test_nothing_unsigned_even_where_the_gate_only_annotates(place: Place, folde
         (folder / "model.sig").unlink()
         if signature is not None:
             (folder / "model.sig").write_bytes(signature)
-        with pytest.raises(UsageError):
+        with pytest.raises(AdmissionDenied):
             sync(folder, place.url, gate=gate)
     assert place.objects() == {}
 
@@ -283,8 +283,11 @@ def test_who_may_only_read(place: Place, folder: Path) -> None:
 def test_an_older_release_does_not_come_back(
     place: Place, folder: Path, key: ec.EllipticCurvePrivateKey
 ) -> None:
-    sync(folder, place.url, gate=place.gate)
-    sync(folder, place.url, gate=place.gate)  # The present one may be put there again.
+    first = sync(folder, place.url, gate=place.gate)
+    before = place.objects()
+    # The present one may be put there again, which changes nothing.
+    assert sync(folder, place.url, gate=place.gate) == first
+    assert place.objects() == before
     sync(another(folder, key), place.url, gate=place.gate)
     with pytest.raises(AdmissionDenied) as caught:
         sync(folder, place.url, gate=place.gate)
@@ -350,6 +353,62 @@ def test_where_nobody_knows_whether_it_was_published_all_stays(place: Place, fol
         sync(folder, place.url, gate=place.gate)
     assert "look first" in str(caught.value)
     assert place.verdict().admitted
+
+
+def test_what_was_refused_only_when_it_was_done_stays(
+    place: Place, folder: Path, key: ec.EllipticCurvePrivateKey
+) -> None:
+    """The first answer was lost, and by the second the credentials had expired."""
+    sync(folder, place.url, gate=place.gate)
+    place.s3.inject(_Lost(), f"*{POINTER}", method="PUT", times=1)
+    place.s3.inject(faults.Status(403), f"*{POINTER}", method="PUT", skip=1)
+    published = sync(another(folder, key), place.url, gate=place.gate)
+    assert published.url.endswith(place.release() or "none")
+    assert place.current() == tree(another(folder, key))
+    assert place.verdict().admitted
+
+
+def test_where_it_cannot_be_read_whether_it_was_done_all_stays(
+    place: Place, folder: Path, key: ec.EllipticCurvePrivateKey
+) -> None:
+    sync(folder, place.url, gate=place.gate)
+    registry = open_registry(place.target, place.gate)
+    place.s3.inject(_Lost(), f"*{POINTER}", method="PUT", times=1)
+    place.s3.inject(faults.Status(403), f"*{POINTER}", method="PUT", skip=1)
+    place.s3.inject(faults.Status(403), f"*{POINTER}", method="GET")
+    with pytest.raises(StoreError, match="nothing was removed: look first") as caught:
+        release_folder(place.gate, registry, Upload(another(folder, key)))
+    registry.close()
+    assert caught.value.reason.code is ReasonCode.STORE_FORBIDDEN
+    place.s3.clear()
+    assert place.current() == tree(another(folder, key))
+
+
+def test_what_was_refused_goes_again(
+    place: Place, folder: Path, key: ec.EllipticCurvePrivateKey
+) -> None:
+    sync(folder, place.url, gate=place.gate)
+    place.s3.inject(faults.Status(403), f"*{POINTER}", method="PUT")
+    refused(place, another(folder, key), ReasonCode.STORE_FORBIDDEN)
+
+
+def test_a_release_that_is_gone_is_replaced(
+    place: Place, folder: Path, key: ec.EllipticCurvePrivateKey
+) -> None:
+    """Readers are refused meanwhile, and no older release comes back for that."""
+    sync(folder, place.url, gate=place.gate)
+    new = another(folder, key)
+    sync(new, place.url, gate=place.gate)
+    lost = f"{PREFIX}/{RELEASES}/{place.release()}"
+    for path in place.current():
+        place.s3.client().delete_object(Bucket=place.bucket, Key=f"{lost}/{path}")
+    assert codes(place.verdict()) == [ReasonCode.STORE_PROTOCOL]
+    with pytest.raises(AdmissionDenied) as caught:
+        sync(folder, place.url, gate=place.gate)
+    assert codes(caught.value.verdict) == [ReasonCode.PUBLISH_ROLLBACK]
+    sync(new, place.url, gate=place.gate)
+    assert place.verdict().admitted
+    assert place.current() == tree(new)
 
 
 ANSWERS: dict[str, tuple[faults.Fault, ReasonCode]] = {

@@ -174,7 +174,7 @@ def test_a_release_is_never_written_to(place: Place, key: ec.EllipticCurvePrivat
     place.put(POINTER, pointer())
     before = place.objects()
     for url in (place.url, f"{place.url}/{RELEASES}/{FIRST}"):
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError, match="is a release, which never changes"):
             snapshot(place, url).write("model.sig", b"another", message="Sign")
     assert place.objects() == before
 

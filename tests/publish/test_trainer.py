@@ -12,6 +12,7 @@ from transformers.trainer_callback import CallbackHandler, TrainerControl, Train
 
 from oms_gate import AdmissionDenied, Gate, UsageError
 from oms_gate.publish import ModelSigner, PublishCallback
+from tests import models
 from tests.peers.hub import HubStandIn
 from tests.publish import on_hub
 from tests.publish.on_hub import REPOSITORY, commits, seen, there
@@ -100,9 +101,9 @@ def test_other_processes_publish_nothing(
 
 
 def test_what_is_denied_is_said_and_kept(hub: HubStandIn, writer: Gate, output: Path) -> None:
-    """Here for want of a signer."""
-    with pytest.raises(AdmissionDenied, match="has no signature"):
-        train(PublishCallback(REPOSITORY, gate=writer), output)
+    signer = ModelSigner.by_key(models.new_key())
+    with pytest.raises(AdmissionDenied, match="none of the trusted keys"):
+        train(PublishCallback(REPOSITORY, gate=writer, signer=signer), output)
     assert not hub.state.repositories
     assert (output / "config.json").exists()
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from huggingface_hub import CommitInfo, HfApi
 
-from oms_gate import AdmissionDenied, AdmissionWarning, ConfigError, Gate, ReasonCode, UsageError
+from oms_gate import AdmissionDenied, ConfigError, Gate, ReasonCode, UsageError
 from oms_gate.errors import StoreError
 from oms_gate.publish import ModelSigner, push_to_hub, upload_file, upload_folder
 from tests.delivery.pulling import codes, gate_of
@@ -141,13 +141,13 @@ class TestFolder:
             upload_folder(repo_id=REPOSITORY, folder_path=unsigned, gate=writer, signer=signer)
         assert caught.value.reason.code is ReasonCode.STORE_FORBIDDEN
 
-    def test_that_is_denied_and_let_through(
+    def test_that_is_denied_in_whatever_mode(
         self, hub: HubStandIn, settings: dict[str, Any], unsigned: Path
     ) -> None:
         gate = gate_of(settings | {"mode": "annotate"})
-        with pytest.warns(AdmissionWarning, match="published all the same: .* was denied"):
+        with pytest.raises(AdmissionDenied):
             upload_folder(repo_id=REPOSITORY, folder_path=unsigned, token=hub.token, gate=gate)
-        assert there(hub) == contents(unsigned)
+        assert not hub.state.repositories
 
     def test_by_the_gate_of_the_environment(
         self,

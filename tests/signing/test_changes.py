@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from oms_gate.errors import StoreError, UsageError
+from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
 from oms_gate.reference import Reference
 from oms_gate.signing.changes import Changes
 from oms_gate.signing.model import Signing, signable
 from oms_gate.signing.review import Review, diff_model, review_to_sign
+from oms_gate.signing.standing import of_the_signer
 from oms_gate.stores import StoreSettings
 from oms_gate.verdict import FileFact, ReasonCode
 from tests import models
@@ -27,6 +29,7 @@ from tests.signing.signed import KEY, SIGNER, checked, sign
 NOTHING = Changes((), (), (), (), (), ())
 WEIGHTS = models.FILES["model.safetensors"]
 SIGNATURE = models.signature(models.FILES, KEY)
+VOUCH = of_the_signer(SIGNER, Limits())
 
 
 def diff(reference: object, signature: str = "model.sig", **settings: Any) -> Review:
@@ -173,7 +176,7 @@ def test_what_is_signed_again_is_read_and_never_believed(hub: HubStandIn, public
     hub.commit("org/model", {"model.safetensors": lying})
     assert diff("hf://org/model").changes == NOTHING
     with signable(Reference.parse("hf://org/model"), Signing()) as place:
-        review = review_to_sign(place)
+        review = review_to_sign(place, VOUCH)
     assert paths(review.changes.changed) == ["model.safetensors"]
 
 
@@ -224,7 +227,7 @@ def test_what_was_shown_is_signed_and_nothing_else(place: Place, public_key: Pat
     assert not checked(url, public_key, stores).admitted
     signing = Signing(stores=stores)
     with signable(Reference.parse(url), signing) as model:
-        review = review_to_sign(model)
+        review = review_to_sign(model, VOUCH)
         assert paths(review.changes.changed) == ["config.json"]
         assert len(review.changes) == 1
         signed = model.sign(review.manifest, SIGNER)
@@ -238,7 +241,7 @@ def test_a_model_that_is_changed_while_it_is_reviewed_is_not_signed(
 ) -> None:
     url, stores, put = place
     with signable(Reference.parse(url), Signing(stores=stores)) as model:
-        review = review_to_sign(model)
+        review = review_to_sign(model, VOUCH)
         put("config.json", b'{"changed": true}')
         with pytest.raises(StoreError) as refused:
             model.sign(review.manifest, SIGNER)
@@ -253,7 +256,7 @@ def test_it_is_signed_again_as_it_was(model: Path, public_key: Path) -> None:
     (model / "config.json").write_bytes(b"[]")
     signing = Signing(signature="our.sig", named=True, ignore_paths=["logs"])
     with signable(Reference.parse(str(model)), signing) as place:
-        review = review_to_sign(place)
+        review = review_to_sign(place, VOUCH)
         place.sign(review.manifest, SIGNER)
     manifest = review.manifest
     assert (manifest.hash_type, manifest.shard_size) == ("blake3", 1000)
@@ -261,6 +264,16 @@ def test_it_is_signed_again_as_it_was(model: Path, public_key: Path) -> None:
     assert paths(review.changes.dropped) == ["logs/a.txt"]
     assert paths(review.changes.left_out) == ["docs/a.md"]
     assert checked(model, public_key, signature="our.sig").admitted
+
+
+def test_what_the_format_leaves_out_is_shown_where_it_is_read(model: Path) -> None:
+    sign(model)
+    read = {".github/prompts/do.md", ".github/copilot-instructions.md", ".git/hooks/run.py"}
+    inert = {".gitattributes", ".github/README.md"}
+    models.write(model, dict.fromkeys(read | inert, b"x"))
+    changes = diff(model).changes
+    assert len(changes) == 0
+    assert set(paths(changes.left_out)) == read
 
 
 def test_what_a_stranger_leaves_out_is_shown(model: Path) -> None:

@@ -19,6 +19,7 @@ from oms_gate.publish.git.past import Past
 from oms_gate.publish.git.program import OBJECT_ID, Git
 from oms_gate.publish.git.tree import Tree, Trees
 from oms_gate.publish.publication import Judgement, Publication, judge, refusal
+from oms_gate.publish.rollback import statement_digest
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import ProgressCallback
@@ -210,16 +211,19 @@ class Push:
         return judgement.verdict.with_findings(reasons, ())
 
     def _earlier(self, before: Tree | None, published: str | None) -> Iterator[str]:
-        """SHA-256 of the signatures in the history of what is there, but for the present one."""
+        """SHA-256 of what the signatures state in the history of what is there."""
         location = self._gate.signature.location
         if before is None or published is None or self._gate.signature.elsewhere is not None:
             return
-        # The present one is among them.
-        most = f"--max-count={self._gate.limits.history_commits + 1}"
+        limits = self._gate.limits
+        # Whoever pushes could push others before it; those are read at no great cost.
+        most = f"--max-count={limits.files}"
         for change in changes(self._git, most, published, path=location):
             if change.blob != before.blobs.get(location):
                 tree = self._trees.of_blobs(before.snapshot.reference, {location: change.blob})
-                yield _sha256(tree.snapshot, location)
+                content = tree.snapshot.read(location, limits.bundle_bytes) or b""
+                if (digest := statement_digest(content, limits)) is not None:
+                    yield digest
 
     def _forged(self, judgement: Judgement, tree: Tree) -> Iterator[Reason]:
         """A reason for each large file that is not the one which its pointer names.
