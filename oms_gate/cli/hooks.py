@@ -90,7 +90,7 @@ def pre_push(remote: str | None, url: str | None, *, json: bool) -> int:
         return 0
     with _gate(_config(git)) as gate:
         target = of_remote(url or remote, git.setting(MODEL_SETTING), _home(git).name)
-        push = Push(gate, Git(gate.limits), target, known=(), sends_large_files=True)
+        push = Push(gate, Git(gate.limits), target, known=())
         return _judged(push, updates, json=json)
 
 
@@ -120,7 +120,7 @@ def pre_receive(*, json: bool) -> int:
             )
     target = configured(model, _home(git).name)
     with _gate(config) as gate:
-        push = Push(gate, Git(gate.limits), target, known=["--all"], sends_large_files=False)
+        push = Push(gate, Git(gate.limits), target, known=["--all"])
         return _judged(push, updates, json=json)
 
 

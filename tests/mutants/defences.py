@@ -2117,8 +2117,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _s3_registry(
         "no way on from a release that is gone",
-        "self.target.at_release(self._pointer.release)",
-        "self.target",
+        "else self.target.at_release(self._pointer.release)",
+        "else self.target",
         "publish/test_s3_registry.py::test_a_release_that_is_gone_is_replaced",
     ),
     _rollback(
@@ -2228,14 +2228,14 @@ MUTANTS: tuple[Mutant, ...] = (
     _git_push("a pointer to something else", "if digest != pointer.sha256:", "if False:"),
     _git_push(
         "a pointer to something else, signed in parts",
-        "and parts[0].start is None:",
-        "or True:",
+        "judgement.sha256_of(path) or _sha256(tree.snapshot, path)",
+        "judgement.sha256_of(path) or pointer.sha256",
     ),
     _git_push("a reference that is shown elsewhere", "if not _OF_A_MODEL.fullmatch(ref)", "if 0"),
     _git_push(
         "names of large files that are elsewhere",
-        "yield from inspect_names(",
-        "yield from () and inspect_names(",
+        "*named.reasons]",
+        "]",
     ),
     _git_tags("the messages of tags", "if commit != new:", "if False:"),
     _git_past_push(
@@ -2265,7 +2265,6 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _git_work_tree("a folder of files", "if given.is_dir():", "if False:"),
     _git_push("what is there and not here", "if old is not None and published is None:", "if 0:"),
-    _git_push("a large file that cannot be sent", "if self._sends_large_files:", "if False:"),
     _git_push(
         "a pushed release that was replaced", "if change.blob != before", "if False and before"
     ),
@@ -2278,9 +2277,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _hook_files("a gate that is gone", 'if ! [ -x "$program" ]', "if false"),
     _hook_files("a hook that Git passes over", "os.O_EXCL, 0o777)", "os.O_EXCL, 0o666)"),
     _cli_hooks("a configuration that is pushed", "if checked_out(", "if 0 and checked_out("),
-    _cli_hooks(
-        "what was once there", "target, known=(), sends", "target, known=['--remotes'], sends"
-    ),
+    _cli_hooks("what was once there", "target, known=())", "target, known=['--remotes'])"),
     _cli_hooks("files of the configuration's", "*named_files(load_config(Path(config)))", ""),
     _hook_files("a remote called like an option", '{hook} -- "$@"', '{hook} "$@"'),
 )

@@ -51,7 +51,7 @@ def test_git_runs_as_often_however_many_commits_there_are(
         first, *_, last = long_history(repository, length)[:2]
         git = CountingGit(gate.limits, repository.folder)
         target = configured("hf://acme/model", "")
-        push = Push(gate, git, target, known=(), sends_large_files=True)
+        push = Push(gate, git, target, known=())
         push.judge([RefUpdate(MAIN, None, first), RefUpdate("refs/tags/v1", None, last)])
         return git.runs
 
@@ -151,7 +151,7 @@ def test_a_large_file_that_was_taken_back_goes_by_its_name(
     old = repository.commit(signed(key, models.FILES))
     repository.commit({"release.p12": ODD, "model.pkl": ODD})
     new = repository.commit({"release.p12": None, "model.pkl": None})
-    verdict = judged(gate, repository, new, old, sends_large_files=False)
+    verdict = judged(gate, repository, new, old)
     assert codes(verdict) == [ReasonCode.PUBLISH_SECRET]
     assert "release.p12 holds a key store" in message(verdict, ReasonCode.PUBLISH_SECRET)
 

@@ -34,18 +34,15 @@ def judged(
     repository: Repository,
     new: str,
     old: str = NOTHING,
-    *,
-    sends_large_files: bool = True,
 ) -> Verdict:
     """The verdict on one branch."""
-    return judged_all(gate, repository, [(MAIN, old, new)], sends_large_files)[MAIN]
+    return judged_all(gate, repository, [(MAIN, old, new)])[MAIN]
 
 
 def judged_all(
     gate: Gate,
     repository: Repository,
     updates: Sequence[tuple[str, str, str]],
-    sends_large_files: bool = True,
     known: Sequence[str] = (),
 ) -> Mapping[str, Verdict]:
     push = Push(
@@ -53,7 +50,6 @@ def judged_all(
         Git(gate.limits, repository.folder),
         configured("hf://acme/{repository}", "model"),
         known=known,
-        sends_large_files=sends_large_files,
     )
     return push.judge(RefUpdate.of(*update) for update in updates)
 
@@ -454,18 +450,15 @@ class TestLargeFiles:
     def test_one_that_is_new_and_not_here(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey
     ) -> None:
-        """Who pushes must have it. A server has only what Git LFS says."""
+        """It does not go from here, and is what Git LFS says; a server has no more than that."""
         manifest = {path: content for path, content in models.FILES.items() if path[0] != "m"}
         weights = {"model.safetensors": pointer(BIG, 10 * 1024**3)}
         sig = with_digest(manifest, key, BIG)
         new = repository.commit({**manifest, **weights, "model.sig": sig})
-        verdict = judged(gate, repository, new)
-        assert codes(verdict) == [ReasonCode.STORE_NOT_FOUND]
-        assert "git lfs fetch" in message(verdict, ReasonCode.STORE_NOT_FOUND)
-        assert judged(gate, repository, new, sends_large_files=False).admitted
+        assert judged(gate, repository, new).admitted
         # Of that, names alone.
         pickled = {path: pointer(BIG, 5) for path in ("model.pkl", "id_rsa")}
-        verdict = judged(gate, repository, repository.commit(pickled), sends_large_files=False)
+        verdict = judged(gate, repository, repository.commit(pickled))
         found = {reason.path: reason.code for reason in verdict.reasons if "publish" in reason.code}
         assert found == {
             "model.pkl": ReasonCode.PUBLISH_FORMAT,
@@ -476,9 +469,7 @@ class TestLargeFiles:
         old = repository.commit({**signed(key, models.FILES)})
         repository.commit(weights)
         new = repository.commit(dict(models.FILES))
-        verdict = judged(gate, repository, new, old)
-        assert codes(verdict) == [ReasonCode.STORE_NOT_FOUND]
-        assert judged(gate, repository, new, old, sends_large_files=False).admitted
+        assert judged(gate, repository, new, old).admitted
 
     def test_a_secret_in_one(
         self, gate: Gate, repository: Repository, key: ec.EllipticCurvePrivateKey

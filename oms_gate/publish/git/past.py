@@ -11,7 +11,7 @@ from oms_gate.gate import Gate
 from oms_gate.inspection.inspect import inspect
 from oms_gate.inspection.names import inspect_names
 from oms_gate.publish.git.history import Change, changes_of, commits
-from oms_gate.publish.git.lfs import ambiguous, not_here
+from oms_gate.publish.git.lfs import ambiguous
 from oms_gate.publish.git.messages import inspect_messages
 from oms_gate.publish.git.program import Git
 from oms_gate.publish.git.tree import Tree, Trees
@@ -27,7 +27,6 @@ class Past:
 
     tips: the commits that the references are to be at.
     known: arguments of ``git rev-list`` for what is there already.
-    sends_large_files: as of `Push`.
     """
 
     def __init__(
@@ -38,7 +37,6 @@ class Past:
         *,
         tips: Collection[str],
         known: Sequence[str],
-        sends_large_files: bool,
     ) -> None:
         """List them.
 
@@ -50,7 +48,6 @@ class Past:
         self._trees = trees
         self._tips = tips
         self._unknown = ("--not", *known)
-        self._sends_large_files = sends_large_files
         self._until = time.monotonic() + gate.limits.total_seconds
         self._commits = commits(git, *tips, *self._unknown) if tips else ()
         self._changes = tuple(changes_of(git, self._commits)) if tips else ()
@@ -124,8 +121,6 @@ class Past:
             yield ambiguous(path).reason
         settings, limits = self._gate.publish, self._gate.limits
         if path in tree.absent:
-            if self._sends_large_files:
-                yield not_here(path).reason
             found = inspect_names(tree.snapshot.reference, [path], settings, limits)
         else:
             found = inspect(tree.snapshot, [path], settings, limits)
@@ -145,8 +140,6 @@ class Past:
 
 
 def _of_commit(reason: Reason, commit: str) -> Reason:
-    if reason.code is ReasonCode.STORE_NOT_FOUND:
-        return reason
     return Reason(
         code=reason.code,
         message=f"commit {commit[:12]}, which would be published too: {reason.message}; then "

@@ -13,7 +13,6 @@ from oms_gate.gate import Gate
 from oms_gate.inspection.names import inspect_names
 from oms_gate.publish.git.destination import Target
 from oms_gate.publish.git.history import changes
-from oms_gate.publish.git.lfs import not_here
 from oms_gate.publish.git.messages import inspect_messages, tags
 from oms_gate.publish.git.past import Past
 from oms_gate.publish.git.program import OBJECT_ID, Git
@@ -62,8 +61,6 @@ class Push:
     target: the model that each reference is.
     known: arguments of ``git rev-list`` for what is there already, besides what the references of
         the push are at there.
-    sends_large_files: whether the large files of Git LFS go from this machine, so that one that
-        is new must be here.
     """
 
     def __init__(
@@ -73,13 +70,11 @@ class Push:
         target: Target,
         *,
         known: Collection[str],
-        sends_large_files: bool,
     ) -> None:
         self._gate = gate
         self._git = git
         self._target = target
         self._known = known
-        self._sends_large_files = sends_large_files
         self._trees = Trees(git)
         self._peeled: dict[str, str | None] = {}
         self._verdicts: dict[tuple[str, str | None], Verdict] = {}
@@ -120,7 +115,6 @@ class Push:
             self._trees,
             tips=sorted(filter(None, tips)),
             known=[*self._known, *sorted(filter(None, there))],
-            sends_large_files=self._sends_large_files,
         )
 
     def _commit(self, name: str | None) -> str | None:
@@ -199,7 +193,9 @@ class Push:
             assurance=Assurance.DECLARED,
             on_progress=on_progress,
         )
-        reasons = [*self._forged(judgement, tree), *self._absent(target, tree.absent)]
+        # What is not on this machine is not sent from it, and is what its pointer says.
+        named = inspect_names(target, tree.absent, self._gate.publish, self._gate.limits)
+        reasons = [*self._forged(judgement, tree), *named.reasons]
         if judgement.verdict.admitted and not reasons:
             self._proven.update(tree.blobs[path] for path in tree.here)
         try:
@@ -234,11 +230,7 @@ class Push:
             return
         for path in sorted(tree.here):
             pointer = tree.pointers[path]
-            parts = judgement.signed.get(path, ())
-            if judgement.hash_type == "sha256" and len(parts) == 1 and parts[0].start is None:
-                digest = parts[0].digest
-            else:
-                digest = _sha256(tree.snapshot, path)
+            digest = judgement.sha256_of(path) or _sha256(tree.snapshot, path)
             if digest != pointer.sha256:
                 yield Reason(
                     code=ReasonCode.FILE_CHANGED,
@@ -247,13 +239,6 @@ class Push:
                     "git lfs fsck, and add the file again",
                     path=path,
                 )
-
-    def _absent(self, target: Reference, paths: Collection[str]) -> Iterator[Reason]:
-        """What there is to say of large files that cannot be read."""
-        if self._sends_large_files:
-            for path in sorted(paths):
-                yield not_here(path).reason
-        yield from inspect_names(target, paths, self._gate.publish, self._gate.limits).reasons
 
 
 def _sent(tree: Tree, before: Tree | None, new: Collection[str]) -> Collection[str]:
