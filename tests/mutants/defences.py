@@ -2008,7 +2008,6 @@ MUTANTS: tuple[Mutant, ...] = (
     _pickles("a pickle of a long text", "return cut and stream", "return False and stream"),
     _archives("another name in the directory", "if size is None:\n        return", "return"),
     _archives("a directory of more than 4 GiB", "if 0 <= large <=", "if 0 > large <="),
-    _search("the end of a search", "takewhile(sought, credentials(view))", "credentials(view)"),
     _json_keys("a private key in JSON", "if private := _PRIVATE.search(members[0]):", "if False:"),
     _json_keys("a public key in JSON", "    return public\n", "    return None\n", *_ANCHORS),
     _credentials(
@@ -2017,7 +2016,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "return False",
     ),
     _credentials("a key id without a digit", "[0-9BJOUXZ]", "[0-9]"),
-    _armour("a key in short lines", "    else:\n        lines", "    elif False:\n        lines"),
+    _armour("a key in short lines", "+/]{16,}+=", "+/]{60,}+="),
     _armour("nothing but a certificate", "replace(one, alone=True)", "one", *_ANCHORS),
     _key_files(
         "a certificate of an unknown version",
