@@ -24,6 +24,7 @@ _BEGIN = re.compile(rb"PK(?:\x03\x04|\x05\x06)")
 # With what overlaps: bytes that look like one must not hide the next.
 _HEADER = re.compile(rb"PK\x03\x04(?=.{4}(..).{16}(..)(..))", re.DOTALL)
 _HEADER_BYTES = 30
+_NAME_BYTES = 32
 _DEFLATED = b"\x08\0"
 _ENTRY = re.compile(rb"PK\x01\x02(?=.{24}(..))", re.DOTALL)
 _ENTRY_BYTES = 46
@@ -40,7 +41,7 @@ def is_archive(head: bytes) -> bool:
 
 
 def names(head: bytes, size: int | None, read: ReadRange) -> Iterator[bytes]:
-    """What its files are called. A name may come twice, or be none but look like one.
+    """How the names of its files end. One may come twice, or be none but look like one.
 
     size: bytes, where that is known; otherwise it has the directory of its head only.
 
@@ -48,14 +49,18 @@ def names(head: bytes, size: int | None, read: ReadRange) -> Iterator[bytes]:
         ValueError: there is no directory where one should be, or it is too long.
     """
     for header in _HEADER.finditer(head):
-        name = header.start() + _HEADER_BYTES
-        yield head[name : name + int.from_bytes(header[2], "little")]
+        yield _end(head, header.start() + _HEADER_BYTES, header[2])
     if size is None:
         return
     for directory in _directories(size, read):
         for entry in _ENTRY.finditer(directory):
-            name = entry.start() + _ENTRY_BYTES
-            yield directory[name : name + int.from_bytes(entry[1], "little")]
+            yield _end(directory, entry.start() + _ENTRY_BYTES, entry[1])
+
+
+def _end(content: bytes, place: int, length: bytes) -> bytes:
+    # To copy names of 64 KiB that overlap would take long.
+    end = place + int.from_bytes(length, "little")
+    return content[max(place, end - _NAME_BYTES) : end]
 
 
 def deflated(head: bytes, beginning: bytes, most: int) -> Iterator[bytes]:

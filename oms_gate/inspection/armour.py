@@ -60,18 +60,19 @@ def armoured(window: Window) -> Iterator[Sighting]:
 
 
 def armoured_file(content: bytes) -> Sighting | None:
-    """The first key or certificate of a file that has nothing else but comments in it."""
-    if not _ALONE.fullmatch(content) or (header := _HEADER.search(content)) is None:
+    """The first trust anchor of a file that is nothing but keys, certificates, and comments."""
+    if not _ALONE.fullmatch(content):
         return None
-    if not _has_content(_body(content, header)):
-        return None
-    found = next(_sighting(header[1].decode("ascii"), header.start()), None)
-    return None if found is None else replace(found, alone=True)
+    found = armoured(Window(content, 0, len(content), 1))
+    anchors = (one for one in found if one.code is ReasonCode.PUBLISH_TRUST_ANCHOR)
+    return next((replace(one, alone=True) for one in anchors), None)
 
 
 def _in_lines(window: Window) -> Iterator[Sighting]:
     for header in window.matches(_BEGIN, _HEADER):
-        if _has_content(_body(window.content, header)):
+        reach = header.start() + LOOK_AHEAD_BYTES
+        body = window.content[header.end() : reach].partition(b"----")[0]
+        if _has_content(_ESCAPED_SLASH.sub(b"/", body)):
             yield from _sighting(header[1].decode("ascii"), header.start())
 
 
@@ -80,11 +81,6 @@ def _in_base64(window: Window) -> Iterator[Sighting]:
         inner = _HEADER.search(base64.b64decode(twice[0]))
         if inner is not None and _PRIVATE in (label := inner[1].decode("ascii")):
             yield from _sighting(label, twice.start())
-
-
-def _body(content: bytes, header: re.Match[bytes]) -> bytes:
-    body = content[header.end() : header.start() + LOOK_AHEAD_BYTES].partition(b"----")[0]
-    return _ESCAPED_SLASH.sub(b"/", body)
 
 
 def _has_content(body: bytes) -> bool:

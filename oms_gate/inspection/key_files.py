@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import suppress
 
 from oms_gate.inspection.findings import Sighting
 from oms_gate.verdict import ReasonCode
@@ -107,25 +108,25 @@ def _of_der(content: bytes) -> Sighting | None:
     from cryptography.hazmat.primitives import serialization
 
     try:
-        x509.load_der_x509_certificate(content)
-        return _public("a certificate")
-    except x509.InvalidVersion:  # Otherwise it is one, and others may be able to read it.
+        with suppress(x509.InvalidVersion):  # Otherwise it is one, and others may read it.
+            x509.load_der_x509_certificate(content)
         return _public("a certificate")
     except ValueError:
         pass
     try:
-        serialization.load_der_public_key(content)
-        return _public("a public key")
-    except UnsupportedAlgorithm:
+        with suppress(UnsupportedAlgorithm):
+            serialization.load_der_public_key(content)
         return _public("a public key")
     except ValueError:
         pass
     try:
-        serialization.load_der_private_key(content, password=None)
+        # Whether its numbers are primes may take minutes to find out, and does not matter.
+        with suppress(UnsupportedAlgorithm):
+            serialization.load_der_private_key(
+                content, password=None, unsafe_skip_rsa_key_validation=True
+            )
     except TypeError:  # It is encrypted.
         return _private("an encrypted private key")
-    except UnsupportedAlgorithm:
-        return _private("a private key")
     except ValueError:
         return None
     return _private("a private key")

@@ -147,6 +147,17 @@ def test_beginnings_of_arrays_take_no_longer_than_linear_time() -> None:
         assert not takes_longer_than_linear(work, 128 * 1024 // len(unit)), path
 
 
+def test_entries_of_an_archive_take_no_longer_than_linear_time() -> None:
+    """Although the names of all of them are 64 KiB long, and each is in the others."""
+    end = b"PK\5\6" + bytes(8) + b"\xff\xff\x10\0" + bytes(6)
+    for unit in (
+        b"PK\3\4" + bytes(4) + b"\x08\0" + bytes(16) + b"\xff\xff",
+        b"PK\1\2" + bytes(24) + b"\xff\xff",
+    ):
+        work = partial(lambda one, size: look({"a.zip": b"PK\3\4" + one * size + end}), unit)
+        assert not takes_longer_than_linear(work, 4096), unit
+
+
 def test_operations_of_a_pickle_take_no_longer_than_linear_time() -> None:
     for unit in (b"(", b"N0", b"]\x94", b"(d", b"I1\n0"):
         work = partial(lambda text, size: look({"a.bin": text * size}), unit)

@@ -97,7 +97,13 @@ _windows = _in("inspection/windows.py", *_SECRETS)
 _armour = _in("inspection/armour.py", *_SECRETS)
 _credentials = _in("inspection/credentials.py", *_SECRETS)
 _key_files = _in("inspection/key_files.py", *_SECRETS)
-_formats = _in("inspection/formats.py", "inspection/test_inspection_formats.py")
+_FORMATS = ("inspection/test_inspection_formats.py",)
+_PACE = ("inspection/test_inspection_pace.py",)
+_formats = _in("inspection/formats.py", *_FORMATS)
+_pickles = _in("inspection/pickles.py", *_FORMATS)
+_archives = _in("inspection/archives.py", *_FORMATS)
+_json_keys = _in("inspection/json_keys.py", *_SECRETS)
+_credential_files = _in("inspection/credential_files.py", *_SECRETS)
 _globs = _in("inspection/globs.py", "inspection/test_inspection_globs.py")
 _sarif = _in("cli/sarif.py", "test_cli_sarif.py")
 _s3 = _in("stores/s3.py", "publish/test_s3_releases.py")
@@ -2030,14 +2036,14 @@ MUTANTS: tuple[Mutant, ...] = (
     _windows("the line of a secret", 'line += content.count(b"\\n", start, end)', "pass"),
     _search("text read to its end", "chunks if text else _first", "_first"),
     _search("binary files read to an end", "else _first(chunks, binary_bytes)", "else chunks"),
-    _search("a credential file", "credential_file(path, head), ", "None, "),
+    _search("a credential file", "        credential_file(path, head),\n", ""),
     _armour("a private key in base64 once more", "_PRIVATE in (label", "not (label"),
     _armour(
         "a header without a key",
-        "if line is not None and len(set(line[0])) >= _DISTINCT_CHARACTERS:",
-        "if True:",
+        "return len(content) >= _CHARACTERS and len(set(content)) >= _DISTINCT_CHARACTERS",
+        "return True",
     ),
-    _credentials("a token of an example", "steps < len(text) / 3", "True"),
+    _credentials("a token of an example", "steps < len(text) / 2", "True"),
     _credentials("a token that repeats itself", "and not _PLACEHOLDER.search(text)", ""),
     _key_files(
         "an encrypted key in DER", 'return _private("an encrypted private key")', "return None"
@@ -2045,7 +2051,53 @@ MUTANTS: tuple[Mutant, ...] = (
     _key_files("a certificate in DER", 'return _public("a certificate")', "return None", *_ANCHORS),
     _inspect("what documents quote", 'in ("document", "code")', "in ()", *_ANCHORS),
     _inspect("secrets of files that may have none", "if path not in globs", "", *_SECRETS),
-    _formats("a pickle under another name", "if _PICKLE.match(head):", "if False:"),
+    _formats("a pickle under another name", "or names_protocol(head):", ":"),
+    _formats("numbers that are no pickle", 'kind == "pickle" or', "False or"),
+    _formats("compressed arrays of objects", "if _has_objects(head) or any(", "if any(() and "),
+    _formats("an archive without a directory", "if readable else _UNREADABLE", ""),
+    _pickles("a pickle without a protocol", "names and operation.name in _CALLING", "False"),
+    _pickles("numbers on no stack", "if depth < (marks[-1] if marks else 0):", "if False:"),
+    _pickles("a pickle of a long text", "return cut and stream", "return False and stream"),
+    _archives("another name in the directory", "if size is None:\n        return", "return"),
+    _archives("a directory of more than 4 GiB", "if 0 <= large <=", "if 0 > large <="),
+    _json_keys("a private key in JSON", "if private := _PRIVATE.search(members[0]):", "if False:"),
+    _json_keys("a public key in JSON", "    return public\n", "    return None\n", *_ANCHORS),
+    _credentials(
+        "a password without a digit",
+        "return _WORDS.fullmatch(password) is None or _UNSPEAKABLE.search(password) is not None",
+        "return False",
+    ),
+    _credentials("a key id without a digit", "[0-9BJOUXZ]", "[0-9]"),
+    _armour("a key in short lines", "+/]{16,}+=", "+/]{60,}+="),
+    _armour("nothing but a certificate", "replace(one, alone=True)", "one", *_ANCHORS),
+    _key_files(
+        "a certificate of an unknown version",
+        "suppress(x509.InvalidVersion)",
+        "suppress()",
+        *_ANCHORS,
+    ),
+    _key_files("a key and a line break", 'in (b"\\r", b"\\n"):', "in ():"),
+    _key_files("a key after a certificate", "one.code is ReasonCode.PUBLISH_SECRET", "True"),
+    _inspect("what fails over a file", "if not is_failure(error):", "if True:"),
+    _windows(
+        "lines counted once",
+        "                position = sighting.position\n",
+        "",
+        *_PACE,
+    ),
+    _windows(
+        "one of a line",
+        'self.content.find(b"\\n", match.end())',
+        "match.end()",
+        *_PACE,
+    ),
+    _credential_files(
+        "spaces taken once",
+        r'_LINE = rb"(?m)^[^\S\n]*+"',
+        r'_LINE = rb"(?m)^\s*"',
+        *_PACE,
+    ),
+    _credential_files("the environment of another name", r'r"[^/]*\.env', r'r"\.env'),
     _formats("a PyTorch archive", 'endswith((b".pkl", b".pickle"))', "endswith(b'?')"),
     _formats("safetensors cut off", "if end > size else None", "if False else None"),
     _formats("a Git LFS pointer", "if _LFS_POINTER.match(head) and", "if False and"),
