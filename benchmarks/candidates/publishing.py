@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 
 from benchmarks.candidates.ours import open_gate
@@ -17,11 +17,11 @@ def boto3_upload(to: str) -> Work:
     client = boto3.client("s3")
     bucket, _, prefix = to.removeprefix("s3://").partition("/")
 
-    def upload(folder: Path, number: int) -> None:
+    def upload(folder: Path, name: str) -> None:
         for path in sorted(folder.iterdir()):
-            client.upload_file(str(path), bucket, f"{prefix}/{number}/{path.name}")
+            client.upload_file(str(path), bucket, f"{prefix}/{name}/{path.name}")
 
-    return _numbered(upload)
+    return _elsewhere(upload)
 
 
 def judge(to: str, key: str) -> Work:
@@ -41,22 +41,21 @@ def _release(to: str, key: str, *, publish: bool) -> Work:
 
     gate = open_gate(key, "bytes")
 
-    def release(folder: Path, number: int) -> None:
-        registry = open_registry(Reference.parse(f"{to}/{number}"), gate)
+    def release(folder: Path, name: str) -> None:
+        registry = open_registry(Reference.parse(f"{to}/{name}"), gate)
         try:
             came = release_folder(gate, registry, Upload(folder), publish=publish)
         finally:
             registry.close()
         assert came.verdict.admitted, came.verdict.reasons
 
-    return _numbered(release)
+    return _elsewhere(release)
 
 
-def _numbered(upload: Callable[[Path, int], None]) -> Work:
-    """Each time to another place."""
-    numbers = count()
+def _elsewhere(upload: Callable[[Path, str], None]) -> Work:
+    """Each time to another place, where nothing is."""
 
     def work(source: Source, _: Path) -> None:
-        upload(Path(source.reference), next(numbers))
+        upload(Path(source.reference), secrets.token_hex(4))
 
     return work
