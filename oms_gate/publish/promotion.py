@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from oms_gate.errors import AdmissionDenied
 from oms_gate.gate import Gate
 from oms_gate.policy.kinds import kind_of
 from oms_gate.publish.overlay import overlay
-from oms_gate.publish.publication import Publication, judge
+from oms_gate.publish.publication import Judgement, Publication, judge
 from oms_gate.publish.registry import Published, open_registry
 from oms_gate.publish.release import Release, Upload, release_folder
 from oms_gate.publish.s3_registry import S3Registry
@@ -126,7 +127,19 @@ def _to_s3(
         published = registry.publish(
             publication, judgement, message=MESSAGE, on_progress=on_progress
         )
-        return Release(judgement.verdict, published)
+        return Release(_as_sent(judgement, publication, registry.copied), published)
+
+
+def _as_sent(judgement: Judgement, publication: Publication, copied: AbstractSet[str]) -> Verdict:
+    """The verdict with what was hashed on the way, and proven so."""
+    verdict, files = judgement.verdict, publication.result.files
+    hashed = judgement.signed.keys() - copied
+    size = sum(files[path].size or 0 for path in hashed)
+    counts = {"declared": len(copied), "measured": len(hashed), "measured_bytes": size}
+    assert verdict.coverage is not None
+    coverage = verdict.coverage.model_copy(update=counts)
+    proven = Assurance.DECLARED if copied else Assurance.BYTES
+    return verdict.model_copy(update={"coverage": coverage, "assurance": proven})
 
 
 def _by_folder(

@@ -39,9 +39,12 @@ class S3Registry:
 
     What the current release has already, or `source`, is copied by S3 itself, if it declares of it
     the SHA-256 that was signed.
+
+    copied: the files of what was published of which that is so; all others were hashed here.
     """
 
     additive = False
+    copied: frozenset[str] = frozenset()
 
     def __init__(self, target: Reference, gate: Gate, source: Snapshot | None = None) -> None:
         """
@@ -116,8 +119,10 @@ class S3Registry:
         paths = [path for path in result.files if path != own]
         # Without its signature a release never became one, so that goes first.
         names = [f"{folder.location}/{path}" for path in (own, *paths)]
+        transfer = self._transfer(folder, result, judgement)
         try:
-            self._transfer(folder, result, judgement).run(paths, on_progress)
+            transfer.run(paths, on_progress)
+            self.copied = frozenset(transfer.copied)
             self._uploader.upload(
                 names[0],
                 len(signature.content),

@@ -31,6 +31,8 @@ class Transfer:
     """Sends files of a snapshot, each with its signed digest, or has S3 copy them.
 
     Memory does not grow with the model: of each file that is being sent one chunk is held.
+
+    copied: paths of those that S3 has copied, so far.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Transfer:
         }
         self._stop = Event()
         self._sent: list[CheckedFile] = []
-        self._copied: list[int] = []
+        self.copied: set[str] = set()
         self._next_report = 0.0
 
     def run(self, paths: Collection[str], on_progress: ProgressCallback | None) -> None:
@@ -107,7 +109,7 @@ class Transfer:
         donor = self._donors.get(digest) if digest is not None and self._is_known(path) else None
         left = self._deadline - time.monotonic()
         if donor is not None and self._uploader.copy(*donor, name, left):
-            self._copied.append(size)
+            self.copied.add(path)
             return
         content = CheckedFile(self._snapshot, path, size, signed, hash_type, self._check_stop)
         self._sent.append(content)
@@ -148,5 +150,6 @@ class Transfer:
         if left and time.monotonic() < self._next_report:
             return
         self._next_report = time.monotonic() + _POLL_SECONDS
-        done = sum(self._copied) + sum(content.bytes_done for content in [*self._sent])
+        copied = sum(self._snapshot.files[path].size or 0 for path in [*self.copied])
+        done = copied + sum(content.bytes_done for content in [*self._sent])
         on_progress(Progress(done, total, files - left, files))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from oms_gate import AdmissionDenied, Gate, ReasonCode, UsageError
+from oms_gate import AdmissionDenied, Assurance, Gate, ReasonCode, UsageError
 from oms_gate.errors import StepError
 from oms_gate.publish import sync
 from oms_gate.publish.promotion import Promotion, promote
@@ -71,6 +71,10 @@ def test_from_s3_to_s3_the_store_copies(place: Place, staging: Place, folder: Pa
     assert place.current() == tree(folder)
     assert promotion.left_out == 0
     assert promotion.published.url == f"{place.url}/{RELEASES}/{place.release()}"
+    coverage = promotion.verdict.coverage
+    assert coverage is not None
+    assert promotion.verdict.assurance is Assurance.DECLARED
+    assert (coverage.declared, coverage.measured) == (coverage.signed, 0)
     sent = [
         (record.file or "").rpartition("/")[2]
         for record in place.s3.requests
@@ -89,7 +93,10 @@ def test_from_the_hub_to_s3_and_back(
     release = on_hub.release(tmp_path, key)
     hub.create(on_hub.REPOSITORY, files=tree(release))
     gate = place.gate.with_store_options("hf", {"token": hub.token})
-    promoted(on_hub.TARGET, place, gate)
+    verdict = promoted(on_hub.TARGET, place, gate).verdict
+    assert verdict.assurance is Assurance.BYTES
+    assert verdict.coverage is not None
+    assert verdict.coverage.measured_bytes == verdict.coverage.signed_bytes
     assert place.current() == tree(release)
     hub.create("acme/copy", files={"old.bin": b"old", "README.md": b"old"})
     promotion = promote(place.url, "hf://acme/copy", gate=gate)
