@@ -16,11 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import AdmissionDenied, ReasonCode, UsageError
 from oms_gate.errors import MeasureError, StepError, StoreError
+from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Resource
 from oms_gate.publish import sync
 from oms_gate.publish.publication import judge
 from oms_gate.publish.registry import open_registry
 from oms_gate.publish.release import Upload, release_folder
+from oms_gate.publish.rollback import statement_digest
 from oms_gate.reference import RELEASES
 from oms_gate.signing.model import ModelSigner
 from oms_gate.stores import StoredFile, s3_uploading
@@ -299,7 +301,8 @@ def test_a_release_that_never_was_one_is_not_older(
 ) -> None:
     """What somebody who was interrupted had sent does not keep them from doing so again."""
     sync(folder, place.url, gate=place.gate)
-    digest = hashlib.sha256(tree(another(folder, key))["model.sig"]).hexdigest()
+    digest = statement_digest(tree(another(folder, key))["model.sig"], Limits())
+    assert digest is not None
     place.put(f"{RELEASES}/20200101T000000Z-{digest[:16]}-00000000/config.json", b"2")
     place.put(f"{RELEASES}/20990101T000000Z-{digest[:16]}-00000000/model.sig", b"later")
     sync(another(folder, key), place.url, gate=place.gate)
