@@ -2146,9 +2146,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "if (reason := None) is not None:",
     ),
     _s3_registry(
-        "something unsigned", "if signature is None or not judgement.signed:", "if False:"
-    ),
-    _s3_registry(
         "what a lost race leaves",
         "if error.reason.code not in _REFUSED:",
         "if True:",
@@ -2190,7 +2187,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "publish/test_s3_registry.py::test_no_longer_than_the_whole_may_take",
     ),
-    _s3_transfer("a file that nobody has read", "return was_read or", "return True or"),
+    _s3_transfer(
+        "a file that nobody has read",
+        "return was_read or",
+        "return True or",
+        "publish/test_promote.py::test_a_source_is_read_although_the_right_bytes_are_there",
+    ),
     _promotion("what may not be promoted", "if not judgement.verdict.admitted:", "if False:"),
     _pins(
         "any place as a release",

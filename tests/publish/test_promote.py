@@ -10,14 +10,14 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import AdmissionDenied, Assurance, Gate, ReasonCode, UsageError
-from oms_gate.errors import StepError
+from oms_gate.errors import MeasureError, StepError
 from oms_gate.publish import sync
 from oms_gate.publish.promotion import Promotion, promote
 from oms_gate.reference import RELEASES
 from oms_gate.stores.s3_releases import POINTER
 from tests import models
 from tests.commands import oms_gate
-from tests.delivery.pulling import codes, tree
+from tests.delivery.pulling import codes, gate_of, tree
 from tests.peers import faults
 from tests.peers.hub import HubStandIn
 from tests.publish import on_hub
@@ -201,6 +201,21 @@ def test_a_flat_model_becomes_a_release(place: Place, folder: Path) -> None:
         place.put(path, content)
     promoted(place.url, place)
     assert place.current() == tree(folder)
+
+
+def test_a_source_is_read_although_the_right_bytes_are_there(
+    place: Place, staging: Place, folder: Path
+) -> None:
+    rule = place.settings["publishers"][0]
+    local = {**rule, "models": [*rule["models"], "/**"]}
+    settings = {**place.settings, "publishers": [local], "publish": {"allow_formats": ["**"]}}
+    gate = gate_of(settings).with_store_options("s3", place.s3.storage_options())
+    promoted(staging.url, place, gate)
+    content = (folder / "config.json").read_bytes()
+    (folder / "config.json").write_bytes(content.replace(b"tiny", b"huge"))
+    with pytest.raises(MeasureError) as caught:
+        promote(str(folder), place.url, gate=gate)
+    assert caught.value.reason.code is ReasonCode.FILE_CHANGED
 
 
 def test_the_command(
