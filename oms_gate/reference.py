@@ -20,7 +20,7 @@ _HUB_KINDS = ("datasets", "spaces")
 _HUB_REFS = re.compile(r"(refs/convert/\w+|refs/pr/\d+)(?:/|$)")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 _UNDECODED = re.compile(r"[\ud800-\udfff]")
-_HUB_HOSTS = ("huggingface.co", "hf.co")
+HUB_HOSTS = ("huggingface.co", "hf.co")
 
 S3_SCHEMES = ("s3", "s3a")
 RELEASES = "oms-gate.releases"
@@ -91,7 +91,7 @@ class Reference:
         if scheme in ("http", "https"):
             if "@" in parts[0]:
                 raise UsageError(f"the {scheme}:// reference has a user in it; leave it out")
-            if parts[0] in _HUB_HOSTS:
+            if parts[0] in HUB_HOSTS:
                 raise UsageError(f"write hf://{'/'.join(parts[1:3])} for this page of the Hub")
         return cls(scheme, "/".join(parts))
 

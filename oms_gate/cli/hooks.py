@@ -245,7 +245,7 @@ def _print_json(updates: Collection[RefUpdate], verdicts: Mapping[str, Verdict])
             "ref": printable(update.ref),
             "old": update.old,
             "new": update.new,
-            "verdict": verdict and json_module.loads(verdict.to_json()),
+            "verdict": verdict and verdict.model_dump(mode="json", by_alias=True),
         }
         for update in updates
         for verdict in [verdicts.get(update.ref)]

@@ -73,10 +73,18 @@ class Judgement:
 
     def sha256_of(self, path: str) -> str | None:
         """The signed SHA-256 of a whole file, in hex; None if it was not signed so."""
-        return whole_sha256(self.signed.get(path, ()), self.hash_type)
+        return _whole_sha256(self.signed.get(path, ()), self.hash_type)
 
 
-def whole_sha256(signed: Sequence[Resource], hash_type: HashType | None) -> str | None:
+def whole_digests(
+    signed: Mapping[str, tuple[Resource, ...]], hash_type: HashType
+) -> Mapping[str, str]:
+    """The signed SHA-256 of each file that was signed as a whole, in hex, by its path."""
+    found = {path: _whole_sha256(parts, hash_type) for path, parts in signed.items()}
+    return {path: digest for path, digest in found.items() if digest is not None}
+
+
+def _whole_sha256(signed: Sequence[Resource], hash_type: HashType | None) -> str | None:
     """The SHA-256 of a whole file, in hex, if its resources are one of that kind."""
     whole = hash_type == "sha256" and len(signed) == 1 and signed[0].start is None
     return signed[0].digest if whole else None
@@ -114,11 +122,7 @@ def judge(
     explained = tuple(_explained(gate, verdict, publication))
     reasons = [*found.reasons, *explained]
     if check.comparison is not None and check.hash_type is not None:
-        signed = {
-            path: digest
-            for path, parts in check.comparison.signed.items()
-            if (digest := whole_sha256(parts, check.hash_type)) is not None
-        }
+        signed = whole_digests(check.comparison.signed, check.hash_type)
         reasons += _found(lambda: Findings(tuple(inconsistencies(gate, result, signed)))).reasons
     if check.found is not None and verdict.signature is not None:
         reasons += rollback(gate, publication, check.found.content, verdict.signature)

@@ -29,7 +29,7 @@ def rollback(
     statement = statement_digest(bundle, gate.limits) or ""
     try:
         # What was there before counts too where what was there last has been removed.
-        present = None if published is None else present_signature(gate, published)
+        present = None if published is None else _present(gate, published)
         if present is not None and statement_digest(present, gate.limits) == statement:
             return
         proven, before = _first(signature), None if present is None else _signed_at(gate, present)
@@ -66,7 +66,7 @@ def statement_digest(bundle: bytes, limits: Limits) -> str | None:
         return None
 
 
-def present_signature(gate: Gate, published: Snapshot) -> bytes | None:
+def _present(gate: Gate, published: Snapshot) -> bytes | None:
     """The signature file that is published now; None if there is none, or none of a usable size.
 
     Raises:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from oms_gate.errors import AdmissionDenied, SignatureError, StoreError, UsageError
 from oms_gate.gate import Gate
 from oms_gate.publish.overlay import overlay
-from oms_gate.publish.publication import OPERATION, Publication, whole_sha256
+from oms_gate.publish.publication import OPERATION, Publication, whole_digests
 from oms_gate.publish.rollback import statement_digest
 from oms_gate.signing.model import ModelSigner
 from oms_gate.streaming.hashing import ProgressCallback
@@ -102,11 +102,8 @@ def _kept(gate: Gate, publication: Publication) -> _Kept:
     statement = statement_digest(admission.bundle.content, gate.limits) or ""
     if statement in publication.earlier():
         return _Kept(flaw="it was there before, and was replaced since")
-    digests = {
-        path: digest
-        for path in kept & admission.signed.keys()
-        if (digest := whole_sha256(admission.signed[path], admission.hash_type)) is not None
-    }
+    signed = {path: parts for path, parts in admission.signed.items() if path in kept}
+    digests = whole_digests(signed, admission.hash_type)
     if not digests:
         return _Kept(flaw="it has no SHA-256 of whole files, by which it could be signed again")
     return _Kept(digests, admission.verdict.signer)

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from urllib.parse import quote, urlsplit
 
 from oms_gate.errors import UsageError
-from oms_gate.reference import Reference
+from oms_gate.reference import HUB_HOSTS, Reference
 from oms_gate.verdict import printable
 
 MODEL_SETTING = "oms-gate.model"
 """What ``git config`` calls the model that a repository is."""
 
-_HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
+_HUB_HOSTS = (*HUB_HOSTS, "www.huggingface.co")
 _SCP_LIKE = re.compile(r"(?:[^@/:]+@)?(?P<host>[^@/:]+):(?P<path>.*)", re.DOTALL)
 _UNDECODED = re.compile(r"[\ud800-\udfff]")
 _DEFAULT_BRANCH = "refs/heads/main"
