@@ -73,7 +73,7 @@ fuzz: $(VENV)/.installed-fuzz
 policy: $(OPA)
 	$(OPA) fmt -w policies
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
-	(cd policies && "$(CURDIR)/$(OPA)" build -t wasm -e oms_gate/admission/decision -o "$$folder/bundle.tar.gz" admission.rego); \
+	(cd policies && "$(CURDIR)/$(OPA)" build -t wasm -e oms_gate/admission/decision --ignore '*_test.rego' -o "$$folder/bundle.tar.gz" admission.rego lib); \
 	tar -xzOf "$$folder/bundle.tar.gz" /policy.wasm > policies/admission.wasm
 
 # Write what kustomize users take from the chart; a test compares.

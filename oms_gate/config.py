@@ -9,16 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.inspection.settings import PublishSettings
@@ -27,13 +20,19 @@ from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.limits import Limits
 from oms_gate.mistakes import MisplacedError, mistakes
 from oms_gate.operator_files import read_file
+from oms_gate.policy.exceptions import PolicyException
 from oms_gate.policy.publishers import (
     CertificateSigner,
     KeySigner,
+    KnownSigner,
+    PathGlob,
     Publisher,
+    Signer,
     SigstoreSigner,
-    data_document,
 )
+from oms_gate.policy.requirements import Requirement, WantedAttestation, Where
+from oms_gate.policy.rules import data_document
+from oms_gate.settings import HistorySettings, OpaServer, PolicySettings, Section, TrustSettings
 from oms_gate.stores import StoreSettings
 from oms_gate.strict_yaml import parse_yaml
 from oms_gate.verdict import Assurance
@@ -47,81 +46,7 @@ CONFIG_VARIABLE: Final = "OMS_GATE_CONFIG"
 """The environment variable that names the configuration where none is given."""
 
 
-def _not_empty(value: object) -> object:
-    if value == "":
-        raise ValueError("is empty; name a file or a folder")
-    return value
-
-
-# An empty path would be the working directory, which may be the model's own.
-FilePath = Annotated[Path, BeforeValidator(_not_empty)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TrustSettings(_Section):
-    """Trust roots by the names that publisher rules use; each value is a file's path."""
-
-    keys: Mapping[str, FilePath] = Field(
-        default_factory=dict, description="Public keys, PEM, EC P-256, P-384 or P-521."
-    )
-    certificates: Mapping[str, FilePath] = Field(
-        default_factory=dict, description="Certificate roots, PEM, one or more in a file."
-    )
-    sigstore: Mapping[str, FilePath] = Field(
-        default_factory=dict, description="Private Sigstore instances: trusted_root.json."
-    )
-    public_good: bool = Field(
-        default=True, description="Whether to trust the public Sigstore, as root 'public-good'."
-    )
-    timestamp_authorities: Mapping[str, FilePath] = Field(
-        default_factory=dict,
-        description="RFC 3161 authorities, PEM: the root, or the whole chain, of each. They prove "
-        "when a key or a certificate signed; a Sigstore root has its own.",
-    )
-    old_format: bool = Field(
-        default=False,
-        description="Whether to accept the format before OMS v1.0 where a certificate signed.",
-    )
-
-    @model_validator(mode="after")
-    def _names_are_free(self) -> TrustSettings:
-        if "public-good" in self.sigstore:
-            raise ValueError("the name 'public-good' is that of the public Sigstore")
-        return self
-
-
-class OpaServer(_Section):
-    """An OPA server that decides; its policy and publishers are its own."""
-
-    url: str = Field(description="Base URL, such as http://localhost:8181.", pattern="^https?://")
-    token_file: FilePath | None = Field(default=None, description="File with the bearer token.")
-    ca_file: FilePath | None = Field(default=None, description="CA certificates for https, PEM.")
-    path: str = Field(
-        default="oms_gate/admission/decision", description="Path of the decision below /v1/data."
-    )
-
-
-class PolicySettings(_Section):
-    """What decides. Without either: the policy that comes with the gate."""
-
-    rego: FilePath | None = Field(
-        default=None,
-        description="A folder of .rego files, compiled with a local opa; or a bundle.tar.gz that "
-        "was compiled before (opa build -t wasm -e oms_gate/admission/decision).",
-    )
-    server: OpaServer | None = None
-
-    @model_validator(mode="after")
-    def _one_at_most(self) -> PolicySettings:
-        if self.rego is not None and self.server is not None:
-            raise ValueError("give either 'rego' or 'server', not both")
-        return self
-
-
-class GateConfig(_Section):
+class GateConfig(Section):
     """The whole of ``gate.yaml``."""
 
     mode: Literal["enforce", "annotate"] = Field(
@@ -138,6 +63,13 @@ class GateConfig(_Section):
     )
     trust: TrustSettings = TrustSettings()
     publishers: tuple[Publisher, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    exceptions: tuple[PolicyException, ...] = ()
+    attestations: Mapping[str, PathGlob] = Field(
+        default_factory=dict,
+        description="Attestations beside models, by names that policies use: globs over paths.",
+    )
+    history: HistorySettings | None = None
     policy: PolicySettings = PolicySettings()
     stores: StoreSettings = StoreSettings()
     limits: Limits = Limits()
@@ -150,27 +82,48 @@ class GateConfig(_Section):
         policy = self.policy
         return bool(self.publishers) or policy.server is not None or policy.rego is not None
 
+    @property
+    def data(self) -> dict[str, object]:
+        """What policies judge by: the data document of the engines."""
+        return data_document(self.publishers, self.requirements, self.exceptions)
+
     @model_validator(mode="after")
     def _rules_can_be_used(self) -> GateConfig:
-        if self.policy.server is not None and self.publishers:
-            raise ValueError(
-                "'publishers' have no effect with 'policy: server'; load them into the server "
-                "(oms-gate config data prints them)"
-            )
+        for name in ("publishers", "requirements", "exceptions"):
+            if self.policy.server is not None and getattr(self, name):
+                raise ValueError(
+                    f"'{name}' have no effect with 'policy: server'; load them into the server "
+                    "(oms-gate config data prints them)"
+                )
         known = {
             "key": set(self.trust.keys),
             "certificate": set(self.trust.certificates),
             "sigstore": {*self.trust.sigstore, *(["public-good"] * self.trust.public_good)},
         }
-        for number, publisher in enumerate(self.publishers):
-            for place, signer in enumerate(publisher.signers):
-                root = signer.key if signer.method == "key" else signer.root
-                if root not in known[signer.method]:
+        for place, signer in self._signers():
+            if signer.method == "first-use":
+                if self.history is None:
                     raise MisplacedError(
-                        ("publishers", number, "signers", place),
-                        f"the {signer.method} trust root '{root}' is not under 'trust'",
+                        place, "'first-use' needs a memory: name its file under 'history'"
                     )
+                continue
+            root = signer.key if signer.method == "key" else signer.root
+            if root not in known[signer.method]:
+                raise MisplacedError(
+                    place, f"the {signer.method} trust root '{root}' is not under 'trust'"
+                )
         return self
+
+    def _signers(self) -> Iterator[tuple[tuple[str | int, ...], Signer | KnownSigner]]:
+        """Each signer of the rules, and where it is."""
+        for number, publisher in enumerate(self.publishers):
+            for index, signer in enumerate(publisher.signers):
+                yield ("publishers", number, "signers", index), signer
+        for number, requirement in enumerate(self.requirements):
+            for count, wanted in enumerate(requirement.attestations or ()):
+                for index, known in enumerate(wanted.signers):
+                    where = ("requirements", number, "attestations", count, "signers", index)
+                    yield where, known
 
 
 def load_config(path: Path) -> GateConfig:
@@ -206,7 +159,8 @@ def _keys() -> list[str]:
     """Every key that a configuration can have, to guess what a misspelt one means."""
     signers = (SigstoreSigner, CertificateSigner, KeySigner)
     sections = (GateConfig, TrustSettings, PolicySettings, OpaServer, StoreSettings, Limits)
-    models = (*sections, Publisher, *signers, KubernetesSettings, Client, PublishSettings)
+    rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException, HistorySettings)
+    models = (*sections, *rules, *signers, KubernetesSettings, Client, PublishSettings)
     return [key for model in models for key in model.model_fields]
 
 
@@ -243,6 +197,8 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
                 update={"rego": policy.rego and absolute(policy.rego), "server": server}
             ),
             "signature": signature,
+            "history": config.history
+            and config.history.model_copy(update={"file": absolute(config.history.file)}),
         }
     )
 
@@ -310,7 +266,7 @@ def open_engine(config: GateConfig) -> Engine:
         )
     from oms_gate.policy.wasm import WasmEngine
 
-    data = data_document(config.publishers)
+    data = config.data
     if config.policy.rego is not None and config.policy.rego.is_file():
         return WasmEngine.from_bundle(config.policy.rego, data, config.limits)
     if config.policy.rego is not None:

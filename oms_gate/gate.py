@@ -24,7 +24,7 @@ from oms_gate.reference import Reference
 from oms_gate.signature_file import SignaturePlace, pin
 from oms_gate.stores import Snapshot, StoreSettings
 from oms_gate.streaming.hashing import ProgressCallback
-from oms_gate.verdict import Assurance, Verdict
+from oms_gate.verdict import Assurance, Operation, Verdict
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -126,14 +126,16 @@ class Gate:
         A bad model, store or policy engine is a denial, never an exception.
 
         report_all: go on after a denial, as far as it makes sense, to report everything.
-        context: what the caller adds to the policy's input, such as a namespace.
+        context: what the caller adds to the policy's input, such as a namespace; or another
+            ``operation`` than this one.
 
         Raises:
             UsageError: `reference` cannot be the name of a model.
             ConfigError: its store cannot be opened as it is configured.
         """
         model = _parsed(reference)
-        return Check(self, model, self.assurance, context, report_all, on_progress).end()
+        purpose = _wanted_for("verify", context)
+        return Check(self, model, self.assurance, purpose, report_all, on_progress).end()
 
     def deliver(
         self,
@@ -171,7 +173,7 @@ class Gate:
             self,
             model,
             Assurance.BYTES,
-            context,
+            _wanted_for("pull", context),
             on_progress=on_progress,
             pull=_pull(model, folder, include, exclude),
             pinned=None if pinned_signature is None else pin(pinned_signature),
@@ -235,7 +237,8 @@ class Gate:
                 "an admission is decided before the bytes are read; ask for 'signature' or "
                 "'declared', or check or pull the model"
             )
-        check = Check(self, _parsed(reference), Assurance.BYTES, context)
+        purpose = _wanted_for("load", context)
+        check = Check(self, _parsed(reference), Assurance.BYTES, purpose)
         return check.admission(listing, assurance)
 
     def with_store_options(self, scheme: str, options: Mapping[str, Any]) -> Gate:
@@ -270,6 +273,13 @@ class _SharedGate(Gate):
 
     def close(self) -> None:
         """Leave it open: it lasts as long as the process."""
+
+
+def _wanted_for(
+    operation: Operation, context: Mapping[str, JsonValue] | None
+) -> Mapping[str, JsonValue]:
+    """What the policy is told of a check: its caller knows best what for it is."""
+    return {"operation": operation, **(context or {})}
 
 
 def _parsed(reference: Reference | str | os.PathLike[str]) -> Reference:

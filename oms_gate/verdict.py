@@ -60,6 +60,21 @@ class ReasonCode(StrEnum):
     POLICY_TIMEOUT = "policy.timeout"
     POLICY_UNREACHABLE = "policy.unreachable"
 
+    # What was remembered of the model.
+    HISTORY_SIGNER_CHANGED = "history.signer-changed"
+    HISTORY_ROLLBACK = "history.rollback"
+    HISTORY_UNREADABLE = "history.unreadable"
+
+    # What the policy requires besides.
+    REQUIREMENT_TIME = "requirement.time"
+    REQUIREMENT_LOG = "requirement.log"
+    REQUIREMENT_AGE = "requirement.age"
+    REQUIREMENT_HASH_TYPE = "requirement.hash-type"
+    REQUIREMENT_FORMAT = "requirement.format"
+    REQUIREMENT_CLAIMS = "requirement.claims"
+    ATTESTATION_MISSING = "attestation.missing"
+    ATTESTATION_UNMET = "attestation.unmet"
+
     # The store.
     STORE_NOT_FOUND = "store.not-found"
     STORE_REVISION_NOT_FOUND = "store.revision-not-found"
@@ -114,6 +129,7 @@ _UNDECIDED = frozenset(
         ReasonCode.POLICY_ERROR,
         ReasonCode.POLICY_TIMEOUT,
         ReasonCode.POLICY_UNREACHABLE,
+        ReasonCode.HISTORY_UNREADABLE,
         ReasonCode.STORE_NOT_FOUND,
         ReasonCode.STORE_REVISION_NOT_FOUND,
         ReasonCode.STORE_FORBIDDEN,
@@ -225,6 +241,23 @@ class Signature(_Record):
     log_index: int | None = None
 
 
+class Attestation(_Record):
+    """A signed statement about the model beside its signature: verified, and bound to the model."""
+
+    name: Printable = Field(description="What the gate's configuration calls it.")
+    path: Printable = Field(description="The file beside the model.")
+    sha256: str = Field(description="SHA-256 of that file, in hex.")
+    predicate_type: Printable = Field(description="What is stated (in-toto), a URI.")
+    signer: Signer
+    model: bool = Field(
+        description="Whether it is about the model as a whole: it states the root digest, or the "
+        "digest of the signature file."
+    )
+    files: tuple[Printable, ...] = Field(
+        default=(), description="Signed files that it is about, by their digests."
+    )
+
+
 class FileFact(_Record):
     """One file of the listing, as policy and people see it."""
 
@@ -296,6 +329,11 @@ class Assurance(StrEnum):
         return list(Assurance).index(self)
 
 
+Operation = Literal["verify", "load", "pull", "admit", "publish", "proxy"]
+"""What a model is wanted for: to look at its signature; into a process; into a folder; into a
+cluster; into a registry; through a gateway."""
+
+
 class Model(_Record):
     """The model that was checked."""
 
@@ -316,6 +354,10 @@ class PolicyUsed(_Record):
     revision: Printable = Field(
         description="Digest of policy and data, or what the server says; where it is pinned, the "
         "SHA-256 of that signature file, in hex."
+    )
+    decision_id: Printable | None = Field(
+        default=None,
+        description="What the engine's decision log calls this decision, if it has one.",
     )
 
 
@@ -342,6 +384,7 @@ class Verdict(_Record):
     )
     signature: Signature | None = None
     coverage: Coverage | None = None
+    attestations: tuple[Attestation, ...] = ()
     annotations: dict[Printable, Printable] = Field(default_factory=dict)
     policy: PolicyUsed | None = None
     delivery: Delivery | None = Field(

@@ -27,6 +27,7 @@ FLOORS = {
     "mistakes": 2,
     "kubernetes": 2,
     "inspection": 2,
+    "settings": 2,
     "config": 3,
     "delivery": 3,
     "admission": 3,

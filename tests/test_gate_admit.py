@@ -13,7 +13,8 @@ from oms_gate import AdmissionDenied, Assurance, Gate, UsageError
 from oms_gate.config import GateConfig
 from oms_gate.limits import Limits
 from oms_gate.oms.trust import KeyRoot, Trust
-from oms_gate.policy.publishers import Publisher, data_document
+from oms_gate.policy.publishers import Publisher
+from oms_gate.policy.rules import data_document
 from oms_gate.policy.wasm import WasmEngine
 from oms_gate.verdict import ReasonCode, Verdict
 from tests import models

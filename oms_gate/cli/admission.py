@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oms_gate.config import GateConfig, TrustSettings, load_config, revised
+from oms_gate.config import GateConfig, load_config, revised
 from oms_gate.errors import UsageError
 from oms_gate.reference import Reference
+from oms_gate.settings import TrustSettings
 
 _RULE = "command line"
 

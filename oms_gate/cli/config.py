@@ -7,11 +7,11 @@ from pathlib import Path
 
 import typer
 
-from oms_gate.config import PolicySettings, load_config
+from oms_gate.config import load_config
 from oms_gate.errors import ConfigError
 from oms_gate.gate import Gate
-from oms_gate.policy.publishers import data_document
 from oms_gate.policy.shipped import shipped
+from oms_gate.settings import PolicySettings
 
 
 def check(path: Path) -> int:
@@ -44,7 +44,7 @@ def data(path: Path) -> int:
     Raises:
         ConfigError: the configuration has a mistake.
     """
-    typer.echo(json.dumps(data_document(load_config(path).publishers), indent=2))
+    typer.echo(json.dumps(load_config(path).data, indent=2))
     return 0
 
 

@@ -187,7 +187,8 @@ class _Load:
             return Path(self._reference.location)
         layout = Layout.of(self._on.cache_folder)
         digest = hashlib.sha256(self._reference.url.encode()).hexdigest()
-        return self._on.gate.pull(self._reference, layout.folder / "unverified" / digest)
+        folder = layout.folder / "unverified" / digest
+        return self._on.gate.pull(self._reference, folder, context={"operation": "load"})
 
 
 def _reference(name_or_url: str | os.PathLike[str], revision: str | None) -> Reference:

@@ -7,7 +7,7 @@ an engine nor a message of a policy meets a control character or a lone surrogat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -91,14 +91,71 @@ class InputSignature(_Part):
     bundle_sha256: str = Field(description="SHA-256 of the bundle file, in hex.")
 
 
+Bytes = int | None
+
+
 class InputCoverage(_Part):
     """The signed manifest against the listing."""
 
     signed: int = Field(description="Signed files that are there, as a count.")
-    signed_files: tuple[InputFile, ...]
+    signed_files: dict[Kind, dict[Printable, Bytes]] = Field(
+        description="Signed files that are there: by their kind, the size of each in bytes by its "
+        "path, null where the store does not say."
+    )
     missing: tuple[Printable, ...] = Field(description="Signed files that are not there.")
     unsigned: tuple[InputFile, ...] = Field(description="Files that are there and not signed.")
     ignored: tuple[InputIgnoredFile, ...] = Field(description="Files outside its scope.")
+
+
+class InputAttestation(_Part):
+    """A signed statement about the model, verified with the gate's trust and bound to it."""
+
+    name: Printable = Field(description="What the gate's configuration calls it.")
+    path: Printable = Field(description="The file beside the model.")
+    predicate_type: Printable
+    predicate: dict[str, JsonValue] = Field(description="What is stated; strings are escaped.")
+    predicate_times: dict[str, float] = Field(
+        description="Each time (RFC 3339) in it by its JSON pointer, in Unix seconds."
+    )
+    signer: Signer
+    times: tuple[float, ...] = Field(
+        description="When its signature is proven to have existed, in Unix seconds."
+    )
+    log_index: int | None = Field(description="Place in the transparency log, if in one.")
+    model: bool = Field(description="Whether it is about the model as a whole.")
+    files: tuple[Printable, ...] = Field(description="Signed files that it is about.")
+
+
+class InputRefusedAttestation(_Part):
+    """A file with an attestation that proves nothing here."""
+
+    name: Printable
+    path: Printable
+    code: str = Field(description="Reason code.")
+    msg: Printable = Field(description="Why, in one sentence.")
+
+
+class InputRelease(_Part):
+    """A release of the model that was admitted before."""
+
+    revision: Printable | None
+    root_digest: str
+    signed_at: float | None = Field(description="Proven time of its signature, in Unix seconds.")
+    seen_at: float = Field(description="When it was admitted first, in Unix seconds.")
+
+
+class InputHistory(_Part):
+    """What the gate remembers of the model, by its name."""
+
+    first_seen: float | None = Field(
+        description="When it was admitted first, in Unix seconds; null where it never was."
+    )
+    pinned: tuple[Signer, ...] = Field(description="The signers that are approved for it.")
+    signer_pinned: bool = Field(description="Whether this signer is one of them.")
+    newer: InputRelease | None = Field(
+        description="The newest release that was admitted under the same reference, where this one "
+        "is older and nobody has approved going back to it."
+    )
 
 
 class InputDocument(_Part):
@@ -109,9 +166,17 @@ class InputDocument(_Part):
     signer: Signer
     signature: InputSignature
     coverage: InputCoverage
+    attestations: tuple[InputAttestation, ...] = Field(
+        description="Statements about the model that its configuration names."
+    )
+    refused_attestations: tuple[InputRefusedAttestation, ...]
+    history: InputHistory | None = Field(description="Null where the gate keeps no memory.")
     assurance: Assurance = Field(description="What the gate was asked for.")
     now: float = Field(description="The time of the check, in Unix seconds.")
-    context: dict[str, JsonValue] = Field(description="What the caller adds, such as a namespace.")
+    context: dict[str, JsonValue] = Field(
+        description="What the model is wanted for ('operation': verify, load, pull, admit, publish "
+        "or proxy), and what the caller adds, such as a namespace."
+    )
 
 
 def input_document(
@@ -125,6 +190,9 @@ def input_document(
     assurance: Assurance,
     now: datetime,
     context: Mapping[str, JsonValue] | None = None,
+    attestations: Sequence[InputAttestation] = (),
+    refused_attestations: Sequence[InputRefusedAttestation] = (),
+    history: InputHistory | None = None,
 ) -> dict[str, object]:
     """The input document of one check, ready for `Engine.decide`.
 
@@ -133,7 +201,13 @@ def input_document(
     allow_symlinks: as the signer declared it.
     assurance: what the gate was asked for.
     now: the time of the check, with its time zone.
+    context: what the caller adds; the operation is ``verify`` where it names no other.
+    attestations, refused_attestations: statements beside the model.
+    history: what is remembered of it, where a memory is kept.
     """
+    signed_files: dict[Kind, dict[str, Bytes]] = {}
+    for path, size in coverage.signed:
+        signed_files.setdefault(kind_of(path), {})[path] = size
     document = InputDocument(
         model=InputModel(**dict(model), scheme=model.name.partition("://")[0]),
         signer=signer,
@@ -150,10 +224,7 @@ def input_document(
         ),
         coverage=InputCoverage(
             signed=len(coverage.signed),
-            signed_files=tuple(
-                InputFile(path=path, size=size, kind=kind_of(path))
-                for path, size in coverage.signed
-            ),
+            signed_files=signed_files,
             missing=coverage.missing,
             unsigned=tuple(
                 InputFile(path=path, size=size, kind=kind_of(path))
@@ -164,9 +235,12 @@ def input_document(
                 for path, size, scope in coverage.ignored
             ),
         ),
+        attestations=tuple(attestations),
+        refused_attestations=tuple(refused_attestations),
+        history=history,
         assurance=assurance,
         now=now.timestamp(),
-        context=dict(context or {}),
+        context={"operation": "verify", **(context or {})},
     )
     return document.model_dump(mode="json", by_alias=True)
 

@@ -7,7 +7,6 @@ files may lack a signature, and how far the gate has to look.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -127,11 +126,13 @@ Issuer = Annotated[Name, AfterValidator(_issuer)]
 Pattern = Annotated[Name, AfterValidator(_regular_expression)]
 
 
-class _Rule(BaseModel):
+class Rule(BaseModel):
+    """Part of the rules of a gate: strict, and never changed."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class SigstoreSigner(_Rule):
+class SigstoreSigner(Rule):
     """Whoever an OIDC issuer says it is, by a certificate of a Sigstore instance."""
 
     method: Literal["sigstore"]
@@ -153,7 +154,7 @@ class SigstoreSigner(_Rule):
         return self
 
 
-class CertificateSigner(_Rule):
+class CertificateSigner(Rule):
     """Whoever holds a certificate under a trust root.
 
     A certificate's identity is its only alternative name or, where there is none or more than
@@ -191,14 +192,24 @@ class CertificateSigner(_Rule):
         return self
 
 
-class KeySigner(_Rule):
+class KeySigner(Rule):
     """Whoever holds the private half of a key."""
 
     method: Literal["key"]
     key: Name = Field(description="Name of the trust root.")
 
 
-Signer = Annotated[
+class FirstUseSigner(Rule):
+    """Whoever signs a model first, under any trust root; from then on it is pinned to the model.
+
+    It needs the gate's memory (``history``), and ``oms-gate trust`` shows and changes what is
+    pinned.
+    """
+
+    method: Literal["first-use"]
+
+
+KnownSigner = Annotated[
     Annotated[SigstoreSigner, Tag("sigstore")]
     | Annotated[CertificateSigner, Tag("certificate")]
     | Annotated[KeySigner, Tag("key")],
@@ -208,9 +219,23 @@ Signer = Annotated[
         custom_error_message="'method' must be sigstore, certificate or key",
     ),
 ]
+Signer = Annotated[
+    Annotated[SigstoreSigner, Tag("sigstore")]
+    | Annotated[CertificateSigner, Tag("certificate")]
+    | Annotated[KeySigner, Tag("key")]
+    | Annotated[FirstUseSigner, Tag("first-use")],
+    Discriminator(
+        _method,
+        custom_error_type="method",
+        custom_error_message="'method' must be sigstore, certificate, key or first-use",
+    ),
+]
+
+Format = Literal["pickle", "archive", "code", "keras", "tensorflow"]
+"""A format that can run code when it is loaded."""
 
 
-class Publisher(_Rule):
+class Publisher(Rule):
     """Who may sign which models, and what their signatures may leave out.
 
     In globs ``*`` stands for any text within a segment and ``**`` for any text at all; there are
@@ -233,12 +258,10 @@ class Publisher(_Rule):
     allow_ignored: tuple[PathGlob, ...] = Field(
         default=(), description="Globs over the paths of files that the signer may leave out."
     )
+    allow_formats: tuple[Format, ...] = Field(
+        default=(),
+        description="Formats that these signers may publish where a requirement restricts them.",
+    )
     assurance: Assurance | None = Field(
         default=None, description="How far the gate has to look, at least."
     )
-
-
-def data_document(publishers: Iterable[Publisher]) -> dict[str, object]:
-    """The data document of the policy engines: ``data.oms_gate.publishers``."""
-    rules = [publisher.model_dump(mode="json", exclude_none=True) for publisher in publishers]
-    return {"oms_gate": {"publishers": rules}}

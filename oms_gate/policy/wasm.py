@@ -12,10 +12,11 @@ import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Self, cast
+from typing import Final, Literal, Self
 
 import wasmtime
 from opapywasm import UNDEFINED, OpaPoolTimeoutError, OpaWasmError, OpaWasmPolicy, PolicyConfig
+from pydantic_core import to_json
 
 from oms_gate.errors import ConfigError, PolicyError
 from oms_gate.limits import MIB, Limits
@@ -24,9 +25,6 @@ from oms_gate.policy.decision import Decision, parse_decision
 from oms_gate.policy.engine import ANSWER_BYTES, DECISION_PATH
 from oms_gate.policy.shipped import shipped
 from oms_gate.verdict import ReasonCode
-
-if TYPE_CHECKING:
-    from opapywasm import JSONInput
 
 _PAGE_BYTES: Final = 65536
 _UNPACKED_BYTES: Final = 64 * MIB
@@ -62,6 +60,7 @@ class WasmEngine:
             max_input_bytes=limits.policy_memory_bytes,
             max_data_bytes=limits.policy_memory_bytes,
             max_result_bytes=ANSWER_BYTES,
+            parse_raw_json_input=False,
             max_cstring_scan_bytes=ANSWER_BYTES,
             max_memory_pages=limits.policy_memory_bytes // _PAGE_BYTES,
             eval_timeout_seconds=limits.policy_seconds,
@@ -81,7 +80,7 @@ class WasmEngine:
     def bundled(cls, data: Mapping[str, object], limits: Limits) -> Self:
         """The policy that comes with the gate.
 
-        data: the rules (`oms_gate.policy.publishers.data_document`).
+        data: the rules (`oms_gate.policy.rules.data_document`).
 
         Raises:
             ConfigError: the installation is damaged.
@@ -142,7 +141,7 @@ class WasmEngine:
         """
         seconds = self._limits.policy_seconds
         try:
-            value = self._policy.evaluate(cast("JSONInput", dict(document)))
+            value = self._policy.evaluate(to_json(dict(document)))
         except OpaPoolTimeoutError as error:
             raise PolicyError(
                 ReasonCode.POLICY_TIMEOUT,

@@ -66,7 +66,7 @@ def promote(
     )
     gate = copy.copy(gate)
     gate.mode = "enforce"
-    admission = gate.admit(source)
+    admission = gate.admit(source, context={"operation": "pull"})
     with closing(admission.snapshot) as snapshot:
         chosen = admission.signed.keys() | _attestations(gate, admission)
         to = _to_s3 if target.scheme in S3_SCHEMES else _by_folder

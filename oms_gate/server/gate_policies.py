@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from oms_gate.errors import ConfigError
 from oms_gate.mistakes import mistakes
-from oms_gate.policy.publishers import KeySigner, ModelGlob, Publisher
+from oms_gate.policy.publishers import KeySigner, ModelGlob, Publisher, Signer
 from oms_gate.verdict import Assurance
 
 GROUP = "oms-gate.dev"
@@ -204,11 +204,11 @@ def _content(
 
 def _qualified(rule: Publisher, label: str, roots: Mapping[str, Mapping[str, bytes]]) -> Publisher:
     """A rule whose signers are held to the policy's own roots, where it has one of that name."""
-    signers = []
+    signers: list[Signer] = []
     for signer in rule.signers:
         field = "key" if isinstance(signer, KeySigner) else "root"
-        name = f"{label}:{getattr(signer, field)}"
-        if name in roots.get(ROOT_KINDS[signer.method], {}):
+        name = f"{label}:{getattr(signer, field, '')}"
+        if signer.method != "first-use" and name in roots.get(ROOT_KINDS[signer.method], {}):
             signers.append(signer.model_copy(update={field: name}))
         else:
             signers.append(signer)

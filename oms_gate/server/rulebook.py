@@ -20,7 +20,7 @@ from oms_gate.config import GateConfig, load_trust, open_engine
 from oms_gate.errors import ConfigError
 from oms_gate.gate import Gate
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, TimestampRoot, Trust
-from oms_gate.policy.publishers import KeySigner, Publisher
+from oms_gate.policy.publishers import FirstUseSigner, KeySigner, Publisher
 from oms_gate.server.gate_policies import ROOT_KINDS, GatePolicy
 from oms_gate.verdict import Assurance
 
@@ -93,6 +93,11 @@ class Rulebook:
         }
         for rule in policy.publishers:
             for signer in rule.signers:
+                if isinstance(signer, FirstUseSigner):
+                    raise ConfigError(
+                        f"the rule {rule.name!r}: only the gate's own configuration can trust "
+                        "whoever signs first; name the signers"
+                    )
                 root = signer.key if isinstance(signer, KeySigner) else signer.root
                 if names.get(root, root) not in known[ROOT_KINDS[signer.method]]:
                     raise ConfigError(

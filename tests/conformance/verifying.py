@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from oms_gate.config import TrustSettings, load_trust
+from oms_gate.config import load_trust
 from oms_gate.errors import AdmissionDenied, UsageError
 from oms_gate.gate import Gate
 from oms_gate.policy.decision import Decision
 from oms_gate.policy.input import InputDocument
 from oms_gate.reference import Reference
+from oms_gate.settings import TrustSettings
 from oms_gate.verdict import Reason, ReasonCode, printable
 from tests.conformance.places import inside
 

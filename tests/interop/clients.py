@@ -19,15 +19,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from oms_gate import Gate
-from oms_gate.config import TrustSettings, load_trust
+from oms_gate.config import load_trust
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Manifest
 from oms_gate.oms.sign import sign_with_certificate, sign_with_key
 from oms_gate.policy.engine import Engine
-from oms_gate.policy.publishers import Publisher, data_document
+from oms_gate.policy.publishers import Publisher
+from oms_gate.policy.rules import data_document
 from oms_gate.policy.wasm import WasmEngine
 from oms_gate.reference import Reference
+from oms_gate.settings import TrustSettings
 from oms_gate.stores import StoreSettings, open_store
 from oms_gate.streaming.manifest import manifest_of
 from tests.oms.forge import Party, issue, issue_leaf, public_pem

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from oms_gate import Gate
-from oms_gate.config import TrustSettings, load_trust
+from oms_gate.config import load_trust
 from oms_gate.policy.engine import Engine
+from oms_gate.settings import TrustSettings
 from oms_gate.signing.sigstore import SigstoreInstance, sign_with_sigstore
 from tests.interop.clients import (
     Settings,

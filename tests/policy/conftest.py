@@ -11,7 +11,8 @@ import pytest
 
 from oms_gate.limits import Limits
 from oms_gate.policy.engine import Engine
-from oms_gate.policy.publishers import Publisher, data_document
+from oms_gate.policy.publishers import Publisher
+from oms_gate.policy.rules import data_document
 from oms_gate.policy.server import ServerEngine
 from oms_gate.policy.wasm import WasmEngine
 from tests.policy.opa_process import AUTHORIZATION, ROOT, TOKEN, OpaServer, run_opa

@@ -12,7 +12,8 @@ import pytest
 
 from oms_gate.errors import ConfigError
 from oms_gate.limits import Limits
-from oms_gate.policy.publishers import Publisher, data_document
+from oms_gate.policy.publishers import Publisher
+from oms_gate.policy.rules import data_document
 from oms_gate.policy.wasm import WasmEngine
 from tests.policy.samples import ALLOW, EXAMPLE, NO_DATA, Build, policy_folder
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from oms_gate.policy.engine import Engine
-from oms_gate.policy.publishers import Publisher, data_document
+from oms_gate.policy.publishers import Publisher
+from oms_gate.policy.rules import data_document
 from tests.policy.samples import ISSUER, document, sigstore
 
 SIGSTORE = {"method": "sigstore", "identity": "a@b", "issuer": ISSUER}

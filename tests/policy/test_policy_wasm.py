@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from oms_gate.errors import ConfigError, PolicyError
 from oms_gate.limits import MIB, Limits
-from oms_gate.policy.publishers import Publisher, data_document
+from oms_gate.policy.publishers import Publisher
+from oms_gate.policy.rules import data_document
 from oms_gate.policy.wasm import WasmEngine
 from oms_gate.verdict import ReasonCode
 from tests.policy.opa_process import ROOT

@@ -11,7 +11,8 @@ import pytest
 from oms_gate.errors import SigningError
 from oms_gate.limits import Limits
 from oms_gate.oms.trust import Trust
-from oms_gate.policy.publishers import Publisher, data_document
+from oms_gate.policy.publishers import Publisher
+from oms_gate.policy.rules import data_document
 from oms_gate.policy.wasm import WasmEngine
 from oms_gate.reference import Reference
 from oms_gate.signing.model import ModelSigner, Signing, signable

@@ -1,0 +1,34 @@
+# METADATA
+# title: History
+# description: What the gate remembers of a model (`history` in gate.yaml).
+package oms_gate.lib.history
+
+import data.oms_gate.lib.signers
+
+deny contains {"code": "history.rollback", "msg": msg} if {
+	newer := input.history.newer
+	is_object(newer)
+	msg := $`{input.model.name} is an older release than one that was admitted before (root digest {newer.root_digest}); ask its publisher, or approve going back to it: oms-gate trust add {input.model.name}`
+}
+
+# METADATA
+# description: |
+#   What of a requirement on history is not met. `same_signer`: whether the signer must be one that
+#   is pinned to the model; the first one is.
+unmet(requirement) := {{"code": "history.signer-changed", "msg": msg} |
+	requirement.same_signer == true
+	not same_signer
+	msg := $`{input.model.name} was signed by {signers.found(input.signer)}, but {known}, and the requirement "{requirement.name}" wants the same signer; ask its publisher, and if the change is theirs, approve it: oms-gate trust add {input.model.name}`
+}
+
+same_signer if {
+	is_object(input.history)
+	count(input.history.pinned) == 0
+}
+
+same_signer if input.history.signer_pinned == true
+
+known := $`it is pinned to {before}` if {
+	before := concat(" or ", {signers.found(signer) | some signer in input.history.pinned})
+	is_object(input.history)
+} else := "the gate keeps no memory (history in gate.yaml)"

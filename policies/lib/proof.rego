@@ -1,0 +1,59 @@
+# METADATA
+# title: Proof
+# description: |
+#   What proves the signature, and since when: the digests, the transparency log, timestamps, and
+#   the certificate. Times are proven by a log or a timestamp authority, never claimed.
+package oms_gate.lib.proof
+
+# METADATA
+# description: Seconds since the signature is proven to have existed; undefined without a proven time.
+age := input.now - min(input.signature.times)
+
+# METADATA
+# description: |
+#   What of a requirement on proof is not met. `hash_types`: the digests that may be signed.
+#   `proven_time`: whether the time of the signature must be proven. `transparency_log`: whether the
+#   signature must be in a log. `max_age_days`: how long ago it may have been made. `unexpired`:
+#   whether the certificate of the signer must still be valid.
+unmet(requirement) := union({
+	hash_type(requirement),
+	proven_time(requirement),
+	transparency_log(requirement),
+	max_age(requirement),
+	unexpired(requirement),
+})
+
+hash_type(requirement) := {{"code": "requirement.hash-type", "msg": msg} |
+	not input.signature.hash_type in requirement.hash_types
+	wanted := concat(" or ", requirement.hash_types)
+	msg := $`the signature is over {input.signature.hash_type} digests, but the requirement "{requirement.name}" wants {wanted}; have the model signed again with --hash {requirement.hash_types[0]}`
+}
+
+proven_time(requirement) := {{"code": "requirement.time", "msg": msg} |
+	requirement.proven_time == true
+	count(input.signature.times) == 0
+	msg := $`nothing proves when the model was signed, which the requirement "{requirement.name}" wants; have it signed again with a timestamp (oms-gate sign --timestamp-url) of one of the gate's timestamp_authorities`
+}
+
+transparency_log(requirement) := {{"code": "requirement.log", "msg": msg} |
+	requirement.transparency_log == true
+	is_null(input.signature.log_index)
+	msg := $`the signature is in no transparency log, which the requirement "{requirement.name}" wants; have the model signed with Sigstore`
+}
+
+# Without a proven time it is of no age that would do.
+max_age(requirement) := {{"code": "requirement.time", "msg": msg} |
+	requirement.max_age_days
+	count(input.signature.times) == 0
+	msg := $`nothing proves when the model was signed, but the requirement "{requirement.name}" wants it signed within {requirement.max_age_days} days; have it signed again with a timestamp (oms-gate sign --timestamp-url)`
+} | {{"code": "requirement.age", "msg": msg} |
+	age > requirement.max_age_days * 86400
+	days := floor(age / 86400)
+	msg := $`the model was signed {days} days ago, but the requirement "{requirement.name}" wants that within {requirement.max_age_days} days; use a newer release, or have it signed again`
+}
+
+unexpired(requirement) := {{"code": "publisher.expired-signer", "msg": msg} |
+	requirement.unexpired == true
+	is_string(input.signer.expired_at)
+	msg := $`the signer's certificate expired at {input.signer.expired_at}, which the requirement "{requirement.name}" does not let pass; have the model signed again`
+}
