@@ -50,7 +50,12 @@ def model(
     now = at.timestamp()
     times = [] if days is None else [now - days * DAY]
     proof = {"times": times, "log_index": log, "hash_type": hash_type}
-    nothing = {"first_seen": None, "pinned": [], "signer_pinned": False, "newer": None}
+    nothing: dict[str, Any] = {
+        "first_seen": None,
+        "pinned": [],
+        "signer_pinned": False,
+        "newer": None,
+    }
     return {
         **made,
         "signature": {**made["signature"], **proof},

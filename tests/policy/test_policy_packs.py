@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from oms_gate.config import load_config
+from oms_gate.config import load_config, revised
 from oms_gate.limits import Limits
 from oms_gate.policy.engine import Engine
 from oms_gate.policy.server import ServerEngine
 from oms_gate.policy.wasm import WasmEngine
+from oms_gate.server.gate_policies import read_policy
+from oms_gate.server.rulebook import Rulebook
+from oms_gate.settings import PolicySettings
 from tests import models
 from tests.commands import oms_gate
 from tests.oms import forge
@@ -146,13 +150,9 @@ def test_skills_are_judged_by_the_same_rules() -> None:
 def test_opa_tests_a_pack(pack: str, opa: Path) -> None:
     helper, folder = POLICIES / "examples/model_test.rego", POLICIES / "examples" / pack
     sources = [path for path in (*rego(pack), helper, folder) if path.parent != folder]
-    command = [opa, "test", "--format=json", *sources]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(json.loads(done.stdout)) >= 4
-    check = ["check", "--strict", "--schema", POLICIES / "input.schema.json", *sources]
-    done = subprocess.run([opa, *check], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    for command in (["test"], ["check", "--strict", "-s", str(POLICIES / "input.schema.json")]):
+        done = subprocess.run([opa, *command, *sources], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_pack_is_there_in_whole() -> None:
@@ -163,3 +163,22 @@ def test_every_pack_is_there_in_whole() -> None:
         assert len(cases) >= 8
         assert f"(packs/{pack}.md)" in index
         assert f"examples/packs/{pack}/gate.yaml" in (ROOT / f"docs/packs/{pack}.md").read_text()
+
+
+def test_the_label_of_the_roll_out_annotates_and_nothing_else(tmp_path: Path) -> None:
+    (item,) = yaml.safe_load_all((FOLDERS[STAGED] / "gate-policies.yaml").read_text())
+    policy, mistake = read_policy(item, lambda *_: {}, "oms-gate")
+    assert mistake is None
+    config = revised(load_config(made(STAGED, tmp_path)), policy=PolicySettings())
+    book = Rulebook(config)
+    book.check(policy)
+    book.replace([policy])
+    label = "acme.example/models"
+    for labels, mode in (
+        ({label: "announced"}, "annotate"),
+        ({label: "enforced"}, "enforce"),
+        ({label: "Announced"}, "enforce"),
+        ({}, "enforce"),
+    ):
+        assert book.terms("any", labels, "hf://acme/x").mode == mode
+    book.close()
