@@ -102,7 +102,7 @@ MISTAKES = [
     ("    assurance: bytes", "    effect: ignore", "14:5", "'warn'"),
     ("identity: b@acme", "identiti: b@acme", "29:13", "did you mean 'identity'?"),
     ("  - method: sigstore\n", "  - method: first-use\n", "28:13", "sigstore, certificate or key"),
-    ("acme.example\nex", "acme.example\n            root: acme\nex", "28:13", "is not under 'trust'"),
+    ("acme.example\nex", "acme.example\n            root: x\nex", "28:13", "not under 'trust'"),
     ("allow_formats: [pickle]", "allow_formats: [pickles]", "5:21", "'pickle'"),
     ("  - reason: until the rewrite\n    owner", "  - owner", "32:5", "reason: is missing"),
     ("    owner: ann@acme.example\n", "", "32:5", "owner: is missing"),
