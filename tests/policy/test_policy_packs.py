@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -182,3 +183,12 @@ def test_the_label_of_the_roll_out_annotates_and_nothing_else(tmp_path: Path) ->
     ):
         assert book.terms("any", labels, "hf://acme/x").mode == mode
     book.close()
+
+
+def test_the_rego_of_the_documentation(opa: Path, tmp_path: Path) -> None:
+    (module,) = re.findall(r"```rego\n(.*?)```", (ROOT / "docs/policies.md").read_text(), re.DOTALL)
+    (tmp_path / "own.rego").write_text(module)
+    admission = (POLICIES / "lib", POLICIES / "admission.rego")
+    command = ["check", "--strict", "-s", POLICIES / "input.schema.json", *admission, tmp_path]
+    done = subprocess.run([opa, *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
