@@ -100,7 +100,7 @@ MISTAKES = [
     ("claims: {build_trigger: [push]}", "claims: {build_trigger: []}", "23:14", "at least 1"),
     ("    assurance: bytes", "    assurance: signature", "14:5", "'declared'"),
     ("    assurance: bytes", "    effect: ignore", "14:5", "'warn'"),
-    ("identity: b@acme", "identiti: b@acme", "29:13", "did you mean 'identity'?"),
+    ("identity: b@acme", "identiti: b@acme", "29:13", "signers.0.identiti: unknown key"),
     ("  - method: sigstore\n", "  - method: first-use\n", "28:13", "sigstore, certificate or key"),
     ("acme.example\nex", "acme.example\n            root: x\nex", "28:13", "not under 'trust'"),
     ("allow_formats: [pickle]", "allow_formats: [pickles]", "5:21", "'pickle'"),

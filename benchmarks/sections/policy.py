@@ -93,18 +93,12 @@ def _asking(engine: Engine, model: Mapping[str, object]) -> Callable[[], object]
 
 def _evaluating(program: str, sources: list[str], model: Path) -> Callable[[], object]:
     """What a user of OPA does without a server: a process for each decision."""
-    options = [option for source in sources for option in ("--data", source)]
-    command = [
-        program,
-        "eval",
-        *options,
-        "--input",
-        model,
-        "data.oms_gate.admission.decision.allow",
-    ]
+    options = [f"--data={source}" for source in sources]
+    query = "data.oms_gate.admission.decision.allow"
+    command = [program, "eval", "--format=raw", *options, f"--input={model}", query]
 
     def evaluate() -> None:
-        done = subprocess.run([*command, "--format=raw"], capture_output=True, check=True)
+        done = subprocess.run(command, capture_output=True, check=True)
         assert done.stdout.strip() == b"true", done.stdout
 
     return evaluate

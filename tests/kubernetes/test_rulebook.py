@@ -78,6 +78,15 @@ def test_policies_may_trust_the_same_key(book: Rulebook) -> None:
     assert gate.mode == "enforce"
 
 
+def test_no_policy_of_a_cluster_trusts_whoever_comes_first(book: Rulebook) -> None:
+    """Its namespaces would share what is remembered with all others."""
+    spec = granting(SHARED, "one")
+    book.check(policy("a", spec))
+    spec["publishers"][0]["signers"].append({"method": "first-use"})
+    with pytest.raises(ConfigError, match="only the gate's own configuration can trust"):
+        book.check(policy("a", spec))
+
+
 SELECTORS: list[tuple[Json, Json, bool]] = [
     ({}, {}, True),
     ({"matchLabels": {"a": "b"}}, {"a": "b", "c": "d"}, True),

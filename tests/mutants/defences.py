@@ -79,6 +79,12 @@ _injection = _in("kubernetes/injection.py", *_PODS)
 _volumes = _in("kubernetes/volumes.py", *_PODS)
 _admission = _in("server/admission.py", "kubernetes/test_admission.py")
 _decisions = _in("server/decisions.py", "kubernetes/test_decisions.py")
+_config = _in("config.py", "test_config_rules.py")
+_cli_config = _in("cli/config.py", "test_config_rules.py")
+_strict_yaml = _in("strict_yaml.py", "test_config_rules.py")
+_mistakes = _in("mistakes.py", "test_config_rules.py")
+_requirements = _in("policy/requirements.py", "test_config_rules.py")
+_exceptions = _in("policy/exceptions.py", "test_config_rules.py", "policy/test_policy_packs.py")
 _rulebook = _in("server/rulebook.py", "kubernetes/test_policies_in_force.py")
 _gate_policies = _in("server/gate_policies.py", "kubernetes/test_policies_in_force.py")
 _server_tls = _in("server/tls.py", "kubernetes/test_service.py")
@@ -1960,6 +1966,31 @@ MUTANTS: tuple[Mutant, ...] = (
     _decisions("more checks than may wait", "len(self._running) >= self._most or", ""),
     _decisions("a namespace that keeps the others waiting", "or theirs >= self._most_of_one", ""),
     _decisions("an old verdict", "known[0] > time.monotonic()", "True"),
+    _rulebook(
+        "whoever comes first in a cluster",
+        "if isinstance(signer, FirstUseSigner):",
+        "if False:",
+        "kubernetes/test_rulebook.py",
+    ),
+    _config(
+        "rules that have no effect", "self.policy.server is not None and getattr", "0 and getattr"
+    ),
+    _config("whoever comes first, forgotten", "if self.history is None:", "if False:"),
+    _config("the same signer, forgotten", "if requirement.same_signer and", "if 0 and"),
+    _config("attestations that nobody reads", "if requirement.attestations and", "if 0 and"),
+    _cli_config("exceptions that have ended", "exception.expires_at <= now", "False"),
+    _strict_yaml(
+        "the place of what is no date", "except ValueError as error:", "except OSError as error:"
+    ),
+    _mistakes("the place of a signer's mistake", 'if "signers" in location:', "if False:"),
+    _requirements(
+        "a namespace that there cannot be", "if not _KUBERNETES_GLOB", "if 0 and _KUBERNETES_GLOB"
+    ),
+    _requirements(
+        "a requirement of nothing", "if not self.model_dump(", "if 0 and self.model_dump("
+    ),
+    _exceptions("an exception for ever", "lt=date.max, ", ""),
+    _exceptions("an exception a day too long", "timedelta(days=1)", "timedelta(days=2)"),
     _rulebook("what is not delegated", "policy.namespace is None or delegated", "True"),
     _rulebook("the stricter mode", 'if "enforce" in modes:', "if False:"),
     _rulebook(
@@ -1969,8 +2000,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _gate_policies(
         "a root of the policy's own",
-        "if name in roots.get(ROOT_KINDS[signer.method], {}):",
-        "if False:",
+        "and name in roots.get(ROOT_KINDS[signer.method], {}):",
+        "and False:",
     ),
     _gate_policies("what cannot be read and tightens", '_Spec(mode="enforce")', "_Spec()"),
     _server_tls("a certificate without its key", "_context(pair)  # What", "pass  # What"),

@@ -189,6 +189,6 @@ def test_the_rego_of_the_documentation(opa: Path, tmp_path: Path) -> None:
     (module,) = re.findall(r"```rego\n(.*?)```", (ROOT / "docs/policies.md").read_text(), re.DOTALL)
     (tmp_path / "own.rego").write_text(module)
     admission = (POLICIES / "lib", POLICIES / "admission.rego")
-    command = ["check", "--strict", "-s", POLICIES / "input.schema.json", *admission, tmp_path]
-    done = subprocess.run([opa, *command], capture_output=True, text=True)
+    command = ["check", "--strict", "-s", str(POLICIES / "input.schema.json")]
+    done = subprocess.run([opa, *command, *admission, tmp_path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
