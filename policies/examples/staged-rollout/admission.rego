@@ -75,7 +75,6 @@ announced if {
 }
 
 is_named(namespaces) if {
-	is_string(input.context.namespace)
 	some glob in namespaces
 	globs.matches(glob, input.context.namespace)
 }
