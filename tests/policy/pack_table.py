@@ -153,8 +153,8 @@ LAPTOP = [
     ),
     Case("a signed pickle", model("hf://a/b", SOMEONE, "a.pkl", history={}), warn={FORMAT}),
     Case(
-        "unsigned code",
-        model("hf://a/b", SOMEONE, history={}, unsigned=(("modeling_a.py", 1),)),
+        "unsigned weights",
+        model("hf://a/b", SOMEONE, history={}, unsigned=(("a.gguf", 1),)),
         {UNSIGNED},
     ),
 ]
@@ -207,7 +207,8 @@ def production(signer: Signer, *more: str, **changes: Any) -> dict[str, Any]:
 
 
 def admitted_to(namespace: Any, **more: Any) -> dict[str, Any]:
-    return {"operation": "admit", "namespace": namespace, **more}
+    told = {"namespace_labels": {}, "service_account": "default"}
+    return {"operation": "admit", "namespace": namespace, **told, **more}
 
 
 ENTERPRISE_PKI = [

@@ -6,7 +6,12 @@ acme := model_test.key("acme")
 
 stranger := model_test.key("stranger")
 
-admitted_to(namespace) := {"context": {"operation": "admit", "namespace": namespace}}
+admitted_to(namespace) := {"context": {
+	"operation": "admit",
+	"namespace": namespace,
+	"namespace_labels": {},
+	"service_account": "default",
+}}
 
 test_the_publisher_everywhere if {
 	every namespace in ["sandbox", "team-a", "team-payments", "production"] {
