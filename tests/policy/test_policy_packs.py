@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from oms_gate import Gate, ReasonCode
 from oms_gate.config import load_config, revised
 from oms_gate.limits import Limits
 from oms_gate.policy.engine import Engine
@@ -23,6 +24,7 @@ from oms_gate.settings import PolicySettings
 from tests import models
 from tests.commands import oms_gate
 from tests.oms import forge
+from tests.peers.hub import HubStandIn
 from tests.policy.opa_process import TOKEN, OpaServer, run_opa
 from tests.policy.pack_table import PACKS
 from tests.sigstore.instance import Sigstore
@@ -128,6 +130,24 @@ def test_a_pack_can_be_used(pack: str, opa: Path, tmp_path: Path) -> None:
     done = oms_gate("config", "check", config, OMS_GATE_OPA=str(opa))
     assert done.returncode == 0, done.stderr
     assert "can be used" in done.stdout
+
+
+def test_a_rotation_with_real_signatures(hub: HubStandIn, tmp_path: Path) -> None:
+    """Both keys are trusted, and what either has signed is valid."""
+    config = made("team-key", tmp_path)
+    keys = {name: models.new_key() for name in ("team-2025", "team-2026")}
+    for name, key in keys.items():
+        (config.parent / f"keys/{name}.pub").write_bytes(models.public_pem(key))
+    with Gate.from_config(config) as gate:
+        for model, signer, expected in (
+            ("new", "team-2026", []),
+            ("new-2", "team-2025", [ReasonCode.PUBLISHER_WRONG_SIGNER]),
+            ("summarizer-v1", "team-2025", []),
+        ):
+            files = {**models.FILES, "model.sig": models.signature(models.FILES, keys[signer])}
+            hub.create(f"acme-labs/{model}", files=dict(files))
+            verdict = gate.check(f"hf://acme-labs/{model}")
+            assert [reason.code for reason in verdict.reasons] == expected
 
 
 @pytest.mark.parametrize("pack", PACKS)
