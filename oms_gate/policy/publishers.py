@@ -203,7 +203,7 @@ class FirstUseSigner(Rule):
     """Whoever signs a model first, under any trust root; from then on it is pinned to the model.
 
     It needs the gate's memory (``history``), and ``oms-gate trust`` shows and changes what is
-    pinned.
+    pinned. It does not count for models whose signers another rule names.
     """
 
     method: Literal["first-use"]

@@ -77,6 +77,9 @@ _webhook = _in("server/webhook.py", "kubernetes/test_service.py")
 _containers = _in("kubernetes/containers.py", *_PODS)
 _injection = _in("kubernetes/injection.py", *_PODS)
 _volumes = _in("kubernetes/volumes.py", *_PODS)
+_asked_of_pods = _in("server/admission.py", "kubernetes/test_requirements_where.py")
+_asked_of_gates = _in("gate.py", "test_gate_operations.py")
+_asked_of_loads = _in("loading/pretrained.py", "test_gate_operations.py")
 _admission = _in("server/admission.py", "kubernetes/test_admission.py")
 _decisions = _in("server/decisions.py", "kubernetes/test_decisions.py")
 _config = _in("config.py", "test_config_rules.py")
@@ -1972,6 +1975,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "kubernetes/test_rulebook.py",
     ),
+    _asked_of_pods("labels of a namespace", "dict(labels),", "{},"),
+    _asked_of_pods("a pod's namespace", '"namespace": request.namespace,', '"namespace": "x",'),
+    _asked_of_pods("a pod's account", 'pod.get("serviceAccountName") or', ""),
+    _asked_of_pods("admission that is said", '"operation": "admit",', '"operation": "load",'),
+    _asked_of_gates("pulling that is said", '_wanted_for("pull", context)', "context"),
+    _asked_of_gates("loading that is said", '_wanted_for("load", context)', "context"),
+    _asked_of_loads("loading of what is pulled", '{"operation": "load"}', "{}"),
     _config(
         "rules that have no effect", "self.policy.server is not None and getattr", "0 and getattr"
     ),
