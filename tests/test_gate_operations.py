@@ -11,7 +11,7 @@ import huggingface_hub
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from oms_gate import Gate, from_pretrained, guard
+from oms_gate import AdmissionWarning, Gate, from_pretrained, guard
 from oms_gate.config import GateConfig
 from oms_gate.config import open_engine as opened_engine
 from oms_gate.filesystem import OmsFileSystem
@@ -96,6 +96,19 @@ def test_pull(gate: Gate, model: Path, tmp_path: Path) -> None:
 
 def test_load(gate: Gate, model: Path) -> None:
     from_pretrained(Library, str(model), gate=gate)
+    assert asked(gate) == {"load"}
+
+
+def test_load_what_is_denied_and_let_through(gate: Gate, model: Path) -> None:
+    """It is pulled, to be loaded."""
+    memory = fsspec.filesystem("memory")
+    memory.put(str(model), "/elsewhere/model", recursive=True)
+    gate.mode = "annotate"
+    try:
+        with pytest.warns(AdmissionWarning):
+            from_pretrained(Library, "memory://elsewhere/model", gate=gate)
+    finally:
+        memory.rm("/elsewhere", recursive=True)
     assert asked(gate) == {"load"}
 
 
