@@ -311,7 +311,11 @@ class Check:
         )
         engine = self.gate.policy
         decision = engine.decide(document)
-        self.policy = PolicyUsed(engine=engine.kind, revision=engine.revision)
+        self.policy = PolicyUsed(
+            engine=engine.kind,
+            revision=decision.revision or engine.revision,
+            decision_id=decision.decision_id,
+        )
         self.reasons += decision.deny
         self.warnings += decision.warn
         self.annotations.update(decision.annotations)
