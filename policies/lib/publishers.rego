@@ -43,7 +43,21 @@ first_use contains rule if {
 	some rule in covering
 	some signer in rule.signers
 	signer.method == "first-use"
+	not named
 }
+
+# Where a rule names the signers, coming first makes nobody one of them, whatever a rule for more
+# models says.
+named if {
+	some rule in covering
+	every signer in rule.signers {
+		signer.method != "first-use"
+	}
+}
+
+counting(_, signer) if signer.method != "first-use"
+
+counting(rule, _) if rule in first_use
 
 # METADATA
 # description: Those that name the signer, but want a certificate that is still valid.
@@ -75,8 +89,12 @@ deny contains {"code": "publisher.wrong-signer", "msg": msg} if {
 	count(trusting) == 0
 	count(outlived) == 0
 	not another_was_first
-	rules := concat(", ", {rule.name | some rule in covering})
-	wanted := concat(" or ", {signers.description(signer) | some rule in covering; some signer in rule.signers})
+	rules := concat(", ", {rule.name | some rule in covering; counting(rule, rule.signers[_])})
+	wanted := concat(" or ", {signers.description(signer) |
+		some rule in covering
+		some signer in rule.signers
+		counting(rule, signer)
+	})
 	msg := $`{input.model.name} was signed by {found}, but its publisher rule ({rules}) names only {wanted}{by_subject}; take the model from its publisher, or name this signer in gate.yaml`
 }
 
