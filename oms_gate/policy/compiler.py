@@ -112,7 +112,12 @@ def _raise(error: OSError) -> None:
 def _is_source(name: str) -> bool:
     if name.startswith("."):
         return False
-    return name in _DATA_FILES or (name.endswith(".rego") and not name.endswith("_test.rego"))
+    return name in _DATA_FILES or (name.endswith(".rego") and not is_test(name))
+
+
+def is_test(name: str) -> bool:
+    """Whether a file has tests of a policy, and nothing of the policy itself."""
+    return name.endswith("_test.rego")
 
 
 @contextmanager

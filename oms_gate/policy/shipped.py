@@ -16,30 +16,34 @@ def shipped(name: Literal["admission.rego", "admission.wasm", "input.schema.json
 
 
 def shipped_packs() -> list[str]:
-    """The names of the packs: policies for a kind of organization, to start from."""
-    names = {path.name for folder in _pack_folders() for path in folder.glob("[!.]*/")}
-    return sorted(names)
+    """The names of the packs: rules for a kind of organization, to start from."""
+    return sorted(path.name for path in _configurations().glob("[!.]*/"))
 
 
 def shipped_pack(name: str) -> dict[str, Path]:
-    """The files of a pack by their paths in a policy's folder: its Rego, its data, its gate.yaml.
+    """The files of a pack by their paths: its Rego with tests, its data.json, its gate.yaml.
 
     Raises:
         UsageError: there is no such pack.
     """
     if name not in shipped_packs():
         known = ", ".join(shipped_packs()) or "none"
-        raise UsageError(f"there is no pack {name!r}; those that come with the gate: {known}")
-    return {
-        path.relative_to(folder / name).as_posix(): path
-        for folder in _pack_folders()
-        for path in sorted((folder / name).rglob("[!.]*"))
-        if path.is_file()
-    }
+        raise UsageError(f"there is no pack {name!r}; those that come with the gate are: {known}")
+    files = {path.name: path for path in _policies().glob("*.rego")}
+    for folder in (_policies() / name, _configurations() / name):
+        for path in sorted(folder.rglob("[!.]*")):
+            if path.is_file():
+                files[path.relative_to(folder).as_posix()] = path
+    return files
 
 
-def _pack_folders() -> tuple[Path, Path]:
-    return _place("policies") / "examples", _place("packs", "examples/packs")
+def _policies() -> Path:
+    """Of the packs; beside them is what the tests of all of them use."""
+    return _place("policies") / "examples"
+
+
+def _configurations() -> Path:
+    return _place("packs", "examples/packs")
 
 
 def _place(installed: str, checkout: str | None = None) -> Path:

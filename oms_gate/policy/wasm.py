@@ -9,7 +9,7 @@ import io
 import json
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -30,6 +30,20 @@ _PAGE_BYTES: Final = 65536
 _UNPACKED_BYTES: Final = 64 * MIB
 # What OPA leaves to the host and the host does as OPA does, on the strings of messages.
 _HOST_BUILTINS: Final = frozenset({"sprintf"})
+
+
+class HostBuiltinError(ConfigError):
+    """A policy needs what WebAssembly leaves to its host.
+
+    names: of the builtins.
+    """
+
+    def __init__(self, origin: str, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{origin} uses {', '.join(names)}, which only an OPA server evaluates; use what the "
+            "input document holds (the time is 'now'), or a server"
+        )
+        self.names = names
 
 
 class WasmEngine:
@@ -179,10 +193,7 @@ def _give_back() -> None:
 
 def _check(policy: OpaWasmPolicy, origin: str) -> None:
     if foreign := sorted(policy.builtins.keys() - _HOST_BUILTINS):
-        raise ConfigError(
-            f"{origin} uses {', '.join(foreign)}, which only an OPA server evaluates; use what the "
-            "input document holds (the time is 'now'), or a server"
-        )
+        raise HostBuiltinError(origin, foreign)
     if DECISION_PATH not in policy.entrypoints:
         raise ConfigError(f"{origin} was not compiled for {DECISION_PATH}")
 
@@ -234,10 +245,11 @@ def _merged(own: dict[str, object], data: Mapping[str, object], origin: str) -> 
         mine = merged.setdefault(key, {})
         if not isinstance(mine, dict) or not isinstance(value, Mapping):
             raise ConfigError(f"{origin} has data.{key} that is not an object")
-        if twice := [name for name in mine.keys() & value.keys() if value[name]]:
+        both = mine.keys() & value.keys()
+        if twice := [name for name in both if value[name] and value[name] != mine[name]]:
             raise ConfigError(
-                f"{origin} has data.{key}.{twice[0]} of its own, and so has gate.yaml; keep them "
-                "in one place"
+                f"{origin} has data.{key}.{twice[0]} of its own, and gate.yaml has others; keep "
+                "them in one place"
             )
         merged[key] = {**value, **mine}
     return merged
