@@ -6,9 +6,10 @@ person to copy: whether to trust is a decision that nothing here can take.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, Final, get_args
 
 import yaml
@@ -21,8 +22,8 @@ from oms_gate.policy.exceptions import ExceptedCode
 from oms_gate.policy.publishers import Publisher
 from oms_gate.verdict import Reason, ReasonCode
 
-# Each takes an engine of its own. Of what is denied by name there is less than this (twenty files).
-_ROUNDS: Final = 4
+# Each opens an engine of its own.
+_ROUNDS: Final = 12
 _LISTS: Final = ("signers", "allow_unsigned", "allow_ignored")
 _EXCEPTED: Final = frozenset(get_args(ExceptedCode))
 _FILL_IN: Final = "to be filled in"
@@ -106,65 +107,82 @@ def advise(
     """
     change, denied = Change(), decision.deny
     tomorrow = (datetime.fromtimestamp(document["now"], UTC) + timedelta(days=1)).date()
-    tried: set[tuple[str, str | None, int]] = set()
+    tried: set[tuple[_Key, int]] = set()
     for _ in range(_ROUNDS):
-        step = Change(dict(change.rules), list(change.exceptions))
-        if not any([_add(step, config, document, reason, tried) for reason in denied]):
+        proposed = _proposed(config, document, denied, change, tried)
+        if not proposed:
             break
+        step = _with(change, proposed.values())
         if decide is None:
             return Advice(step, denied, tried=False)
         try:
             after = decide(step.applied(config, until=tomorrow)).deny
         except (UsageError, ConfigError, PolicyError):
-            break  # It cannot be written, or the policy has rules of its own.
+            continue  # It cannot be written so, or the policy has rules of its own.
         # What helps with nothing is no part of the smallest change.
-        if _keys(after) != _keys(denied):
-            change, denied = step, after
-        if not denied:
-            break
+        left = {_key(reason) for reason in after}
+        helped = [addition for key, addition in proposed.items() if key not in left]
+        if helped:
+            change, denied = _with(change, helped), after
     return Advice(change, denied, tried=decide is not None)
 
 
-def _keys(reasons: tuple[Reason, ...]) -> set[tuple[str, str | None, str]]:
-    return {(reason.code, reason.path, reason.message) for reason in reasons}
+_Addition = Callable[[Change], None]
+_Key = tuple[str, str | None, str]
 
 
-def _add(
-    change: Change,
+def _key(reason: Reason) -> _Key:
+    return reason.policy_code or reason.code, reason.path, reason.message
+
+
+def _with(change: Change, additions: Iterable[_Addition]) -> Change:
+    made = Change(dict(change.rules), list(change.exceptions))
+    for addition in additions:
+        addition(made)
+    return made
+
+
+def _proposed(
     config: GateConfig,
     document: Mapping[str, Any],
-    reason: Reason,
-    tried: set[tuple[str, str | None, int]],
-) -> bool:
-    """Add what has not been tried against a reason; whether there was anything."""
-    for number, addition in enumerate(_additions(config, document, reason)):
-        key = (reason.policy_code or reason.code, reason.path, number)
-        if key not in tried:
-            tried.add(key)
-            addition(change)
-            return True
-    return False
+    denied: tuple[Reason, ...],
+    change: Change,
+    tried: set[tuple[_Key, int]],
+) -> dict[_Key, _Addition]:
+    """What has not been tried against the reasons of one code, the first for which there is any."""
+    found: dict[_Key, _Addition] = {}
+    for reason in denied:
+        key = _key(reason)
+        if found and key[0] != next(iter(found))[0]:
+            break
+        for number, addition in enumerate(_additions(config, document, reason, change)):
+            if (key, number) not in tried:
+                tried.add((key, number))
+                found[key] = addition
+                break
+    return found
 
 
 def _additions(
-    config: GateConfig, document: Mapping[str, Any], reason: Reason
-) -> Iterator[Callable[[Change], None]]:
+    config: GateConfig, document: Mapping[str, Any], reason: Reason, change: Change
+) -> Iterator[_Addition]:
     """What may help against a reason, the better first."""
     name = document["model"]["name"]
     code = reason.policy_code or reason.code
-    place = _covering(config.publishers, name)
+    places = _covering(config.publishers, name)
+    new = len(config.publishers)
     if code in _OF_SIGNERS:
         signer = signer_rule(document["signer"])
-        if place is None:
-            rule = {"name": name, "models": [name], "signers": [signer]}
-            yield lambda change: change.rules.update({len(config.publishers): rule})
-        else:
-            yield lambda change: _extend(change, place, "signers", signer)
-    elif reason.path is not None and code in _OF_FILES and place is not None:
+        rule = {"name": name, "models": [name], "signers": [signer]}
+        yield from (partial(_extend, place, "signers", signer) for place in places)
+        if not places:
+            yield lambda made: made.rules.update({new: rule})
+    elif reason.path is not None and code in _OF_FILES:
+        places += [new] if new in change.rules else []
         allowed = _OF_FILES[code]
-        yield lambda change: _extend(change, place, allowed, reason.path)
+        yield from (partial(_extend, place, allowed, reason.path) for place in places)
     if code in _EXCEPTED:
-        yield lambda change: _except(change, name, code, reason.path)
+        yield partial(_except, name, code, reason.path)
 
 
 _OF_SIGNERS: Final = (
@@ -193,25 +211,25 @@ def signer_rule(signer: Mapping[str, Any]) -> dict[str, Any]:
     return {**rule, "allow_expired": True} if signer["expired_at"] else rule
 
 
-def _covering(publishers: tuple[Publisher, ...], name: str) -> int | None:
-    """The place of the rule that is the most about a model."""
+def _covering(publishers: tuple[Publisher, ...], name: str) -> list[int]:
+    """The places of the rules for a model, that which is the most about it first."""
     found = [
-        (len(glob), -place)
+        (-len(glob), place)
         for place, rule in enumerate(publishers)
         for glob in rule.models
         if name in Globs([glob, f"{glob}/**"])
     ]
-    return -max(found)[1] if found else None
+    return list(dict.fromkeys(place for _, place in sorted(found)))
 
 
-def _extend(change: Change, place: int, key: str, value: object) -> None:
+def _extend(place: int, key: str, value: object, change: Change) -> None:
     rule = dict(change.rules.get(place, {}))
     if value not in rule.get(key, ()):
         rule[key] = [*rule.get(key, ()), value]
     change.rules[place] = rule
 
 
-def _except(change: Change, model: str, code: str, path: str | None) -> None:
+def _except(model: str, code: str, path: str | None, change: Change) -> None:
     found = {"models": [model], "codes": [code], **({} if path is None else {"paths": [path]})}
     if found not in change.exceptions:
         change.exceptions.append(found)
