@@ -41,20 +41,25 @@ class Observation:
         reference: as it was asked for.
         revision: of the snapshot with the signature.
         """
-        asked = reference.revision or ""
-        is_commit = reference.scheme == "hf" and COMMIT.fullmatch(asked.lower()) is not None
-        if is_commit:
-            asked = asked.lower()
+        asked, fixed = asked_of(reference)
         return cls(
             model=reference.name,
-            asked=reference.release or asked,
-            fixed=is_commit or reference.release is not None,
+            asked=asked,
+            fixed=fixed,
             revision=revision,
             statement=verified.statement_sha256,
             root_digest=verified.manifest.root_digest,
             signer=verified.signer,
             signed_at=min((proof.time.timestamp() for proof in verified.times), default=None),
         )
+
+
+def asked_of(reference: Reference) -> tuple[str, bool]:
+    """What a reference asks for besides the model, see `Observation`; and whether that is fixed."""
+    asked = reference.revision or ""
+    if reference.scheme == "hf" and COMMIT.fullmatch(asked.lower()):
+        return asked.lower(), True
+    return (asked, False) if reference.release is None else (reference.release, True)
 
 
 def identity_of(signer: Signer) -> str:
