@@ -148,6 +148,17 @@ class Check:
         finally:
             self._close(self.opened[1:] if admitted else self.opened)
 
+    def judged(self) -> Verdict:
+        """Run the flow up to the decision: nothing is hashed, and nothing is remembered."""
+        try:
+            with self._reasoned():
+                self.snapshot = self._listed(None)
+                self._judge(self.snapshot)
+                self.assurance = Assurance.SIGNATURE
+        finally:
+            self._close(self.opened)
+        return self.verdict()
+
     def recall(self) -> Recollection | None:
         """See `Gate.recall`; None without a memory."""
         try:

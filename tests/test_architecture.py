@@ -35,6 +35,7 @@ FLOORS = {
     "check": 3,
     "gate": 3,
     "signing": 3,
+    "authoring": 4,
     "cache": 4,
     "filesystem": 5,
     "loading": 5,

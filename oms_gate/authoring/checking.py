@@ -8,18 +8,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from oms_gate.config import GateConfig, load_config, open_engine
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.policy.compiler import policy_sources, unpacked
-from oms_gate.policy.program import find_opa, run_program
+from oms_gate.policy.program import IGNORE_HIDDEN, find_opa, run_program
 from oms_gate.policy.shipped import shipped
 from oms_gate.policy.wasm import HostBuiltinError, WasmEngine
 from oms_gate.verdict import printable
-
-_HIDDEN: Final = "--ignore=.*"
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,16 @@ def _check_folder(folder: Path) -> Checked:
 
 def _opa_check(opa: str, folder: Path, *options: str) -> Iterator[Problem]:
     schema = f"--schema={shipped('input.schema.json')}"
-    command = ["check", "--strict", "--format=json", schema, _HIDDEN, *options, "--bundle", "."]
+    command = [
+        "check",
+        "--strict",
+        "--format=json",
+        schema,
+        IGNORE_HIDDEN,
+        *options,
+        "--bundle",
+        ".",
+    ]
     done = run_program(opa, command, folder)
     if done.returncode == 0:
         return

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from oms_gate.errors import ConfigError
 from oms_gate.policy.compiler import is_test
-from oms_gate.policy.program import find_opa, run_program
+from oms_gate.policy.program import IGNORE_HIDDEN, find_opa, run_program
 from oms_gate.policy.shipped import shipped
 from oms_gate.verdict import printable
 
-_COMMAND: Final = ("test", "--format=json", "--ignore=.*", "--bundle", ".")
+_COMMAND: Final = ("test", "--format=json", IGNORE_HIDDEN, "--bundle", ".")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def run_tests(folder: Path) -> Tested:
 def _run(opa: str, folder: Path, *options: str) -> Any:
     done = run_program(opa, [*_COMMAND, *options], folder)
     try:
-        return json.loads(done.stdout or b"[]" if not done.stderr else done.stdout)
+        return json.loads(done.stdout)
     except ValueError:
         said = printable(" ".join((done.stderr or done.stdout).decode("utf-8", "replace").split()))
         raise ConfigError(f"OPA cannot run the tests in {folder}: {said}") from None

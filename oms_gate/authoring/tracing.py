@@ -22,8 +22,6 @@ _EXIT: Final = re.compile(
     r"(?P<file>\S.*\.rego):(?P<line>\d+) +(?:\| )+Exit (?P<rule>data\.[^\s(]+)"
 )
 _HEAD: Final = re.compile(r"(?P<name>[A-Za-z_]\w*)(?P<next>.?)")
-_INPUT: Final = "oms-gate-input.json"
-_RULES: Final = "oms-gate-rules.json"
 
 
 @dataclass(frozen=True)
@@ -41,14 +39,14 @@ class FiredRule:
 
 def fired_rules(
     sources: Mapping[str, bytes],
-    rules: Mapping[str, object],
+    data: Mapping[str, object],
     document: Mapping[str, object],
     decision: Decision,
 ) -> list[FiredRule]:
     """The rules that held for a document, in the order of files and lines.
 
     sources: of the policy, by path.
-    rules: the data besides its own.
+    data: the whole data document that the engine decides by.
     decision: what the gate's engine came to.
 
     Raises:
@@ -56,17 +54,12 @@ def fired_rules(
             the lines would not be those that decided.
     """
     opa = find_opa()
-    policy = {f"policy/{name}": content for name, content in sources.items()}
-    given = {_INPUT: to_json(dict(document)), _RULES: to_json(dict(rules))}
+    policy = {f"policy/{name}": text for name, text in sources.items() if name.endswith(".rego")}
+    given = {"input.json": to_json(dict(document)), "policy/data.json": to_json(dict(data))}
     with unpacked({**policy, **given}) as work:
         # As JSON, each event would have its variables: gigabytes for a large model.
-        command = ["eval", "--explain=full", "--format=pretty", "--bundle", ".", "--data"]
-        query = [
-            f"../{_RULES}",
-            "--input",
-            f"../{_INPUT}",
-            f"data.{DECISION_PATH.replace('/', '.')}",
-        ]
+        command = ["eval", "--explain=full", "--format=pretty", "--bundle", "."]
+        query = ["--input", "../input.json", f"data.{DECISION_PATH.replace('/', '.')}"]
         done = run_program(opa, [*command, *query], work / "policy")
     trace = done.stdout.decode("utf-8", "replace")
     if done.returncode or not _agrees(trace, decision):

@@ -11,6 +11,7 @@ from oms_gate.cli import (
     cache_commands,
     config_commands,
     hooks_commands,
+    policy_commands,
     publishing_commands,
     run_commands,
     server_commands,
@@ -48,6 +49,7 @@ for _command in (
 # What follows the program is the program's.
 app.command(context_settings={"allow_interspersed_args": False})(run_commands.run)
 app.add_typer(config_commands.config_app, name="config")
+app.add_typer(policy_commands.policy_app, name="policy")
 app.add_typer(trust_commands.trust_app, name="trust")
 app.add_typer(cache_commands.cache_app, name="cache")
 app.add_typer(hooks_commands.hooks_app, name="hooks")

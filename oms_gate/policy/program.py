@@ -11,6 +11,9 @@ from typing import Final
 
 from oms_gate.errors import ConfigError
 
+IGNORE_HIDDEN: Final = "--ignore=.?*"
+"""The option to leave out what is hidden, as the gate does; ``.*`` would leave out ``.`` too."""
+
 _SECONDS: Final = 120
 
 

@@ -51,6 +51,8 @@ class WasmEngine:
 
     An error inside a builtin makes the expression undefined here, as WebAssembly modules of OPA
     have it; a policy must therefore be positive (``default allow := false``).
+
+    data: the whole data document that it decides by, the policy's own included.
     """
 
     kind: Literal["wasm"] = "wasm"
@@ -67,6 +69,7 @@ class WasmEngine:
             ConfigError: the module is not a policy with a decision that can be evaluated here.
         """
         self._limits = limits
+        self.data = data
         document = json.dumps(data, sort_keys=True)
         config = PolicyConfig(
             default_entrypoint=DECISION_PATH,
