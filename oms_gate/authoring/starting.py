@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from oms_gate.authoring.packs import pack_files
 from oms_gate.errors import OmsGateError, UsageError
 from oms_gate.policy.compiler import is_test
-from oms_gate.policy.shipped import shipped, shipped_pack
+from oms_gate.policy.shipped import shipped
 
 _START: Final = Path(__file__).parent / "start"
 _POLICY: Final = "policy"
@@ -46,7 +47,7 @@ def _start() -> dict[str, Path]:
 
 
 def _start_of_pack(pack: str) -> dict[str, Path]:
-    chosen = shipped_pack(pack)
+    chosen = pack_files(pack)
     beside = {name: path for name, path in chosen.items() if name.endswith(".yaml")}
     inside = _library() | {name: path for name, path in chosen.items() if name not in beside}
     return beside | {f"{_POLICY}/{name}": path for name, path in inside.items()}

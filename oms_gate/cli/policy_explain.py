@@ -122,7 +122,7 @@ def _rules(explained: Explanation) -> Iterator[str]:
 def _print_change(console: Console, settings: GateConfig, explained: Explanation) -> None:
     advice = explained.advice
     if advice is not None and advice.change:
-        console.print("\n[bold]The smallest change to gate.yaml[/] that would admit this signer")
+        console.print("\n[bold]The smallest change to gate.yaml[/] that would admit this model")
         console.print()
         console.print(escape(advice.change.to_yaml(settings)), end="")
         console.print()
@@ -145,11 +145,18 @@ def _print_change(console: Console, settings: GateConfig, explained: Explanation
 def _meaning(explained: Explanation) -> str:
     """What it means to copy the change."""
     assert explained.document is not None
+    assert explained.advice is not None
     signer, signature = explained.document["signer"], explained.document["signature"]
     by = f", for whom {signer['issuer']} vouched" if signer["issuer"] else ""
-    return (
+    said = (
         f"this is a decision about trust, and yours: verified was that {signer['identity']}{by} "
         f"(root '{signer['root']['name']}') signed this list of files (root digest "
         f"{signature['root_digest']}); not verified was that they are who should publish this "
         "model, so ask its publisher by another way before you copy this"
     )
+    change = explained.advice.change
+    if any(name.startswith("allow_") for rule in change.rules.values() for name in rule):
+        said += "; nobody vouches for what the files are that need no signature by it"
+    if change.exceptions:
+        said += "; an exception is for a while, after which the model is denied again"
+    return said

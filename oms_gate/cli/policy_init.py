@@ -6,10 +6,10 @@ from pathlib import Path
 
 import typer
 
+from oms_gate.authoring.packs import packs
 from oms_gate.authoring.starting import start_policy
 from oms_gate.cli.output import after
 from oms_gate.errors import UsageError
-from oms_gate.policy.shipped import shipped_packs
 
 
 def run(folder: Path | None, pack: str | None, *, list_packs: bool) -> int:
@@ -20,7 +20,7 @@ def run(folder: Path | None, pack: str | None, *, list_packs: bool) -> int:
         OmsGateError: the folder cannot be written.
     """
     if list_packs:
-        for name in shipped_packs():
+        for name in packs():
             typer.echo(name)
         return 0
     if folder is None:
