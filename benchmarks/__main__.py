@@ -31,6 +31,7 @@ SECTIONS = {
     "memory": False,
     "shapes": False,
     "verification": False,
+    "policy": False,
     "loading": False,
     "admission": False,
     "publishing": False,

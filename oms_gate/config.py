@@ -96,6 +96,17 @@ class GateConfig(Section):
                     f"'{name}' have no effect with 'policy: server'; load them into the server "
                     "(oms-gate config data prints them)"
                 )
+        for number, requirement in enumerate(self.requirements):
+            if requirement.same_signer and self.history is None:
+                raise MisplacedError(
+                    ("requirements", number, "same_signer"),
+                    "'same_signer' needs a memory: name its file under 'history'",
+                )
+            if requirement.attestations and not self.attestations:
+                raise MisplacedError(
+                    ("requirements", number, "attestations"),
+                    "no attestation would ever be read: name their files under 'attestations'",
+                )
         known = {
             "key": set(self.trust.keys),
             "certificate": set(self.trust.certificates),

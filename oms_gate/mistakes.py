@@ -25,7 +25,7 @@ _WORDS = {
     "mapping_type": _MAPPING,
     "missing": "is missing",
 }
-_SIGNER_METHODS = ("sigstore", "certificate", "key")
+_SIGNER_METHODS = ("sigstore", "certificate", "key", "first-use")
 
 
 class MisplacedError(ValueError):
@@ -74,8 +74,10 @@ def _location(detail: ErrorDetails) -> Location:
         return cause.location
     # publishers.0.signers.0.sigstore.issuer: the method is how it was read, not a key.
     location = detail["loc"]
-    if location[2:3] == ("signers",) and location[4:5] and location[4] in _SIGNER_METHODS:
-        location = (*location[:4], *location[5:])
+    if "signers" in location:
+        method = location.index("signers") + 2
+        if location[method : method + 1] and location[method] in _SIGNER_METHODS:
+            location = (*location[:method], *location[method + 1 :])
     return location
 
 

@@ -31,6 +31,19 @@ class Document:
         return f"{self.name}:{line}:{column}"
 
 
+class _Loader(yaml.SafeLoader):
+    """Says where a value is that cannot be one, such as the 30th of February."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node."""
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"'{node.value}' cannot be used: {error}", node.start_mark
+            ) from error
+
+
 def parse_yaml(name: str, content: bytes) -> Document:
     """Parse one YAML document: UTF-8, plain data, no key twice in a mapping, no aliases.
 
@@ -38,7 +51,7 @@ def parse_yaml(name: str, content: bytes) -> Document:
         ConfigError: with line and column.
     """
     try:
-        loader = yaml.SafeLoader(content.decode("utf-8"))
+        loader = _Loader(content.decode("utf-8"))
         try:
             root = loader.get_single_node()
             _check(name, root, set())
@@ -54,7 +67,7 @@ def parse_yaml(name: str, content: bytes) -> Document:
     except ConfigError:
         raise
     except Exception as error:
-        # Tags such as !!int on an empty text raise whatever int() and the like do.
+        # Such as a RecursionError.
         what = str(error) or type(error).__name__
         raise ConfigError(f"{name}: it is not YAML that can be read: {what}") from error
     return Document(name, value, root)

@@ -335,7 +335,7 @@ def test_config_check_and_data(model: Path) -> None:
     result = oms_gate("config", "check", config)
     assert result.returncode == 0, result.stderr
     assert "can be used" in result.stdout
-    assert "publishers  1" in result.stdout
+    assert "publishers   1" in result.stdout
     data = json.loads(oms_gate("config", "data", config).stdout)
     assert data["oms_gate"]["publishers"][0]["models"] == ["hf://acme/*"]
     config.write_text("publishers:\n  - nam: A\n")

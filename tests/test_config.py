@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from oms_gate.config import GateConfig, load_config, load_trust, open_engine
 from oms_gate.errors import ConfigError, PolicyError
+from oms_gate.policy.exceptions import PolicyException
+from oms_gate.policy.publishers import Publisher
+from oms_gate.policy.requirements import Requirement, WantedAttestation, Where
 from oms_gate.strict_yaml import parse_yaml
 from oms_gate.verdict import Assurance, ReasonCode
 from tests import models
@@ -295,8 +298,9 @@ def test_the_example_is_valid() -> None:
     config = load_config(example)
     assert len(config.publishers) >= 3
     text = example.read_text()
-    for field in GateConfig.model_fields:
-        assert f"{field}:" in text, f"the annotated example does not show '{field}'"
+    for section in (GateConfig, Publisher, Requirement, Where, WantedAttestation, PolicyException):
+        for field in section.model_fields:
+            assert f"{field}:" in text, f"the annotated example does not show '{field}'"
 
 
 @given(st.binary(max_size=200))

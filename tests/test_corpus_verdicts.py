@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 
 from oms_gate import Gate, Verdict
-from oms_gate.config import GateConfig
+from oms_gate.config import GateConfig, load_config, revised
 from oms_gate.limits import Limits
 from oms_gate.oms.bundle import parse_bundle
 from oms_gate.verdict import Assurance, ReasonCode
@@ -125,6 +125,58 @@ def assert_coverage_is_as_recorded(verdict: Verdict, folder: str) -> None:
         assert sorted(found) == sorted(record[recorded])
 
 
+# Under examples/packs/granite-nvidia, which has no rule for anybody else.
+PACK = {
+    "ibm-granite__granite-4.1-3b": set(),
+    "ibm-granite__granite-4.0-350m": set(),
+    "ibm-granite__granite-4.2-3b-GGUF": set(),
+    "unsloth__granite-4.1-3b": {ReasonCode.PUBLISHER_UNKNOWN},
+    "huihui-ai__Huihui-granite-4.1-3b-abliterated": {
+        ReasonCode.PUBLISHER_UNKNOWN,
+        ReasonCode.COVERAGE_UNSIGNED,
+    },
+    "cyankiwi__granite-4.1-3b-AWQ-INT4": {
+        ReasonCode.PUBLISHER_UNKNOWN,
+        ReasonCode.COVERAGE_MISSING,
+        ReasonCode.COVERAGE_UNSIGNED,
+    },
+    "openai__privacy-filter": {
+        ReasonCode.PUBLISHER_UNKNOWN,
+        ReasonCode.COVERAGE_MISSING,
+        ReasonCode.COVERAGE_UNSIGNED,
+    },
+    "ibm-granite__granite-timeseries-patchtst-fm-r2": {ReasonCode.CERTIFICATE_UNTRUSTED},
+    "ibm-granite__granite-speech-4.1-2b-nar": {
+        ReasonCode.COVERAGE_MISSING,
+        ReasonCode.COVERAGE_UNSIGNED,
+    },
+}
+
+
+def pack(tmp_path: Path, name: str) -> GateConfig:
+    """A configuration of the pack for IBM's and NVIDIA's, with NVIDIA's root and skills."""
+    skills = CORPUS / "nvidia-skills"
+    text = (Path(__file__).parents[1] / "examples/packs/granite-nvidia" / name).read_text()
+    (tmp_path / name).write_text(text.replace("/srv/skills/nvidia", str(skills)))
+    (tmp_path / "roots").mkdir()
+    shutil.copy(skills / "nv-agent-root-cert.pem", tmp_path / "roots")
+    return load_config(tmp_path / name)
+
+
+@pytest.mark.parametrize("folder", PACK)
+def test_repositories_of_the_hub_under_the_pack(
+    hub: HubStandIn, tmp_path: Path, folder: str
+) -> None:
+    repository = hub.load_corpus(CORPUS / "hub" / folder)
+    config = revised(pack(tmp_path, "gate.yaml"), assurance="signature")
+    with Gate.from_config(config) as gate:
+        verdict = gate.check(f"hf://{repository}")
+    assert codes(verdict) == PACK[folder], verdict.reasons
+    assert verdict.admitted == (not PACK[folder])
+    if verdict.signature is not None:
+        assert_coverage_is_as_recorded(verdict, folder)
+
+
 def test_a_copied_signature_is_the_wrong_publishers(hub: HubStandIn) -> None:
     """The denial names who signed; without any rule for the namespace it is unknown."""
     repository = hub.load_corpus(CORPUS / "hub" / "unsloth__granite-4.1-3b")
@@ -204,6 +256,13 @@ def test_skills_of_nvidia(name: str) -> None:
         assert [reason.path for reason in verdict.reasons] == ["SKILL.md"]
     if name == "rag-blueprint":
         assert verdict.annotations["unsorted"] == "true"
+
+
+@pytest.mark.parametrize("name", SKILLS)
+def test_skills_of_nvidia_under_the_pack(tmp_path: Path, name: str) -> None:
+    with Gate.from_config(pack(tmp_path, "skills.yaml")) as gate:
+        verdict = gate.check(str(CORPUS / "nvidia-skills" / name))
+    assert codes(verdict) == SKILLS[name], verdict.reasons
 
 
 @pytest.mark.parametrize("name", [name for name, expected in SKILLS.items() if not expected])
@@ -326,6 +385,7 @@ def test_a_model_signed_by_the_release_before_the_specification(tmp_path: Path) 
 
 
 def test_every_folder_of_the_corpus_has_its_verdict() -> None:
+    assert PACK.keys() == HUB.keys()
     tested = {
         *(f"hub/{folder}/model.sig" for folder in HUB),
         *(f"nvidia-skills/{name}/skill.oms.sig" for name in SKILLS),

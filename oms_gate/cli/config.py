@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
@@ -16,6 +17,8 @@ from oms_gate.settings import PolicySettings
 def check(path: Path) -> int:
     """Load everything that the configuration names; 0 if all of it can be used.
 
+    Exceptions that have ended are told on standard error.
+
     Raises:
         ConfigError: what cannot be used, with its place.
     """
@@ -28,12 +31,22 @@ def check(path: Path) -> int:
             "mode": config.mode,
             "assurance": config.assurance,
             "publishers": len(config.publishers),
+            "requirements": len(config.requirements),
+            "exceptions": len(config.exceptions),
             "trust roots": roots,
             "policy": f"{gate.policy.kind}, {gate.policy.revision}",
         }
     typer.echo(f"{path} can be used")
     for name, value in facts.items():
-        typer.echo(f"  {name:<11} {value}")
+        typer.echo(f"  {name:<12} {value}")
+    now = datetime.now(UTC)
+    for exception in config.exceptions:
+        if exception.expires_at <= now:
+            typer.echo(
+                f"warning: the exception of {exception.owner} ended at {exception.expires} "
+                f"({exception.reason}); take it out, or give it another day",
+                err=True,
+            )
     return 0
 
 

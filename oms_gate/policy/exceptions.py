@@ -37,7 +37,7 @@ class PolicyException(Rule):
 
     reason: Name = Field(description="Why; it is shown with the warning.")
     owner: Name = Field(description="Who answers for it.")
-    expires: date = Field(description="The last day (UTC) on which it counts.")
+    expires: date = Field(lt=date.max, description="The last day (UTC) on which it counts.")
     models: tuple[ModelGlob, ...] = Field(
         min_length=1, description="Globs over model names, as of publisher rules."
     )

@@ -6,16 +6,31 @@ tighten what publisher rules grant, and never grant anything.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from oms_gate.policy.kinds import Kind
 from oms_gate.policy.publishers import Format, KnownSigner, ModelGlob, Name, Rule
 from oms_gate.verdict import Operation
 
+_KUBERNETES_GLOB = re.compile(r"[a-z0-9.*-]+")
+
+
+def _kubernetes_glob(text: str) -> str:
+    # One that matches nothing would leave all namespaces without the requirement.
+    if not _KUBERNETES_GLOB.fullmatch(text):
+        raise ValueError(
+            f"'{text}' can match no name in Kubernetes: those have small letters, digits, '-' and "
+            "'.', and '*' stands for any of them"
+        )
+    return text
+
+
 NameGlob = Name
+KubernetesGlob = Annotated[Name, AfterValidator(_kubernetes_glob)]
 
 
 class _Part(Rule):
@@ -32,13 +47,13 @@ class Where(_Part):
     operations: tuple[Operation, ...] | None = Field(
         default=None, min_length=1, description="What the model is wanted for."
     )
-    namespaces: tuple[NameGlob, ...] | None = Field(
+    namespaces: tuple[KubernetesGlob, ...] | None = Field(
         default=None, min_length=1, description="Globs over Kubernetes namespaces."
     )
     namespace_labels: Mapping[Name, str] | None = Field(
         default=None, min_length=1, description="Labels that the namespace has."
     )
-    service_accounts: tuple[NameGlob, ...] | None = Field(
+    service_accounts: tuple[KubernetesGlob, ...] | None = Field(
         default=None, min_length=1, description="Globs over the pod's service account."
     )
 

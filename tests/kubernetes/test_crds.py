@@ -152,6 +152,11 @@ CASES: dict[str, tuple[Object, Object, str]] = {
         publisher(allowIgnored=["../x"]),
         "this can match no file; write a path below the model, or folder/** for all that is in a",
     ),
+    "known-formats": (
+        publisher(allowFormats=["pickle", "code"]),
+        publisher(allowFormats=["pikle"]),
+        'supported values: "pickle", "archive", "code", "keras", "tensorflow"',
+    ),
     "one-source": (
         trust(keys={"acme": INLINE}),
         trust(keys={"acme": {**INLINE, "configMap": {"name": "a", "key": "b"}}}),

@@ -75,6 +75,7 @@ announced if {
 }
 
 is_named(namespaces) if {
+	is_string(input.context.namespace)
 	some glob in namespaces
 	globs.matches(glob, input.context.namespace)
 }

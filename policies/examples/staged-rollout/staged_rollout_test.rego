@@ -23,8 +23,14 @@ test_an_announced_namespace_is_warned if {
 }
 
 test_all_others_enforce if {
-	every namespace in ["team-payments", "production", "sandbox-2", "", null, ["sandbox"]] {
+	every namespace in ["team-payments", "production", "sandbox-2", ""] {
 		model_test.denials("hf://acme/model", stranger, admitted_to(namespace)) == {"publisher.wrong-signer"}
+	}
+}
+
+test_what_is_no_name_of_a_namespace_enforces if {
+	every namespace in [null, ["sandbox"], {"sandbox"}, true] {
+		not model_test.decided("hf://acme/model", stranger, admitted_to(namespace)).allow
 	}
 }
 
