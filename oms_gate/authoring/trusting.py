@@ -168,7 +168,7 @@ def _additions(
 ) -> Iterator[_Addition]:
     """What may help against a reason, the better first."""
     name = document["model"]["name"]
-    code = reason.policy_code or reason.code
+    code = str(reason.policy_code or reason.code)
     places = _covering(config.publishers, name)
     new = len(config.publishers)
     if code in _OF_SIGNERS:
