@@ -119,10 +119,10 @@ def advise(
             after = decide(step.applied(config, until=tomorrow)).deny
         except (UsageError, ConfigError, PolicyError):
             continue  # It cannot be written so, or the policy has rules of its own.
-        # What helps with nothing is no part of the smallest change.
+        # What helps with nothing, or has another reason take the place, is no part of the change.
         left = {_key(reason) for reason in after}
         helped = [addition for key, addition in proposed.items() if key not in left]
-        if helped:
+        if helped and _codes(after) <= _codes(denied):
             change, denied = _with(change, helped), after
     return Advice(change, denied, tried=decide is not None)
 
@@ -133,6 +133,10 @@ _Key = tuple[str, str | None, str]
 
 def _key(reason: Reason) -> _Key:
     return reason.policy_code or reason.code, reason.path, reason.message
+
+
+def _codes(reasons: tuple[Reason, ...]) -> set[str]:
+    return {_key(reason)[0] for reason in reasons}
 
 
 def _with(change: Change, additions: Iterable[_Addition]) -> Change:
