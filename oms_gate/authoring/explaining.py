@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from oms_gate.authoring.tracing import FiredRule, fired_rules
 from oms_gate.authoring.trusting import Advice, advise
+from oms_gate.authoring.trying import unlogged
 from oms_gate.check import Check
 from oms_gate.config import GateConfig, open_engine
 from oms_gate.errors import ConfigError, PolicyError, UsageError
@@ -21,6 +22,7 @@ from oms_gate.policy.engine import Engine
 from oms_gate.policy.shipped import shipped
 from oms_gate.policy.wasm import WasmEngine
 from oms_gate.reference import Reference
+from oms_gate.settings import PolicySettings
 from oms_gate.verdict import Reason, ReasonCode, printable
 
 
@@ -54,6 +56,7 @@ def explain_model(config: GateConfig, model: Reference) -> Explanation:
     Raises:
         ConfigError: the configuration cannot be used.
     """
+    config = unlogged(config)
     with Gate.from_config(config) as gate:
         check = Check(gate, model, config.assurance, {"operation": "verify"})
         verdict = check.judged()
@@ -82,6 +85,7 @@ def explain_recorded(config: GateConfig, recorded: Path, name: str | None) -> Ex
         raise UsageError(
             f"{recorded} holds no decision{about}; record one with oms-gate verify --record"
         )
+    config = unlogged(config)
     with closing(open_engine(config)) as engine:
         return _explained(config, engine, last.input, None)
 
@@ -132,10 +136,13 @@ def _rules(
     rego = config.policy.rego
     if not isinstance(engine, WasmEngine):
         return None, "an OPA server decided, which does not say by which lines"
-    if rego is not None and rego.is_file():
-        return None, f"the policy is compiled ({rego.name}); name its folder instead to see lines"
     try:
-        sources = policy_sources(rego) if rego else _shipped_sources()
+        if rego is not None and rego.is_dir():
+            sources = policy_sources(rego)
+        elif config.policy == PolicySettings():
+            sources = _shipped_sources()
+        else:
+            return None, "the policy is a compiled bundle; name its folder instead to see lines"
         return fired_rules(sources, engine.data, document, decision), None
     except (ConfigError, PolicyError) as error:
         return None, str(error)

@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from oms_gate.authoring.replay import Outcome, Replayed, replay
 from oms_gate.authoring.testing import Tested, run_tests
+from oms_gate.authoring.trying import unlogged
 from oms_gate.cli.render import new_console, print_beside
 from oms_gate.config import GateConfig, load_config, open_engine
 from oms_gate.errors import UsageError
@@ -67,7 +68,7 @@ def _replayed(folder: Path | None, against: Path, config: Path | None) -> list[R
             f"by {config} an OPA server decides, which is not asked to try a policy; name the "
             "folder of the policy, and a configuration with the rules"
         )
-    with closing(open_engine(settings)) as engine:
+    with closing(open_engine(unlogged(settings))) as engine:
         return list(replay(against, engine))
 
 
