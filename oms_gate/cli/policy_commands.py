@@ -50,7 +50,7 @@ def policy_init(
 def policy_check(
     path: Annotated[
         Path,
-        typer.Argument(metavar="[DIR|GATE_YAML]", help="The policy's folder, or what names it."),
+        typer.Argument(metavar="DIR|GATE_YAML", help="The policy's folder, or what names it."),
     ] = Path(),
     json: Json = False,
 ) -> None:
@@ -72,7 +72,7 @@ def policy_test(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DIR]",
+            metavar="DIR",
             help="The policy's folder; without, what --config names.",
             show_default=False,
         ),
@@ -114,7 +114,10 @@ def policy_build(
     ),
     revision: Annotated[
         str | None,
-        typer.Option(help="What the bundle calls this state of the policy, such as a commit id."),
+        typer.Option(
+            help="What the bundle calls this state of the policy: a number such as 2026.11.3, or a "
+            "time, where gates have a minimum_revision."
+        ),
     ] = None,
     signing_key: Annotated[
         Path | None, typer.Option(help="The private key that signs the bundle, PEM.")
@@ -129,7 +132,7 @@ def policy_build(
 
     Examples:
 
-        oms-gate policy build policy/ -o bundle.tar.gz --revision "$(git rev-parse HEAD)"
+        oms-gate policy build policy/ -o bundle.tar.gz --revision 2026.11.3
 
         oms-gate policy build policy/ --signing-key policy.key --signing-alg ES256
     """
