@@ -44,11 +44,13 @@ if TYPE_CHECKING:
 
     from oms_gate.delivery.hub_cache import HubCachePull
     from oms_gate.delivery.pull import Pull
+    from oms_gate.history import History, Recollection
     from oms_gate.oms.digests import HashType
     from oms_gate.oms.manifest import Manifest
     from oms_gate.oms.trust import Trust
     from oms_gate.oms.verify import VerifiedSignature
     from oms_gate.policy.engine import Engine
+    from oms_gate.policy.input import InputHistory
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Terms(Protocol):
     signature: SignaturePlace
     stores: StoreSettings
     limits: Limits
+    history: History | None
 
 
 @dataclass
@@ -97,6 +100,8 @@ class Check:
     found: SignatureFile | None = None
     hash_type: HashType | None = None
     comparison: Comparison | None = None
+    document: dict[str, object] = field(default_factory=dict)
+    recollection: Recollection | None = None
     published: Verdict | None = None
 
     def end(self, listing: Callable[[], Snapshot] | None = None) -> Verdict:
@@ -105,7 +110,7 @@ class Check:
         listing: gives the model's listing; None to have its store list it.
         """
         try:
-            with self._recorded():
+            with self._reasoned():
                 self._run(listing)
         finally:
             self._close(self.opened)
@@ -122,12 +127,13 @@ class Check:
         """
         admitted = False
         try:
-            with self._recorded():
+            with self._reasoned():
                 self.snapshot = self._listed(listing)
                 self._judge(self.snapshot)
                 self.assurance = Assurance.SIGNATURE
                 if assurance is not Assurance.SIGNATURE and not self.reasons:
                     self._measure(self.snapshot, assurance)
+                self._record()
             verdict = self.verdict()
             if not verdict.admitted:
                 raise AdmissionDenied(verdict)
@@ -142,8 +148,28 @@ class Check:
         finally:
             self._close(self.opened[1:] if admitted else self.opened)
 
+    def judged(self) -> Verdict:
+        """Run the flow up to the decision: nothing is hashed, and nothing is remembered."""
+        try:
+            with self._reasoned():
+                self.snapshot = self._listed(None)
+                self._judge(self.snapshot)
+                self.assurance = Assurance.SIGNATURE
+        finally:
+            self._close(self.opened)
+        return self.verdict()
+
+    def recall(self) -> Recollection | None:
+        """See `Gate.recall`; None without a memory."""
+        try:
+            snapshot = self._listed(None)
+            self._recalled(snapshot, self._verify(snapshot)[0])
+        finally:
+            self._close(self.opened)
+        return self.recollection
+
     @contextmanager
-    def _recorded(self) -> Iterator[None]:
+    def _reasoned(self) -> Iterator[None]:
         """Turn what ends the flow early into a reason."""
         try:
             yield
@@ -178,8 +204,10 @@ class Check:
         wanted = max(self.asked, required or Assurance.SIGNATURE, key=lambda a: a.rank)
         if self.pull is not None:
             self._deliver(self.pull, snapshot)
-        elif wanted is not Assurance.SIGNATURE:
+            return
+        if wanted is not Assurance.SIGNATURE:
             self._measure(snapshot, wanted)
+        self._record()
 
     @property
     def _mode(self) -> Literal["enforce", "annotate"]:
@@ -291,7 +319,7 @@ class Check:
         comparison: Comparison,
     ) -> Assurance | None:
         """Ask the policy; the assurance that it requires, if it does."""
-        from oms_gate.policy.input import CoverageInput, input_document
+        from oms_gate.policy.input import input_document
 
         document = input_document(
             model=_model(snapshot.reference, snapshot),
@@ -299,23 +327,49 @@ class Check:
             signature=signature,
             sorted_names=verified.manifest.sorted_names,
             allow_symlinks=verified.manifest.allow_symlinks,
-            coverage=CoverageInput(
-                signed=tuple((path, snapshot.files[path].size) for path in comparison.signed),
-                missing=comparison.missing,
-                unsigned=tuple((file.path, file.size) for file in comparison.unsigned),
-                ignored=tuple((file.path, file.size, scope) for file, scope in comparison.ignored),
-            ),
+            coverage=comparison.for_policy(snapshot),
             assurance=self.asked,
             now=self.checked_at,
             context=self.context,
+            history=self._recalled(snapshot, verified),
         )
+        self.document = document
+        return self._ask(document)
+
+    def _recalled(self, snapshot: Snapshot, verified: VerifiedSignature) -> InputHistory | None:
+        history = self.gate.history
+        if history is None:
+            return None
+        self.recollection = history.recollect(self.reference, snapshot.revision, verified)
+        return self.recollection.facts
+
+    def _ask(self, document: dict[str, object]) -> Assurance | None:
         engine = self.gate.policy
         decision = engine.decide(document)
-        self.policy = PolicyUsed(engine=engine.kind, revision=engine.revision)
+        self.policy = PolicyUsed(
+            engine=engine.kind,
+            revision=decision.revision or engine.revision,
+            decision_id=decision.decision_id,
+        )
         self.reasons += decision.deny
-        self.warnings += decision.warn
+        self.warnings += [reason for reason in decision.warn if reason not in self.warnings]
         self.annotations.update(decision.annotations)
         return decision.require
+
+    def _record(self) -> None:
+        """Remember what is to be admitted, before anybody hears of it."""
+        if self.recollection is None or self.reasons:
+            return
+        with self._timed("history"):
+            try:
+                self.recollection.record(self.checked_at, self._admits)
+            except StepError as error:
+                self.reasons.append(error.reason)
+
+    def _admits(self, history: InputHistory) -> bool:
+        """Decide again, where others have been checking the same model meanwhile."""
+        self._ask({**self.document, "history": history.model_dump(mode="json")})
+        return not self.reasons
 
     def _measure(self, snapshot: Snapshot, wanted: Assurance) -> None:
         """Hash what the wanted assurance needs hashed."""
@@ -351,7 +405,8 @@ class Check:
             with self._timed("measure"):
                 measured = transfer.run(self.on_progress)
             self._count(measured, Assurance.BYTES)
-            if transfer.complete:
+            self._record()
+            if transfer.complete and (not self.reasons or self._delivers_denied):
                 verdict = self.verdict(transfer.delivery())
                 transfer.publish(verdict.to_json())
                 self.published = verdict

@@ -38,6 +38,7 @@ from oms_gate.strict_yaml import parse_yaml
 from oms_gate.verdict import Assurance
 
 if TYPE_CHECKING:
+    from oms_gate.history import History
     from oms_gate.oms.trust import Trust
     from oms_gate.policy.engine import Engine
 
@@ -253,6 +254,13 @@ def load_trust(settings: TrustSettings) -> Trust:
         },
         old_format=settings.old_format,
     )
+
+
+def open_history(config: GateConfig) -> History | None:
+    """The memory that the configuration names, which is read at each decision; None without."""
+    from oms_gate.history import History
+
+    return None if config.history is None else History(config.history.file, config.limits)
 
 
 def open_engine(config: GateConfig) -> Engine:

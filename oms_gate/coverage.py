@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from oms_gate.errors import MeasureError
 from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Manifest, Resource
+from oms_gate.policy.input import CoverageInput
 from oms_gate.policy.kinds import kind_of
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.verdict import (
@@ -68,6 +69,15 @@ class Comparison:
                 for file, scope in self.ignored
             ),
             declared=len(self.declared),
+        )
+
+    def for_policy(self, snapshot: Snapshot) -> CoverageInput:
+        """What a policy is told of it."""
+        return CoverageInput(
+            signed=tuple((path, snapshot.files[path].size) for path in self.signed),
+            missing=self.missing,
+            unsigned=tuple((file.path, file.size) for file in self.unsigned),
+            ignored=tuple((file.path, file.size, scope) for file, scope in self.ignored),
         )
 
     def to_hash(

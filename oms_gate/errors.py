@@ -56,6 +56,10 @@ class PolicyError(StepError):
     """The policy engine gave no usable decision."""
 
 
+class HistoryError(StepError):
+    """What is remembered of models could not be read or written."""
+
+
 class MeasureError(StepError):
     """A file's bytes are not those that were signed, or could not be hashed in time."""
 

@@ -16,6 +16,7 @@ from oms_gate.config import (
     load_config,
     load_trust,
     open_engine,
+    open_history,
 )
 from oms_gate.errors import AdmissionDenied, ConfigError, UsageError
 from oms_gate.inspection.settings import PublishSettings
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from oms_gate.admission import Admission
     from oms_gate.delivery.hub_cache import HubCache, HubCachePull
     from oms_gate.delivery.pull import Pull
+    from oms_gate.history import History, Recollection
     from oms_gate.oms.trust import Trust
     from oms_gate.policy.engine import Engine
 
@@ -55,11 +57,13 @@ class Gate:
         stores: StoreSettings | None = None,
         limits: Limits | None = None,
         publish: PublishSettings | None = None,
+        history: History | None = None,
     ) -> None:
         """A gate with its own trust roots and policy engine.
 
         signature: the bundle's name in a model's folder, or where it is instead (a URL or path).
         publish: what may be published although it looks as if it should not.
+        history: what it remembers of models; None for nothing.
         """
         self.trust = trust
         self.policy = policy
@@ -69,6 +73,7 @@ class Gate:
         self.stores = stores or StoreSettings()
         self.limits = limits or Limits()
         self.publish = publish or PublishSettings()
+        self.history = history
 
     @classmethod
     def from_config(cls, config: GateConfig | Path | str) -> Gate:
@@ -90,6 +95,7 @@ class Gate:
             stores=config.stores,
             limits=config.limits,
             publish=config.publish,
+            history=open_history(config),
         )
         gate.config_file = file
         return gate
@@ -240,6 +246,25 @@ class Gate:
         purpose = _wanted_for("load", context)
         check = Check(self, _parsed(reference), Assurance.BYTES, purpose)
         return check.admission(listing, assurance)
+
+    def recall(self, reference: Reference | str | os.PathLike[str]) -> Recollection:
+        """What is remembered of a model, and the release that is there now, its signature verified.
+
+        Nothing is decided about it, or recorded.
+
+        Raises:
+            StepError: the store failed, there is no valid signature by a trusted root, or the
+                memory cannot be read.
+            UsageError: `reference` cannot be the name of a model.
+            ConfigError: its store cannot be opened as it is configured; or the gate has no memory.
+        """
+        recalled = Check(self, _parsed(reference), Assurance.SIGNATURE).recall()
+        if recalled is None:
+            raise ConfigError(
+                "the gate keeps no memory of models; name a file for it under history in gate.yaml "
+                "(history: {file: history.db})"
+            )
+        return recalled
 
     def with_store_options(self, scheme: str, options: Mapping[str, Any]) -> Gate:
         """The same gate, which reaches one kind of store with further options of fsspec.

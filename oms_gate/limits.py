@@ -67,6 +67,11 @@ class Limits(BaseModel):
     policy_memory_bytes: int = Field(
         default=256 * MIB, ge=4 * MIB, description="Most memory of the policy, in bytes."
     )
+    history_seconds: float = Field(
+        default=10,
+        gt=0,
+        description="Longest wait for other processes that write the gate's memory, in seconds.",
+    )
     decision_seconds: float = Field(
         default=300,
         ge=0,

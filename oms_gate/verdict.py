@@ -59,6 +59,8 @@ class ReasonCode(StrEnum):
     POLICY_ERROR = "policy.error"
     POLICY_TIMEOUT = "policy.timeout"
     POLICY_UNREACHABLE = "policy.unreachable"
+    POLICY_CIRCUIT_OPEN = "policy.circuit-open"
+    POLICY_UNLOGGED = "policy.unlogged"
 
     # What was remembered of the model.
     HISTORY_SIGNER_CHANGED = "history.signer-changed"
@@ -129,6 +131,8 @@ _UNDECIDED = frozenset(
         ReasonCode.POLICY_ERROR,
         ReasonCode.POLICY_TIMEOUT,
         ReasonCode.POLICY_UNREACHABLE,
+        ReasonCode.POLICY_CIRCUIT_OPEN,
+        ReasonCode.POLICY_UNLOGGED,
         ReasonCode.HISTORY_UNREADABLE,
         ReasonCode.STORE_NOT_FOUND,
         ReasonCode.STORE_REVISION_NOT_FOUND,

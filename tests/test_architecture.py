@@ -31,9 +31,11 @@ FLOORS = {
     "config": 3,
     "delivery": 3,
     "admission": 3,
+    "history": 3,
     "check": 3,
     "gate": 3,
     "signing": 3,
+    "authoring": 4,
     "cache": 4,
     "filesystem": 5,
     "loading": 5,
@@ -45,7 +47,7 @@ FLOORS = {
 # On the ground floor, who may use whom.
 GROUND = ["limits", "verdict", "errors", "reference"]
 # On the third, the flow stands on its configuration, and on what delivers.
-THIRD = ["config", "delivery", "admission", "check", "gate"]
+THIRD = ["history", "config", "delivery", "admission", "check", "gate"]
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -47,6 +47,15 @@ def verify(
     report_all: Annotated[
         bool, typer.Option("--report-all", help="Go on after a denial and report everything.")
     ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RECORDED",
+            help="Append what the policy was asked and answered to this file (x.jsonl), or to "
+            "decisions.jsonl in this folder; see policy test --against.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -78,6 +87,7 @@ def verify(
             Admission(config, signer, policy, signature),
             assurance=assurance,
             report_all=report_all,
+            record=record,
             json=json,
             quiet=quiet,
         )

@@ -11,10 +11,12 @@ from oms_gate.cli import (
     cache_commands,
     config_commands,
     hooks_commands,
+    policy_commands,
     publishing_commands,
     run_commands,
     server_commands,
     signing_commands,
+    trust_commands,
 )
 
 app = typer.Typer(
@@ -39,6 +41,7 @@ for _command in (
     publishing_commands.publish,
     publishing_commands.promote,
     admission_commands.inspect,
+    trust_commands.history,
     admission_commands.demo,
     server_commands.serve,
 ):
@@ -46,6 +49,8 @@ for _command in (
 # What follows the program is the program's.
 app.command(context_settings={"allow_interspersed_args": False})(run_commands.run)
 app.add_typer(config_commands.config_app, name="config")
+app.add_typer(policy_commands.policy_app, name="policy")
+app.add_typer(trust_commands.trust_app, name="trust")
 app.add_typer(cache_commands.cache_app, name="cache")
 app.add_typer(hooks_commands.hooks_app, name="hooks")
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from oms_gate.cache.layout import Layout
 from oms_gate.cache.pruning import Pruned
@@ -20,7 +19,13 @@ from oms_gate.cache.upkeep import Holding, chosen, holdings, remembered_models
 from oms_gate.cache.verification import Verification
 from oms_gate.cache.verification import verify as verify_cache
 from oms_gate.cli.output import after
-from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
+from oms_gate.cli.render import (
+    human_bytes,
+    new_console,
+    print_beside,
+    print_table,
+    progress_bar,
+)
 from oms_gate.errors import UsageError
 from oms_gate.limits import Limits
 from oms_gate.verdict import printable
@@ -43,7 +48,8 @@ def print_list(folder: Path | None, *, json: bool) -> int:
         described = {"folder": str(layout.folder), "bytes": total, "models": [*map(_json, models)]}
         typer.echo(json_module.dumps(described, indent=2))
     else:
-        _print_models(models)
+        headings = ("model", "signed by", "files", "size", "last used")
+        print_table(headings, [_row(holding) for holding in models])
         typer.echo(f"{_count(len(models), 'model')}, {human_bytes(total)} in {layout.folder}")
     return 0
 
@@ -129,21 +135,6 @@ def _json(holding: Holding) -> dict[str, object]:
         "bytes": holding.bytes,
         "last_used": model.last_used.isoformat(timespec="seconds"),
     }
-
-
-def _print_models(models: Collection[Holding]) -> None:
-    console = new_console()
-    if not console.is_terminal:
-        for holding in models:
-            typer.echo("\t".join(_row(holding)))
-        return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("model", "signed by", "files", "size", "last used"):
-        table.add_column(heading, overflow="fold", header_style="dim")
-    for holding in models:
-        table.add_row(*map(escape, _row(holding)))
-    if models:
-        console.print(table)
 
 
 def _row(holding: Holding) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ import typer
 from oms_gate.config import load_config
 from oms_gate.errors import ConfigError
 from oms_gate.gate import Gate
-from oms_gate.policy.shipped import shipped
 from oms_gate.settings import PolicySettings
 
 
@@ -58,10 +57,4 @@ def data(path: Path) -> int:
         ConfigError: the configuration has a mistake.
     """
     typer.echo(json.dumps(load_config(path).data, indent=2))
-    return 0
-
-
-def policy() -> int:
-    """Print the Rego that comes with the gate."""
-    typer.echo(shipped("admission.rego").read_text(), nl=False)
     return 0

@@ -40,16 +40,3 @@ def config_data(
     from oms_gate.cli.config import data
 
     raise typer.Exit(data(path))
-
-
-@config_app.command("policy")
-def config_policy() -> None:
-    """Print the policy that comes with the gate, to start one's own from or load into a server.
-
-    Example:
-
-        oms-gate config policy > admission.rego
-    """
-    from oms_gate.cli.config import policy
-
-    raise typer.Exit(policy())

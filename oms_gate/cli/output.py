@@ -1,8 +1,12 @@
-"""Where output goes: neither its encoding nor its reader turns a verdict into a failure."""
+"""Where output goes: neither its encoding nor its reader turns a verdict into a failure.
+
+And where an answer comes from, where one is asked for.
+"""
 
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -62,3 +66,9 @@ def after(done: str) -> Iterator[None]:
         raise OmsGateError(
             f"{done}, but this could not be printed: {error.strerror}; check where the output goes"
         ) from error
+
+
+def agreed(question: str) -> bool:
+    """Whether whoever is at the terminal says yes."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -85,6 +86,22 @@ def print_beside(console: Console, label: str, text: str) -> None:
     console.print(row)
 
 
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows as a table on a terminal, and in a pipe with tabs between their texts."""
+    console = new_console()
+    if not console.is_terminal:
+        for row in rows:
+            typer.echo("\t".join(row))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold", header_style="dim")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    if rows:
+        console.print(table)
+
+
 def outcome_word(verdict: Verdict, width: int = 0) -> str:
     """A verdict's outcome as markup: one word, in its colour, at least so wide."""
     colour = "green" if verdict.admitted else "red"
@@ -135,7 +152,7 @@ def human_bytes(count: int) -> str:
 
 def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if verdict.signer is not None:
-        yield "signed by", _signer_line(verdict.signer)
+        yield "signed by", signer_line(verdict.signer)
     if verdict.policy is not None and verdict.policy.engine == "pinned":
         yield (
             "signature",
@@ -153,7 +170,7 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield "arrived", _delivery_line(verdict.delivery)
 
 
-def _signer_line(signer: Signer) -> str:
+def signer_line(signer: Signer) -> str:
     """Who signed, in one line."""
     if signer.method == "key":
         return f"key '{signer.root.name}' ({signer.identity})"

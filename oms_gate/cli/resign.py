@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from oms_gate.cli import diff, sign
-from oms_gate.cli.output import after
+from oms_gate.cli.output import after, agreed
 from oms_gate.cli.pull import check_output
 from oms_gate.cli.render import progress_bar
 from oms_gate.cli.signers import SignerOptions, check_apart, open_signer
@@ -109,9 +109,4 @@ def _refusal(review: Review, *, yes: bool) -> str | None:
         question = f"{diff.NOBODY.capitalize()}. Sign all of it?"
     else:
         question = "Sign these changes?" if review.changes else "Sign it anew?"
-    return None if yes or _agreed(question) else ""
-
-
-def _agreed(question: str) -> bool:
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return None if yes or agreed(question) else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from oms_gate.cli.admission import Admission
@@ -9,6 +11,7 @@ from oms_gate.cli.output import after
 from oms_gate.config import revised
 from oms_gate.errors import UsageError
 from oms_gate.gate import Gate
+from oms_gate.policy.decision_log import LoggedEngine
 from oms_gate.reference import Reference
 from oms_gate.verdict import Verdict
 
@@ -19,10 +22,13 @@ def run(
     *,
     assurance: str | None,
     report_all: bool,
+    record: Path | None,
     json: bool,
     quiet: bool,
 ) -> int:
     """Check and print; the exit status.
+
+    record: a file to append the decision to, as an event of a decision log; or its folder.
 
     Raises:
         UsageError: the options cannot be meant together.
@@ -35,6 +41,8 @@ def run(
     if assurance is not None:
         settings = revised(settings, assurance=assurance)
     with Gate.from_config(settings) as gate:
+        if record is not None:
+            gate.policy = LoggedEngine(gate.policy, _record_file(record))
         verdict = _check(gate, model, report_all=report_all, silent=json or quiet)
     with after(f"the model is {verdict.outcome}"):
         if json:
@@ -51,6 +59,14 @@ def exit_status(verdict: Verdict) -> int:
     if verdict.lets_through:
         return 0
     return 3 if verdict.undecided else 1
+
+
+def _record_file(record: Path) -> Path:
+    """What has no ending is a folder, which is made where there is none."""
+    if record.suffix or record.is_file():
+        return record
+    record.mkdir(parents=True, exist_ok=True)
+    return record / "decisions.jsonl"
 
 
 def _check(gate: Gate, model: Reference, *, report_all: bool, silent: bool) -> Verdict:

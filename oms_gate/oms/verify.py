@@ -5,6 +5,7 @@ OMS v1.0, verification.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +40,7 @@ class VerifiedSignature:
     subject_name: the signer's word for the model; it binds nothing.
     times: when the signature is proven to have existed, by log or timestamps.
     bundle_sha256: of the signature file, in hex.
+    statement_sha256: of what it states, in hex; the file can be spelled otherwise.
     """
 
     method: Method
@@ -49,6 +51,7 @@ class VerifiedSignature:
     times: tuple[SignatureTime, ...]
     log_index: int | None
     bundle_sha256: str
+    statement_sha256: str
 
     def summary(self, location: str) -> Signature:
         """What a verdict says of it.
@@ -125,6 +128,7 @@ def verify(bundle: bytes, trust: Trust, *, at: datetime, limits: Limits) -> Veri
         times=times,
         log_index=log_index,
         bundle_sha256=parsed.sha256,
+        statement_sha256=hashlib.sha256(parsed.payload).hexdigest(),
     )
 
 

@@ -10,24 +10,23 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import shutil
 import stat
-import subprocess
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from oms_gate.errors import ConfigError, PolicyError
 from oms_gate.limits import MIB
 from oms_gate.policy.engine import DECISION_PATH
+from oms_gate.policy.program import find_opa, run_program
 from oms_gate.verdict import ReasonCode
 
 _LOG = logging.getLogger(__name__)
 
 _DATA_FILES: Final = ("data.json", "data.yaml", "data.yml")
 _SOURCE_BYTES: Final = 32 * MIB
-_COMPILER_SECONDS: Final = 120
 _DIGEST_BYTES: Final = 32
 
 
@@ -44,9 +43,9 @@ def compile_rego(folder: Path, *, opa: Path | None = None, cache: Path | None = 
         ConfigError: there is no compiler, the folder cannot be read, or OPA refuses the policy.
         PolicyError: SYSTEM_IO, there is no room for the compiler's work.
     """
-    sources = _sources(folder)
-    program = opa or _find_opa()
-    version = _run([str(program), "version"], Path.cwd())
+    sources = policy_sources(folder)
+    program = opa or find_opa()
+    version = _run(program, ["version"], Path.cwd())
     digest = hashlib.sha256(version)
     for name, content in sources.items():
         digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
@@ -54,13 +53,34 @@ def compile_rego(folder: Path, *, opa: Path | None = None, cache: Path | None = 
     cache = cache or _user_cache()
     bundle = _recall(cache / key, key) if cache else None
     if bundle is None:
-        bundle = _build(program, sources)
+        bundle = build_bundle(sources, opa=program)
         if cache:
             _store(cache / key, key, bundle)
     return bundle
 
 
-def _sources(folder: Path) -> dict[str, bytes]:
+def build_bundle(
+    sources: Mapping[str, bytes], options: Sequence[str] = (), *, opa: Path | str
+) -> bytes:
+    """A bundle of the files of a policy, compiled anew.
+
+    options: more of ``opa build``, such as ``--revision``.
+
+    Raises:
+        ConfigError: OPA refuses the policy.
+        PolicyError: SYSTEM_IO, there is no room for the compiler's work.
+    """
+    command = ["build", "-t", "wasm", "-e", DECISION_PATH, *options]
+    with unpacked(sources) as work:
+        return _run(opa, [*command, "-o", "/dev/stdout", "-b", "."], work)
+
+
+def policy_sources(folder: Path) -> dict[str, bytes]:
+    """The files of a policy by their paths below its folder: Rego without tests, and data.
+
+    Raises:
+        ConfigError: it cannot be read, is too large, or holds no Rego.
+    """
     sources: dict[str, bytes] = {}
     room = _SOURCE_BYTES
     try:
@@ -92,31 +112,28 @@ def _raise(error: OSError) -> None:
 def _is_source(name: str) -> bool:
     if name.startswith("."):
         return False
-    return name in _DATA_FILES or (name.endswith(".rego") and not name.endswith("_test.rego"))
+    return name in _DATA_FILES or (name.endswith(".rego") and not is_test(name))
 
 
-def _find_opa() -> str:
-    named = os.environ.get("OMS_GATE_OPA")
-    program = shutil.which(named or "opa")
-    if program is None:
-        raise ConfigError(
-            f"the policy compiler {named or 'opa'!r} was not found; install OPA "
-            "(openpolicyagent.org/docs, one program), put it on the PATH or name it in "
-            "OMS_GATE_OPA, or use an OPA server instead"
-        )
-    return program
+def is_test(name: str) -> bool:
+    """Whether a file has tests of a policy, and nothing of the policy itself."""
+    return name.endswith("_test.rego")
 
 
-def _build(program: Path | str, sources: dict[str, bytes]) -> bytes:
-    # Compiled from a copy, so that what was digested is what is compiled.
+@contextmanager
+def unpacked(sources: Mapping[str, bytes]) -> Iterator[Path]:
+    """A copy of a policy, so that what was read is what the program works on.
+
+    Raises:
+        PolicyError: SYSTEM_IO, there is no room for it.
+    """
     try:
         with tempfile.TemporaryDirectory(prefix="oms-gate-policy-") as work:
             for name, content in sources.items():
                 path = Path(work, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            command = [str(program), "build", "-t", "wasm", "-e", DECISION_PATH]
-            return _run([*command, "-o", "/dev/stdout", "-b", "."], Path(work))
+            yield Path(work)
     except OSError as error:
         raise PolicyError(
             ReasonCode.SYSTEM_IO,
@@ -125,29 +142,13 @@ def _build(program: Path | str, sources: dict[str, bytes]) -> bytes:
         ) from error
 
 
-def _run(command: list[str], folder: Path) -> bytes:
-    try:
-        done = subprocess.run(  # noqa: S603 - the operator's own compiler
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_COMPILER_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ConfigError(
-            f"the policy compiler {command[0]} did not finish within {_COMPILER_SECONDS} seconds"
-        ) from None
-    except OSError as error:
-        raise ConfigError(
-            f"the policy compiler {command[0]} cannot be run: {error.strerror}"
-        ) from error
+def _run(program: Path | str, arguments: Sequence[str], folder: Path) -> bytes:
+    done = run_program(program, arguments, folder)
     if done.returncode != 0:
         if complaint := _complaint(done.stderr or done.stdout):
             raise ConfigError(f"OPA refuses the policy: {complaint}")
         raise ConfigError(
-            f"the policy compiler {command[0]} failed with exit status {done.returncode} and said "
+            f"the policy compiler {program} failed with exit status {done.returncode} and said "
             "nothing; make sure that it is OPA and that it runs on this machine"
         )
     return done.stdout

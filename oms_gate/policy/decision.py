@@ -24,6 +24,8 @@ class Decision(BaseModel):
     deny, warn: what speaks of the publisher, of the policy, of coverage; each in the order of code
         and path, whichever engine they came from.
     require: the least assurance that the gate must reach, if the policy says.
+    decision_id: what the engine's decision log calls it, if it has one.
+    revision: of the policy that decided, if the engine's may be another by now.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,6 +35,27 @@ class Decision(BaseModel):
     warn: tuple[Reason, ...] = ()
     annotations: dict[Printable, Printable] = Field(default_factory=dict)
     require: Assurance | None = None
+    decision_id: Printable | None = None
+    revision: Printable | None = None
+
+    def to_answer(self) -> dict[str, object]:
+        """The decision as a policy gives it: `parse_decision` reads the same from it."""
+        answer: dict[str, object] = {
+            "allow": self.allow,
+            "deny": [_finding(reason) for reason in self.deny],
+            "warn": [_finding(reason) for reason in self.warn],
+            "annotations": self.annotations,
+        }
+        if self.require is not None:
+            answer["require"] = self.require
+        return answer
+
+
+def _finding(reason: Reason) -> dict[str, str]:
+    finding = {"code": reason.policy_code or reason.code, "msg": reason.message}
+    if reason.path is not None:
+        finding["path"] = reason.path
+    return finding
 
 
 class _Strict(BaseModel):

@@ -154,7 +154,8 @@ class InputHistory(_Part):
     signer_pinned: bool = Field(description="Whether this signer is one of them.")
     newer: InputRelease | None = Field(
         description="The newest release that was admitted under the same reference, where this one "
-        "is older and nobody has approved going back to it."
+        "is older, or lacks the proof of its time that would show it is not, and nobody has "
+        "approved going back to it."
     )
 
 

@@ -9,7 +9,7 @@ import io
 import json
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -32,11 +32,27 @@ _UNPACKED_BYTES: Final = 64 * MIB
 _HOST_BUILTINS: Final = frozenset({"sprintf"})
 
 
+class HostBuiltinError(ConfigError):
+    """A policy needs what WebAssembly leaves to its host.
+
+    names: of the builtins.
+    """
+
+    def __init__(self, origin: str, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{origin} uses {', '.join(names)}, which only an OPA server evaluates; use what the "
+            "input document holds (the time is 'now'), or a server"
+        )
+        self.names = names
+
+
 class WasmEngine:
     """A compiled policy and its data.
 
     An error inside a builtin makes the expression undefined here, as WebAssembly modules of OPA
     have it; a policy must therefore be positive (``default allow := false``).
+
+    data: the whole data document that it decides by, the policy's own included.
     """
 
     kind: Literal["wasm"] = "wasm"
@@ -53,6 +69,7 @@ class WasmEngine:
             ConfigError: the module is not a policy with a decision that can be evaluated here.
         """
         self._limits = limits
+        self.data = data
         document = json.dumps(data, sort_keys=True)
         config = PolicyConfig(
             default_entrypoint=DECISION_PATH,
@@ -179,10 +196,7 @@ def _give_back() -> None:
 
 def _check(policy: OpaWasmPolicy, origin: str) -> None:
     if foreign := sorted(policy.builtins.keys() - _HOST_BUILTINS):
-        raise ConfigError(
-            f"{origin} uses {', '.join(foreign)}, which only an OPA server evaluates; use what the "
-            "input document holds (the time is 'now'), or a server"
-        )
+        raise HostBuiltinError(origin, foreign)
     if DECISION_PATH not in policy.entrypoints:
         raise ConfigError(f"{origin} was not compiled for {DECISION_PATH}")
 
@@ -234,10 +248,11 @@ def _merged(own: dict[str, object], data: Mapping[str, object], origin: str) -> 
         mine = merged.setdefault(key, {})
         if not isinstance(mine, dict) or not isinstance(value, Mapping):
             raise ConfigError(f"{origin} has data.{key} that is not an object")
-        if twice := [name for name in mine.keys() & value.keys() if value[name]]:
+        both = mine.keys() & value.keys()
+        if twice := [name for name in both if value[name] and value[name] != mine[name]]:
             raise ConfigError(
-                f"{origin} has data.{key}.{twice[0]} of its own, and so has gate.yaml; keep them "
-                "in one place"
+                f"{origin} has data.{key}.{twice[0]} of its own, and gate.yaml has others; keep "
+                "them in one place"
             )
         merged[key] = {**value, **mine}
     return merged

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from oms_gate.config import GateConfig, load_trust, open_engine
+from oms_gate.config import GateConfig, load_trust, open_engine, open_history
 from oms_gate.errors import ConfigError
 from oms_gate.gate import Gate
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, TimestampRoot, Trust
@@ -64,6 +64,7 @@ class Rulebook:
         """
         self._config = config
         self._trust = load_trust(config.trust)
+        self._history = open_history(config)
         self._policies: tuple[GatePolicy, ...] = ()
         self._gates: OrderedDict[tuple[str, ...], Gate] = OrderedDict()
         self._retired: deque[tuple[float, Gate]] = deque()
@@ -169,12 +170,15 @@ class Rulebook:
         trust, names = _with_roots(self._trust, granting)
         rules = [_renamed(rule, names) for policy in granting for rule in policy.publishers]
         update = {"publishers": (*config.publishers, *rules)}
+        # Whom one namespace trusts must not be remembered by the others.
+        shared = all(policy.namespace is None for policy in granting)
         return Gate(
             trust=trust,
             policy=open_engine(config.model_copy(update=update)),
             signature=config.signature,
             stores=config.stores,
             limits=config.limits,
+            history=self._history if shared else None,
         )
 
 

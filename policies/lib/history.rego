@@ -8,8 +8,13 @@ import data.oms_gate.lib.signers
 deny contains {"code": "history.rollback", "msg": msg} if {
 	newer := input.history.newer
 	is_object(newer)
-	msg := $`{input.model.name} is an older release than one that was admitted before (root digest {newer.root_digest}); ask its publisher, or approve going back to it: oms-gate trust add {input.model.name}`
+	msg := $`{input.model.name} is an older release than one that was admitted before (root digest {newer.root_digest}){unproven}; ask its publisher, or approve going back to it with oms-gate trust add and the reference that you used`
 }
+
+# The proof is nothing that the signer signed, so an old release can be without it.
+unproven := ", or may be one: nothing proves when it was signed" if {
+	count(input.signature.times) == 0
+} else := ""
 
 # METADATA
 # description: |
@@ -18,7 +23,7 @@ deny contains {"code": "history.rollback", "msg": msg} if {
 unmet(requirement) := {{"code": "history.signer-changed", "msg": msg} |
 	requirement.same_signer == true
 	not same_signer
-	msg := $`{input.model.name} was signed by {signers.found(input.signer)}, but {known}, and the requirement "{requirement.name}" wants the same signer; ask its publisher, and if the change is theirs, approve it: oms-gate trust add {input.model.name}`
+	msg := $`{input.model.name} was signed by {signers.found(input.signer)}, but {known}, and the requirement "{requirement.name}" wants the same signer; ask its publisher, and if the change is theirs, approve it with oms-gate trust add and the reference that you used`
 }
 
 same_signer if {

@@ -120,7 +120,7 @@ deny contains {"code": "history.signer-changed", "msg": msg} if {
 	another_was_first
 	rules := concat(", ", {rule.name | some rule in first_use})
 	before := concat(" or ", {signers.found(signer) | some signer in input.history.pinned})
-	msg := $`{input.model.name} was signed by {found}, but it is pinned to {before} (publisher rule {rules}); ask its publisher, and if the change is theirs, approve it: oms-gate trust add {input.model.name}`
+	msg := $`{input.model.name} was signed by {found}, but it is pinned to {before} (publisher rule {rules}); ask its publisher, and if the change is theirs, approve it with oms-gate trust add and the reference that you used`
 }
 
 another_was_first if {

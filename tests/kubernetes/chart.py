@@ -16,6 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from oms_gate.policy.compiler import is_test
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/oms-gate"
 VALUES = sorted(path.stem for path in (Path(__file__).parent / "values").glob("*.yaml"))
@@ -73,8 +75,10 @@ def arguments(values: str | None, folder: Path) -> list[str]:
         bundle.write_text(authority())
         made += ["--set-file", f"certificates.caBundle={bundle}"]
     if values == "opa":
-        policy = ROOT / "policies/admission.rego"
-        made += ["--set-file", rf"opa.rego.admission\.rego={policy}"]
+        policies = ROOT / "policies"
+        library = (path for path in policies.glob("lib/*.rego") if not is_test(path.name))
+        for path in (policies / "admission.rego", *library):
+            made += ["--set-file", rf"opa.rego.{path.stem}\.rego={path}"]
     return made
 
 

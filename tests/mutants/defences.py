@@ -224,6 +224,16 @@ _threads = _in("loading/threads.py", "loading/test_threads.py")
 _native = _in("loading/native.py", "loading/test_native.py")
 _made = _in("loading/made.py", "loading/test_made.py")
 _modules_folder = _in("loading/modules_folder.py", "loading/test_guard_libraries.py")
+_starting = _in("authoring/starting.py", "authoring/test_policy_init.py")
+_packs = _in("authoring/packs.py", "authoring/test_policy_init.py")
+_checking = _in("authoring/checking.py", "authoring/test_policy_check.py")
+_building = _in("authoring/building.py", "authoring/test_policy_build.py")
+_replay = _in("authoring/replay.py", "authoring/test_policy_replay.py")
+_policy_tests = _in("authoring/testing.py", "authoring/test_policy_replay.py")
+_tracing = _in("authoring/tracing.py", "authoring/test_policy_tracing.py")
+_trusting = _in("authoring/trusting.py", "authoring/test_policy_trusting.py")
+_explained = _in("check.py", "authoring/test_policy_explain.py")
+_recording = _in("cli/verify.py", "authoring/test_policy_replay.py")
 
 MUTANTS: tuple[Mutant, ...] = (
     # -- The statement
@@ -2375,6 +2385,49 @@ MUTANTS: tuple[Mutant, ...] = (
     _cli_hooks("what was once there", "target, known=())", "target, known=['--remotes'])"),
     _cli_hooks("files of the configuration's", "*named_files(load_config(Path(config)))", ""),
     _hook_files("a remote called like an option", '{hook} -- "$@"', '{hook} "$@"'),
+    # -- What authors of policies do
+    _starting("a file that is there", "if os.path.lexists(folder / name)", "if False"),
+    _starting("a link to nowhere", "os.path.lexists(folder / name)", "(folder / name).exists()"),
+    _starting("half a policy", "for path in reversed(made):", "for path in ():"),
+    _packs("a pack that is a path", "if name not in packs():", "if False:"),
+    _checking("hidden files", "        IGNORE_HIDDEN,\n", ""),
+    _checking(
+        "what only a server evaluates", "except HostBuiltinError as error:", "except ()as error:"
+    ),
+    _building("a bundle that cannot be used", "            _try(written, folder)\n", ""),
+    _building("a key that is not there", 'read_secret(key.file, "the signing key")', "..."),
+    _building("what is left of a bundle", "            written.unlink()\n", ""),
+    _replay("a model that is denied now", "if before.admitted != after.admitted:", "if False:"),
+    _replay("another reason", "_told(before.reasons) == _told(after.reasons)", "True"),
+    _replay("another assurance", "and before.require == after.require", ""),
+    _policy_tests("a test that fails", 'if result.get("fail") or error:', "if error:"),
+    _policy_tests(
+        "a library that was changed", "return there.is_file() and", "return there.is_file() or"
+    ),
+    _tracing(
+        "lines of another decision",
+        "if done.returncode or not _agrees(trace, decision):",
+        "if done.returncode:",
+    ),
+    _tracing("lines that mention a rule", "if _is_head(", "if True or _is_head("),
+    _trusting(
+        "another reason in its place",
+        "if helped and _codes(after) <= _codes(denied):",
+        "if helped:",
+    ),
+    _trusting("a rule that does not trust", "if key not in left]", "]"),
+    _trusting("an expired certificate for all", 'if signer["expired_at"] else rule', ""),
+    _trusting(
+        "an exception without an end",
+        '"expires": None, **exception',
+        '"expires": "2099-01-01", **exception',
+    ),
+    _explained(
+        "an explanation that is remembered",
+        "                self.assurance = Assurance.SIGNATURE\n        finally:",
+        "                self._record()\n        finally:",
+    ),
+    _recording("nothing recorded", "if record is not None:", "if False:"),
 )
 
 
