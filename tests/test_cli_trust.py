@@ -204,3 +204,17 @@ def test_without_a_memory_it_is_told(command: list[str], tmp_path: Path) -> None
     if command[1:2] != ["add"]:
         assert damaged.returncode == 3
         assert "the database of another program" in damaged.stderr
+
+
+def test_a_signature_counts_to_who_signs_again_as_it_does_to_the_gate(
+    config: Path, model: Path
+) -> None:
+    """The first signer's changes are told apart; what another has signed counts for nothing."""
+    assert "nobody whom you trust signed any of this" in oms_gate("diff", model).stdout
+    models.write(model, release(1, signed_days=1))
+    (model / "config.json").write_bytes(b'{"release": 9}')
+    changed = oms_gate("diff", model).stdout
+    assert "config.json" in changed
+    assert "nobody whom you trust" not in changed
+    # To look is not to admit.
+    assert len(oms_gate("history", model).stdout.splitlines()) == 1
