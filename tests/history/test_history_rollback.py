@@ -311,6 +311,15 @@ def test_a_commit_is_one_however_it_is_written() -> None:
     assert asked_of(Reference.parse(f"{URL}@{commit[1:]}")) == (commit[1:], False)
 
 
+@pytest.mark.parametrize("fixed", [True, False])
+def test_an_older_signature_kept_elsewhere_of_a_commit_that_was_asked_for(
+    fixed: bool, tmp_path: Path
+) -> None:
+    history, at = history_in(tmp_path), {"asked": "c" * 40, "fixed": fixed}
+    admit(history, observed("s2", signed_at=2.0, **at))
+    assert (history.recall(observed("s1", signed_at=1.0, **at)).newer is None) == fixed
+
+
 def test_the_newest_is_named(tmp_path: Path) -> None:
     history: History = history_in(tmp_path)
     for number, signed_at in ((1, 5.0), (2, 9.0), (3, 9.0), (4, 10.0)):

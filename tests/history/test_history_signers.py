@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,13 @@ from tests.history.remembering import (
     release,
     settings,
 )
+from tests.oms import forge
 
 CHANGED = [ReasonCode.HISTORY_SIGNER_CHANGED]
+LASTING: dict[str, Any] = {
+    "start": datetime.now(UTC) - timedelta(days=1),
+    "end": datetime.now(UTC) + timedelta(days=1),
+}
 SAME = {"name": "the same", "same_signer": True}
 
 
@@ -271,6 +278,29 @@ def test_a_signer_is_who_is_vouched_for() -> None:
 )
 def test_and_nobody_else(one: Signer, two: Signer) -> None:
     assert identity_of(one) != identity_of(two)
+
+
+def certified(number: int, root: forge.Party, name: str) -> dict[str, bytes]:
+    """A release that is signed with a new key, for which there is a new certificate."""
+    own = release(number)
+    payload = base64.b64decode(json.loads(own["model.sig"])["dsseEnvelope"]["payload"])
+    leaf = forge.issue_leaf(name, root, private_key=models.new_key(), **LASTING)
+    return {**own, "model.sig": forge.encode(forge.certificate_bundle(payload, leaf))}
+
+
+def test_a_new_certificate_is_no_new_signer(tmp_path: Path) -> None:
+    roots = [forge.issue(f"root {n}", private_key=models.new_key(), **LASTING) for n in (1, 2)]
+    configured = settings(tmp_path)
+    for number, root in enumerate(roots):
+        (tmp_path / f"{number}.pem").write_bytes(root.pem)
+    configured["trust"]["certificates"] = {n: str(tmp_path / f"{n}.pem") for n in "01"}
+    model = replace(tmp_path / "m", certified(1, roots[0], "release"))
+    with gate_of(configured) as gate:
+        assert gate.check(model).admitted
+        assert gate.check(replace(model, certified(2, roots[0], "release"))).admitted
+        for root, name in ((roots[1], "release"), (roots[0], "somebody")):
+            assert codes(gate.check(replace(model, certified(3, root, name)))) == CHANGED
+        assert gate.check(replace(model, certified(3, roots[0], "release"))).admitted
 
 
 def test_a_root_of_one_namespace_is_not_remembered_for_others(tmp_path: Path) -> None:

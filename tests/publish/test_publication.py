@@ -625,7 +625,12 @@ def test_what_is_to_be_published_is_not_remembered_as_if_it_were_there(
 
     gate.policy = Asked()  # type: ignore[assignment]
     assert judged(gate, folder).admitted
-    nothing = {"first_seen": None, "pinned": [], "signer_pinned": False, "newer": None}
+    nothing: dict[str, Any] = {
+        "first_seen": None,
+        "pinned": [],
+        "signer_pinned": False,
+        "newer": None,
+    }
     assert told == [nothing]
     assert gate.history is not None
     assert gate.history.releases() == []
