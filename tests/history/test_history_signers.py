@@ -219,6 +219,7 @@ def test_of_two_first_signers_at_once_one_is_pinned(way: str, model: Path, tmp_p
             verdict = gate.check(model)
         assert codes(verdict) == CHANGED
         assert [pin.signer.root.name for pin in memory(gate).pins()] == ["other"]
+        assert [found.signer.root.name for found in memory(gate).releases()] == ["other"]
 
 
 def test_one_who_was_not_the_first_by_a_moment_may_be_trusted_all_the_same(
