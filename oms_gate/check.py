@@ -74,6 +74,7 @@ class Check:
     context: what the caller adds to the policy's input, such as a namespace.
     pinned: SHA-256, in hex, of the one signature file that somebody else has verified and judged;
         None to verify and judge here.
+    records: whether it is remembered if it is admitted; not what is only to be there one day.
     """
 
     gate: Terms
@@ -84,6 +85,7 @@ class Check:
     on_progress: ProgressCallback | None = None
     pull: Pull | HubCachePull | None = None
     pinned: str | None = None
+    records: bool = True
     started: float = field(default_factory=time.monotonic)
     checked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     reasons: list[Reason] = field(default_factory=list)
@@ -321,7 +323,7 @@ class Check:
         """Ask the policy; the assurance that it requires, if it does."""
         from oms_gate.policy.input import input_document
 
-        document = input_document(
+        self.document = input_document(
             model=_model(snapshot.reference, snapshot),
             signer=verified.signer,
             signature=signature,
@@ -333,12 +335,10 @@ class Check:
             context=self.context,
             history=self._recalled(snapshot, verified),
         )
-        self.document = document
-        return self._ask(document)
+        return self._ask(self.document)
 
     def _recalled(self, snapshot: Snapshot, verified: VerifiedSignature) -> InputHistory | None:
-        history = self.gate.history
-        if history is None:
+        if (history := self.gate.history) is None:
             return None
         self.recollection = history.recollect(self.reference, snapshot.revision, verified)
         return self.recollection.facts
@@ -358,7 +358,7 @@ class Check:
 
     def _record(self) -> None:
         """Remember what is to be admitted, before anybody hears of it."""
-        if self.recollection is None or self.reasons:
+        if self.recollection is None or self.reasons or not self.records:
             return
         with self._timed("history"):
             try:

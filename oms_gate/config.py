@@ -222,6 +222,8 @@ def named_files(config: GateConfig) -> Iterator[Path]:
         yield from roots.values()
     server = () if policy.server is None else (policy.server.token_file, policy.server.ca_file)
     yield from (path for path in (policy.rego, *server) if path is not None)
+    if config.history is not None:
+        yield config.history.file
 
 
 def load_trust(settings: TrustSettings) -> Trust:

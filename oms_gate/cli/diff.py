@@ -15,10 +15,11 @@ from oms_gate.cli.pull import check_output
 from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
 from oms_gate.config import GateConfig
 from oms_gate.gate import Gate
+from oms_gate.history import History
 from oms_gate.reference import Reference
 from oms_gate.signing.changes import MAY_RUN
 from oms_gate.signing.review import Review, diff_model
-from oms_gate.signing.standing import Standing, Vouch, of_the_policy
+from oms_gate.signing.standing import Recall, Standing, Vouch, of_the_policy
 from oms_gate.verdict import FileFact, printable
 
 NOBODY: Final = "nobody whom you trust signed any of this before"
@@ -74,7 +75,14 @@ def vouching(settings: GateConfig) -> Iterator[Vouch | None]:
         yield None
         return
     with Gate.from_config(settings) as gate:
-        yield of_the_policy(gate.trust, gate.policy, gate.assurance, gate.limits)
+        recall = None if gate.history is None else _recalling(gate.history)
+        yield of_the_policy(gate.trust, gate.policy, gate.assurance, gate.limits, recall)
+
+
+def _recalling(history: History) -> Recall:
+    return lambda snapshot, before: (
+        history.recollect(snapshot.reference, snapshot.revision, before).facts
+    )
 
 
 def as_json(review: Review) -> dict[str, object]:

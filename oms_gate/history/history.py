@@ -44,8 +44,7 @@ _NEWER = """
     ORDER BY coalesce(signed_at, 0) DESC, place DESC LIMIT 1"""
 _PIN = """
     INSERT INTO pins (model, signer, facts, approved, pinned_at)
-    VALUES (:model, :signer, :facts, :approved, :now)
-    ON CONFLICT DO UPDATE SET facts = :facts, approved = :approved, pinned_at = :now"""
+    VALUES (:model, :signer, :facts, :approved, :now)"""
 _RECORD = """
     INSERT INTO releases VALUES (
         :model, :asked, :statement, :signer,

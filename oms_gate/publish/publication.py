@@ -116,7 +116,7 @@ def judge(
     gate.mode = "enforce"
     # However large: it is read here, and not from a store.
     gate.limits = gate.limits.model_copy(update={"small_file_bytes": sys.maxsize})
-    check = Check(gate, publication.target, assurance, OPERATION, True, on_progress)
+    check = Check(gate, publication.target, assurance, OPERATION, True, on_progress, records=False)
     verdict = check.end(lambda: result)
     found = _found(lambda: inspect(result, sent, gate.publish, gate.limits))
     explained = tuple(_explained(gate, verdict, publication))

@@ -17,7 +17,7 @@ from oms_gate.oms.certificate import read_certificates
 from oms_gate.oms.trust import Trust
 from oms_gate.oms.verify import VerifiedSignature, verify
 from oms_gate.policy.engine import Engine
-from oms_gate.policy.input import CoverageInput, input_document
+from oms_gate.policy.input import CoverageInput, InputHistory, input_document
 from oms_gate.signing.model import ModelSigner
 from oms_gate.stores import Snapshot
 from oms_gate.verdict import Assurance, Model, ReasonCode, Signer
@@ -41,6 +41,9 @@ Vouch = Callable[[bytes, Snapshot], Standing]
 """Says what a signature file of a model is worth. It never fails for what is in the file."""
 
 
+Recall = Callable[[Snapshot, VerifiedSignature], InputHistory]
+
+
 def of_the_signer(signer: ModelSigner, limits: Limits) -> Vouch:
     """A signature counts that is by `signer` too, though its certificate may have expired."""
 
@@ -56,16 +59,25 @@ def of_the_signer(signer: ModelSigner, limits: Limits) -> Vouch:
     return vouch
 
 
-def of_the_policy(trust: Trust, engine: Engine, assurance: Assurance, limits: Limits) -> Vouch:
+def of_the_policy(
+    trust: Trust,
+    engine: Engine,
+    assurance: Assurance,
+    limits: Limits,
+    recall: Recall | None = None,
+) -> Vouch:
     """A signature counts by which the policy would admit the model that was signed.
 
     What is there now is nothing that it is asked about. A certificate may have expired.
+
+    recall: gives what is remembered of the model, where a memory is kept.
     """
 
     def vouch(bundle: bytes, snapshot: Snapshot) -> Standing:
         try:
             before = _verified(bundle, trust, limits)
-            decision = engine.decide(_as_it_was_signed(before, snapshot, assurance))
+            history = None if recall is None else recall(snapshot, before)
+            decision = engine.decide(_as_it_was_signed(before, snapshot, assurance, history))
         except StepError as error:
             return Standing(None, error.reason.message)
         if decision.deny:
@@ -92,7 +104,10 @@ def _verified(bundle: bytes, trust: Trust, limits: Limits) -> VerifiedSignature:
 
 
 def _as_it_was_signed(
-    before: VerifiedSignature, snapshot: Snapshot, assurance: Assurance
+    before: VerifiedSignature,
+    snapshot: Snapshot,
+    assurance: Assurance,
+    history: InputHistory | None,
 ) -> dict[str, object]:
     model, manifest = snapshot.reference, before.manifest
     return input_document(
@@ -105,4 +120,5 @@ def _as_it_was_signed(
         coverage=CoverageInput(signed=tuple((path, None) for path in manifest.files)),
         assurance=assurance,
         now=datetime.now(UTC),
+        history=history,
     )

@@ -55,6 +55,13 @@ _known = _in("cache/known.py", "cache/test_upkeep.py")
 _upkeep = _in("cache/upkeep.py", "cache/test_upkeep.py")
 _verification = _in("cache/verification.py", "cache/test_upkeep.py")
 _pruning = _in("cache/pruning.py", "cache/test_upkeep.py")
+_history = _in("history/history.py", "history/test_history_signers.py")
+_history_order = _in("history/history.py", "history/test_history_rollback.py")
+_observation = _in("history/observation.py", "history/test_history_signers.py")
+_recollection = _in("history/recollection.py", "history/test_history_signers.py")
+_database = _in("history/database.py", "history/test_history_database.py")
+_remembering = _in("check.py", "history/test_history_signers.py")
+_cli_trust = _in("cli/trust.py", "test_cli_trust.py")
 _bootstrap = _in("loading/bootstrap/sitecustomize.py", "loading/test_run.py")
 _run = _in("loading/run.py", "loading/test_run.py")
 _cli_signers = _in(
@@ -722,7 +729,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "if not yes and not (for_people and sys.stdin.isatty()):",
         "if False:",
     ),
-    _cli_resign("signed without an answer", '("y", "yes")', '("y", "yes", "")'),
+    _in("cli/output.py", "test_cli_resign.py")(
+        "signed without an answer", '("y", "yes")', '("y", "yes", "")'
+    ),
     _cli_signers(
         "what signs gives way to the signature", "path.resolve() == place.resolve()", "False"
     ),
@@ -2022,6 +2031,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "a root of the policy's own",
         "and name in roots.get(ROOT_KINDS[signer.method], {}):",
         "and False:",
+        "name in roots.get(ROOT_KINDS[signer.method], {}):",
+        "False:",
     ),
     _gate_policies("what cannot be read and tightens", '_Spec(mode="enforce")', "_Spec()"),
     _server_tls("a certificate without its key", "_context(pair)  # What", "pass  # What"),
@@ -2384,6 +2395,141 @@ MUTANTS: tuple[Mutant, ...] = (
     _cli_hooks("a configuration that is pushed", "if checked_out(", "if 0 and checked_out("),
     _cli_hooks("what was once there", "target, known=())", "target, known=['--remotes'])"),
     _cli_hooks("files of the configuration's", "*named_files(load_config(Path(config)))", ""),
+    _history("the first signer", "if not now.pinned:", "if True:"),
+    _history(
+        "what changed since it was told",
+        "return now\n            values = _values(observation, at, approved=False)",
+        "pass\n            values = _values(observation, at, approved=False)",
+    ),
+    _history(
+        "whom an operator knew of",
+        "return now\n            values = _values(observation, at, approved=True)",
+        "pass\n            values = _values(observation, at, approved=True)",
+        "history/test_history_rollback.py",
+    ),
+    _history("whose signature it is", "in identities,", "in identities or True,"),
+    _history("one signer of several", "identity is None or identity in", "True or identity in"),
+    _history("a change by an operator", 'SET count = count + 1")', 'SET count = count")'),
+    _history_order("a proven time", "THEN signed_at > :signed_at", "THEN 0"),
+    _history_order("equal times", "THEN signed_at > :signed_at", "THEN signed_at >= :signed_at"),
+    _history_order(
+        "the order of the first admission",
+        "        ELSE place > (SELECT min",
+        "        ELSE 0 AND place > (SELECT min",
+    ),
+    _history_order(
+        "a proof that was left out", "THEN signed_at IS NOT NULL AND place =", "THEN 0 AND place ="
+    ),
+    _history_order(
+        "the reference that was asked for",
+        "WHERE model = :model AND asked = :asked AND statement <> :statement\n",
+        "WHERE model = :model AND statement <> :statement\n",
+    ),
+    _history_order(
+        "another model",
+        "WHERE model = :model AND asked = :asked AND statement <> :statement\n",
+        "WHERE asked = :asked AND statement <> :statement\n",
+    ),
+    _history_order("a commit that was asked for", "[] if observation.fixed else", ""),
+    _history_order(
+        "what came after an approval",
+        "SELECT :model, :asked, :statement, max(place)",
+        "SELECT :model, :asked, :statement, 1000",
+    ),
+    _history_order(
+        "an approval that is taken back",
+        "DELETE FROM approvals WHERE model = ?",
+        "DELETE FROM approvals WHERE 0 = ?",
+    ),
+    _observation(
+        "an issuer",
+        'json.dumps(["sigstore", signer.root.name, signer.issuer, signer.identity])',
+        'json.dumps(["sigstore", signer.root.name, signer.identity])',
+    ),
+    _observation(
+        "a root", 'json.dumps(["sigstore", signer.root.name, ', 'json.dumps(["sigstore", '
+    ),
+    _observation(
+        "a subject",
+        '"subject" if signer.identity == signer.subject else "alternative name"',
+        '"name"',
+    ),
+    _observation(
+        "a certificate's new key",
+        "signer.root.name, by, signer.identity]",
+        "signer.root.name, by, signer.identity, signer.key_sha256]",
+    ),
+    _observation(
+        "the first proof", "min((proof.time", "max((proof.time", "history/test_history_rollback.py"
+    ),
+    _recollection(
+        "a decision by what is remembered now",
+        "            if not admits(now):\n                return\n",
+        "            admits(now)\n",
+    ),
+    _remembering(
+        "what is admitted before its bytes are read",
+        "                self._record()\n            verdict =",
+        "            verdict =",
+    ),
+    _remembering(
+        "what is delivered",
+        "            self._record()\n            if transfer",
+        "            if transfer",
+    ),
+    _remembering(
+        "what is denied meanwhile",
+        "transfer.complete and (not self.reasons or self._delivers_denied)",
+        "transfer.complete",
+    ),
+    _remembering(
+        "what is only to be published",
+        " or not self.records:",
+        ":",
+        "publish/test_publication.py::"
+        "test_what_is_to_be_published_is_not_remembered_as_if_it_were_there",
+    ),
+    _remembering(
+        "what is denied",
+        "is None or self.reasons or",
+        "is None or",
+    ),
+    _in("server/rulebook.py", "history/test_history_signers.py")(
+        "whom one namespace trusts", "self._history if shared else None", "self._history"
+    ),
+    _database("a database of others", "!= APPLICATION_ID:", "!= APPLICATION_ID and False:"),
+    _database("a newer version", "if version > len(MIGRATIONS):", "if False:"),
+    _database("damaged pages", '.fetchall() != [("ok",)]', ".fetchall() == []"),
+    _database(
+        "a log that was left",
+        '.exists():\n            raise self._error(f"is gone',
+        '.exists() and False:\n            raise self._error(f"is gone',
+    ),
+    _database("what everybody can write", "status.st_mode & stat.S_IWOTH", "False"),
+    _database("a folder for all", "folder.mkdir(mode=0o700, ", "folder.mkdir("),
+    _database(
+        "rows of others", "(sqlite3.Error, ValidationError, OSError)", "(sqlite3.Error, OSError)"
+    ),
+    _database("a lock that is waited for", "timeout=self._wait,", "timeout=60,"),
+    _database(
+        "a migration in one piece",
+        '    connection.execute("BEGIN IMMEDIATE")\n    # Another',
+        '    connection.execute("SELECT 1")\n    # Another',
+    ),
+    _database(
+        "two that make it at once",
+        "            except FileExistsError:\n                return",
+        "            except FileExistsError:\n                raise",
+        "history/test_history_processes.py",
+    ),
+    _database(
+        "two that write at once",
+        '            connection.execute("BEGIN IMMEDIATE")\n            # What',
+        '            connection.execute("BEGIN")\n            # What',
+        "history/test_history_processes.py",
+    ),
+    _cli_trust("a question", 'if changes and not yes and not agreed("Trust it?"):', "if False:"),
+    _cli_trust("nobody to ask", "if not yes and (json or not sys.stdin.isatty()):", "if False:"),
     _hook_files("a remote called like an option", '{hook} -- "$@"', '{hook} "$@"'),
     # -- What authors of policies do
     _starting("a file that is there", "if os.path.lexists(folder / name)", "if False"),

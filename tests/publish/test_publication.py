@@ -607,3 +607,30 @@ def test_more_findings_only_deny(gate: Gate, folder: Path) -> None:
     ).reasons
     assert verdict.with_findings(found, found).undecided
     assert verdict.with_findings(found, found).warnings == found
+
+
+def test_what_is_to_be_published_is_not_remembered_as_if_it_were_there(
+    settings: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    """What is remembered is told to the policy all the same."""
+    gate = copy.copy(gate_of({**settings, "history": {"file": str(tmp_path / "history.db")}}))
+    policy, told = gate.policy, []
+
+    class Asked:
+        kind, revision = policy.kind, policy.revision
+
+        def decide(self, document: dict[str, Any]) -> Any:
+            told.append(document["history"])
+            return policy.decide(document)
+
+    gate.policy = Asked()  # type: ignore[assignment]
+    assert judged(gate, folder).admitted
+    nothing: dict[str, Any] = {
+        "first_seen": None,
+        "pinned": [],
+        "signer_pinned": False,
+        "newer": None,
+    }
+    assert told == [nothing]
+    assert gate.history is not None
+    assert gate.history.releases() == []
