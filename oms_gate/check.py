@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from oms_gate import __version__
 from oms_gate.admission import Admission
+from oms_gate.attestations import AttestationReader, Attestations
 from oms_gate.coverage import Comparison, compare
 from oms_gate.errors import (
     AdmissionDenied,
@@ -29,6 +30,7 @@ from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.measure import Measurement, measure
 from oms_gate.verdict import (
     Assurance,
+    Attestation,
     Coverage,
     Delivery,
     Model,
@@ -60,6 +62,7 @@ class Terms(Protocol):
     policy: Engine
     mode: Literal["enforce", "annotate"]
     signature: SignaturePlace
+    attestations: Mapping[str, str]
     stores: StoreSettings
     limits: Limits
 
@@ -92,6 +95,7 @@ class Check:
     signer: Signer | None = None
     signature: Signature | None = None
     coverage: Coverage | None = None
+    attestations: tuple[Attestation, ...] = ()
     assurance: Assurance | None = None
     policy: PolicyUsed | None = None
     found: SignatureFile | None = None
@@ -200,8 +204,9 @@ class Check:
             verified, signature = self._verify(snapshot)
         with self._timed("coverage"):
             comparison = self.comparison = self._compare(snapshot, verified.manifest)
+        attested = self._attested(snapshot, verified, comparison)
         with self._timed("policy"):
-            return self._decide(snapshot, verified, signature, comparison)
+            return self._decide(snapshot, verified, signature, self.comparison, attested)
 
     def _hold_to(self, pinned: str, snapshot: Snapshot) -> None:
         """What is left to judge where signer and policy were judged for a signature file."""
@@ -234,6 +239,7 @@ class Check:
             signer=self.signer,
             signature=self.signature,
             coverage=self.coverage,
+            attestations=self.attestations,
             annotations=self.annotations,
             policy=self.policy,
             delivery=delivery,
@@ -283,12 +289,31 @@ class Check:
         self.coverage = comparison.summary(snapshot)
         return comparison
 
+    def _attested(
+        self, snapshot: Snapshot, verified: VerifiedSignature, comparison: Comparison
+    ) -> Attestations:
+        """What is stated beside the model, by the trust that its signature is verified with."""
+        gate = self.gate
+        if not gate.attestations:
+            return Attestations()
+        reader = AttestationReader(gate.attestations, gate.trust, self.checked_at, gate.limits)
+        with self._timed("attestations"):
+            found = reader.read(
+                snapshot, self._snapshot, verified, comparison.signed, gate.signature.location
+            )
+        self.attestations = tuple(told for _, told in found.accepted)
+        self.warnings += (reason for _, reason in found.refused)
+        self.comparison = comparison.with_attestations(found.files)
+        self.coverage = self.comparison.summary(snapshot)
+        return found
+
     def _decide(
         self,
         snapshot: Snapshot,
         verified: VerifiedSignature,
         signature: Signature,
         comparison: Comparison,
+        attested: Attestations,
     ) -> Assurance | None:
         """Ask the policy; the assurance that it requires, if it does."""
         from oms_gate.policy.input import CoverageInput, input_document
@@ -308,6 +333,8 @@ class Check:
             assurance=self.asked,
             now=self.checked_at,
             context=self.context,
+            attestations=[seen for seen, _ in attested.accepted],
+            refused_attestations=[seen for seen, _ in attested.refused],
         )
         engine = self.gate.policy
         decision = engine.decide(document)

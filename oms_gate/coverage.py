@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from oms_gate.errors import MeasureError
 from oms_gate.limits import Limits
@@ -52,6 +52,21 @@ class Comparison:
             )
             for path in self.missing
         )
+
+    def with_attestations(self, paths: Collection[str]) -> Comparison:
+        """The same, where these files are part of the signature: nobody else has to sign them."""
+        return replace(
+            self,
+            unsigned=tuple(file for file in self.unsigned if file.path not in paths),
+            ignored=(
+                *((file, scope) for file, scope in self.ignored if file.path not in paths),
+                *((file, "signature") for file in self._outside() if file.path in paths),
+            ),
+        )
+
+    def _outside(self) -> Iterator[StoredFile]:
+        yield from self.unsigned
+        yield from (file for file, _ in self.ignored)
 
     def summary(self, snapshot: Snapshot) -> Coverage:
         """What a verdict says of it, before anything is measured."""

@@ -173,6 +173,7 @@ class Rulebook:
             trust=trust,
             policy=open_engine(config.model_copy(update=update)),
             signature=config.signature,
+            attestations=config.attestations,
             stores=config.stores,
             limits=config.limits,
         )
