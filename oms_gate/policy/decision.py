@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # The codes that a policy may give as its own; any other is `policy.denied` with that code. Who
 # signed matters before what the signature covers.
-_FAMILIES = ("publisher", "policy", "coverage")
+_FAMILIES = ("publisher", "history", "policy", "requirement", "attestation", "coverage")
 _CODES = {code.value: code for code in ReasonCode if code.value.split(".")[0] in _FAMILIES}
 
 
