@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -46,12 +46,13 @@ class Attestations:
 
     accepted: what is verified and about the model.
     refused: the rest, and why.
-    files: paths that hold nothing but what is accepted, and that no loader can take for more.
+    files: those that hold nothing but what is accepted, and that no loader can take for more, by
+        path; their content.
     """
 
     accepted: tuple[Accepted, ...] = ()
     refused: tuple[Refused, ...] = ()
-    files: frozenset[str] = frozenset()
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,16 +106,16 @@ class AttestationReader:
             files, left_out = self._in_folder(snapshot, signature)
         accepted: list[Accepted] = []
         refused = [_refusal(name, path, self._too_many()) for name, path in left_out.items()]
-        inert = set()
+        inert: dict[str, bytes] = {}
         room = self.limits.attestations
         for file in files:
             found, faults = self._judged(file, model, room)
             room -= (len(found) + len(faults)) // len(file.names)
             accepted += found
             refused += faults
-            if found and not faults and _is_no_more(file.path):
-                inert.add(file.path)
-        return Attestations(tuple(accepted), tuple(refused), frozenset(inert))
+            if file.content and found and not faults and _is_no_more(file.path):
+                inert[file.path] = file.content
+        return Attestations(tuple(accepted), tuple(refused), inert)
 
     def _in_folder(self, snapshot: Snapshot, signature: str) -> tuple[list[_File], dict[str, str]]:
         """The files that are named, as many as are allowed; by each name the first left out."""
@@ -136,7 +137,7 @@ class AttestationReader:
         ], left_out
 
     def _beside(self, snapshot: Snapshot, open_snapshot: OpenSnapshot) -> Iterator[_File]:
-        (model,) = snapshot.files
+        model = next(iter(snapshot.files))
         for name, glob in self.places.items():
             suffix = glob.removeprefix("*")
             if suffix == glob or "*" in suffix or "/" in suffix:

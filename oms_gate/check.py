@@ -303,7 +303,7 @@ class Check:
             )
         self.attestations = tuple(told for _, told in found.accepted)
         self.warnings += (reason for _, reason in found.refused)
-        self.comparison = comparison.with_attestations(found.files)
+        self.comparison = comparison.with_attestations(found.files, verified.manifest.hash_type)
         self.coverage = self.comparison.summary(snapshot)
         return found
 

@@ -193,6 +193,7 @@ def test_provenance(settings: dict[str, Any], tmp_path: Path, name: str) -> None
     assert codes(verdict) == [code], verdict.reasons
     assert warned(verdict) == ([] if warning is None else [(warning, "a.intoto.jsonl")])
     assert "built" in verdict.reasons[0].message
+    assert ("a.intoto.jsonl does not count" in verdict.reasons[0].message) == (warning is not None)
     # The same beside one that is right, and where nothing is required.
     models.write(folder, {"b.intoto.jsonl": provenance(ROOT)})
     if warning is not ReasonCode.ATTESTATION_TOO_MANY:
@@ -321,6 +322,52 @@ def test_a_dataset_is_read_whatever_its_files_are_called(
         assert codes(check(settings, f"hf://datasets/acme/{number}")) == expected
         hub.create(f"acme/m{number}", files={**SIGNED, name: content})
         assert check(settings, f"hf://acme/m{number}").admitted
+
+
+def test_attestations_arrive_with_their_model(settings: dict[str, Any], tmp_path: Path) -> None:
+    """And no other: where the model was pulled to, it is verified as well."""
+    files = {
+        **SIGNED,
+        "a.intoto.jsonl": provenance(ROOT),
+        "b.intoto.jsonl": provenance("00" * 32),
+        "attestations/scan.json": scanned(),
+        "attestations/x.sigstore.json": b"{}",
+    }
+    folder = models.write(tmp_path / "m", files)
+    settings = wanting(settings, WANTED, CLEAN)
+    with Gate.from_config(GateConfig.model_validate(settings)) as gate:
+        gate.pull(str(folder), tmp_path / "pulled")
+    there = {
+        str(path.relative_to(tmp_path / "pulled"))
+        for path in (tmp_path / "pulled").rglob("*.json*")
+    }
+    assert there == {
+        "config.json",
+        "a.intoto.jsonl",
+        "attestations/scan.json",
+        "oms-gate.verdict.json",
+    }
+    verdict = check(settings, tmp_path / "pulled")
+    assert verdict.admitted, verdict.reasons
+    assert verdict.warnings == ()
+
+
+def test_an_attestation_that_changes_as_it_is_pulled(
+    hub: HubStandIn, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    hub.create("acme/m", files={**SIGNED, "a.intoto.jsonl": provenance(ROOT)})
+    hub.inject(
+        faults.CallBefore(
+            lambda: hub.replace_under_commit("acme/m", "a.intoto.jsonl", provenance("00" * 32))
+        ),
+        "*second.safetensors",
+        times=1,
+    )
+    settings["limits"] = {"connections": 1}
+    with Gate.from_config(GateConfig.model_validate(settings)) as gate:
+        verdict = gate.deliver("hf://acme/m", tmp_path / "pulled")
+    assert ReasonCode.FILE_CHANGED in codes(verdict)
+    assert verdict.delivery is None
 
 
 # -- Stores
