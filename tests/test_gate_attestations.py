@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Gate, Verdict
-from oms_gate.config import GateConfig
+from oms_gate.config import GateConfig, load_trust
 from oms_gate.limits import Limits
 from oms_gate.oms.bundle import parse_bundle
+from oms_gate.policy.wasm import WasmEngine
+from oms_gate.strict_yaml import parse_yaml
 from oms_gate.verdict import ReasonCode
 from tests import attesting, models
 from tests.commands import oms_gate
@@ -432,6 +435,45 @@ def test_a_blake3_signature_is_attested_as_a_whole(
     assert warned(verdict) == [(ReasonCode.ATTESTATION_UNRELATED, "a.intoto.jsonl")]
     models.write(folder, {"a.intoto.jsonl": provenance(attesting.root_digest(signature))})
     assert check(settings, folder).admitted
+
+
+def test_the_pages_own_policy(settings: dict[str, Any], opa: Path, tmp_path: Path) -> None:
+    """The Rego of docs/attestations.md, beside the library."""
+    root = Path(__file__).parents[1]
+    page = (root / "docs/attestations.md").read_text()
+    policy = models.write(tmp_path / "policy", {"own.rego": fenced(page, "rego").encode()})
+    shutil.copytree(root / "policies/lib", policy / "lib", ignore=shutil.ignore_patterns("*_test*"))
+    shutil.copy(root / "policies/admission.rego", policy)
+    config = GateConfig.model_validate(wanting(settings))
+    engine = WasmEngine.from_rego(policy, config.data, Limits(), opa=opa, cache=tmp_path / "cache")
+    builder = {"builder": {"id": "https://ci.acme.example/runner@v1"}}
+    built = provenance(ROOT, predicate={**attesting.BUILD, "runDetails": builder})
+    folder = models.write(tmp_path / "m", SIGNED)
+    with Gate(
+        trust=load_trust(config.trust), policy=engine, attestations=config.attestations
+    ) as gate:
+        assert own_codes(gate.check(str(folder))) == ["acme.origin", "acme.scan"]
+        models.write(folder, {"a.intoto.jsonl": built})
+        assert own_codes(gate.check(str(folder))) == ["acme.scan"]
+        models.write(folder, {"attestations/scan.json": scanned("high", days_ago=6)})
+        assert gate.check(str(folder)).admitted
+        models.write(folder, {"attestations/scan.json": scanned("critical", days_ago=6)})
+        assert own_codes(gate.check(str(folder))) == ["acme.scan"]
+
+
+def test_the_pages_configuration_is_valid() -> None:
+    page = (Path(__file__).parents[1] / "docs/attestations.md").read_text()
+    config = GateConfig.model_validate(parse_yaml("page", fenced(page, "yaml").encode()).value)
+    assert config.requirements[0].attestations is not None
+
+
+def fenced(page: str, language: str) -> str:
+    """The first block of code in a language."""
+    return page.split(f"```{language}\n")[1].split("```")[0]
+
+
+def own_codes(verdict: Verdict) -> list[str]:
+    return sorted(reason.policy_code or "" for reason in verdict.reasons)
 
 
 def test_people_are_told_what_is_attested(settings: dict[str, Any], tmp_path: Path) -> None:
