@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from oms_gate import __version__
 from oms_gate.admission import Admission
+from oms_gate.attestations import AttestationReader, Attestations
 from oms_gate.coverage import Comparison, compare
 from oms_gate.errors import (
     AdmissionDenied,
@@ -29,6 +30,7 @@ from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.measure import Measurement, measure
 from oms_gate.verdict import (
     Assurance,
+    Attestation,
     Coverage,
     Delivery,
     Model,
@@ -62,6 +64,7 @@ class Terms(Protocol):
     policy: Engine
     mode: Literal["enforce", "annotate"]
     signature: SignaturePlace
+    attestations: Mapping[str, str]
     stores: StoreSettings
     limits: Limits
     history: History | None
@@ -97,6 +100,7 @@ class Check:
     signer: Signer | None = None
     signature: Signature | None = None
     coverage: Coverage | None = None
+    attestations: tuple[Attestation, ...] = ()
     assurance: Assurance | None = None
     policy: PolicyUsed | None = None
     found: SignatureFile | None = None
@@ -230,8 +234,9 @@ class Check:
             verified, signature = self._verify(snapshot)
         with self._timed("coverage"):
             comparison = self.comparison = self._compare(snapshot, verified.manifest)
+        attested = self._attested(snapshot, verified, comparison)
         with self._timed("policy"):
-            return self._decide(snapshot, verified, signature, comparison)
+            return self._decide(snapshot, verified, signature, self.comparison, attested)
 
     def _hold_to(self, pinned: str, snapshot: Snapshot) -> None:
         """What is left to judge where signer and policy were judged for a signature file."""
@@ -264,6 +269,7 @@ class Check:
             signer=self.signer,
             signature=self.signature,
             coverage=self.coverage,
+            attestations=self.attestations,
             annotations=self.annotations,
             policy=self.policy,
             delivery=delivery,
@@ -313,12 +319,31 @@ class Check:
         self.coverage = comparison.summary(snapshot)
         return comparison
 
+    def _attested(
+        self, snapshot: Snapshot, verified: VerifiedSignature, comparison: Comparison
+    ) -> Attestations:
+        """What is stated beside the model, by the trust that its signature is verified with."""
+        gate = self.gate
+        if not gate.attestations:
+            return Attestations()
+        reader = AttestationReader(gate.attestations, gate.trust, self.checked_at, gate.limits)
+        with self._timed("attestations"):
+            found = reader.read(
+                snapshot, self._snapshot, verified, comparison.signed, gate.signature.location
+            )
+        self.attestations = tuple(told for _, told in found.accepted)
+        self.warnings += (reason for _, reason in found.refused)
+        self.comparison = comparison.with_attestations(found.files, verified.manifest.hash_type)
+        self.coverage = self.comparison.summary(snapshot)
+        return found
+
     def _decide(
         self,
         snapshot: Snapshot,
         verified: VerifiedSignature,
         signature: Signature,
         comparison: Comparison,
+        attested: Attestations,
     ) -> Assurance | None:
         """Ask the policy; the assurance that it requires, if it does."""
         from oms_gate.policy.input import input_document
@@ -334,6 +359,8 @@ class Check:
             now=self.checked_at,
             context=self.context,
             history=self._recalled(snapshot, verified),
+            attestations=[seen for seen, _ in attested.accepted],
+            refused_attestations=[seen for seen, _ in attested.refused],
         )
         return self._ask(self.document)
 

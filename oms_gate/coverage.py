@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from oms_gate.errors import MeasureError
 from oms_gate.limits import Limits
+from oms_gate.oms.digests import HashType, new_hasher
 from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.policy.input import CoverageInput
 from oms_gate.policy.kinds import kind_of
@@ -33,6 +34,8 @@ class Comparison:
         signer's, or that they are the signature itself or a download client's bookkeeping.
     declared: signed files whose digest, as the store declares it, is the signed one.
     contradictions: files of which the listing alone shows that they are not the signed ones.
+    attested: files with verified attestations that nobody signed, as if they were signed as they
+        were verified.
     """
 
     signed: Mapping[str, tuple[Resource, ...]]
@@ -41,6 +44,7 @@ class Comparison:
     ignored: tuple[tuple[StoredFile, IgnoreScope], ...]
     declared: frozenset[str]
     contradictions: tuple[Reason, ...]
+    attested: Mapping[str, tuple[Resource, ...]] = field(default_factory=dict)
 
     def absent(self) -> tuple[Reason, ...]:
         """A reason for each signed file that is not there, for where no policy is asked."""
@@ -53,6 +57,31 @@ class Comparison:
             )
             for path in self.missing
         )
+
+    def with_attestations(self, files: Mapping[str, bytes], hash_type: HashType) -> Comparison:
+        """The same, where these files are part of the signature: nobody else has to sign them.
+
+        files: what was verified, by its path.
+        """
+        attested = {}
+        for file in self._outside():
+            if file.path in files:
+                hasher = new_hasher(hash_type)
+                hasher.update(files[file.path])
+                attested[file] = Resource(file.path, hasher.hexdigest())
+        return replace(
+            self,
+            unsigned=tuple(file for file in self.unsigned if file not in attested),
+            ignored=(
+                *((file, scope) for file, scope in self.ignored if file not in attested),
+                *((file, "signature") for file in attested),
+            ),
+            attested={file.path: (resource,) for file, resource in attested.items()},
+        )
+
+    def _outside(self) -> Iterator[StoredFile]:
+        yield from self.unsigned
+        yield from (file for file, _ in self.ignored)
 
     def summary(self, snapshot: Snapshot) -> Coverage:
         """What a verdict says of it, before anything is measured."""

@@ -54,6 +54,7 @@ class Gate:
         mode: Literal["enforce", "annotate"] = "enforce",
         assurance: Assurance = Assurance.BYTES,
         signature: str = "model.sig",
+        attestations: Mapping[str, str] | None = None,
         stores: StoreSettings | None = None,
         limits: Limits | None = None,
         publish: PublishSettings | None = None,
@@ -62,6 +63,8 @@ class Gate:
         """A gate with its own trust roots and policy engine.
 
         signature: the bundle's name in a model's folder, or where it is instead (a URL or path).
+        attestations: which files beside a model are attestations: globs over their paths, by the
+            names that policies use.
         publish: what may be published although it looks as if it should not.
         history: what it remembers of models; None for nothing.
         """
@@ -70,6 +73,7 @@ class Gate:
         self.mode = mode
         self.assurance = assurance
         self.signature = SignaturePlace.parse(signature)
+        self.attestations: Mapping[str, str] = attestations or {}
         self.stores = stores or StoreSettings()
         self.limits = limits or Limits()
         self.publish = publish or PublishSettings()
@@ -92,6 +96,7 @@ class Gate:
             mode=config.mode,
             assurance=config.assurance,
             signature=config.signature,
+            attestations=config.attestations,
             stores=config.stores,
             limits=config.limits,
             publish=config.publish,

@@ -25,6 +25,22 @@ class Limits(BaseModel):
     resources: int = Field(
         default=200_000, ge=1, description="Most entries of a signed manifest, as a count."
     )
+    attestation_bytes: int = Field(
+        default=4 * MIB,
+        ge=1024,
+        description="Largest file of attestations beside a model that is read, in bytes.",
+    )
+    attestation_values: int = Field(
+        default=100_000,
+        ge=100,
+        description="Most values (objects, lists and their members) of one attestation, as a "
+        "count.",
+    )
+    attestations: int = Field(
+        default=64,
+        ge=1,
+        description="Most attestations of one model that are looked at, as a count.",
+    )
     files: int = Field(
         default=100_000, ge=1, description="Most files in the listing of one model, as a count."
     )

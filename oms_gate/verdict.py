@@ -74,6 +74,8 @@ class ReasonCode(StrEnum):
     REQUIREMENT_HASH_TYPE = "requirement.hash-type"
     REQUIREMENT_FORMAT = "requirement.format"
     REQUIREMENT_CLAIMS = "requirement.claims"
+    ATTESTATION_UNRELATED = "attestation.unrelated"
+    ATTESTATION_TOO_MANY = "attestation.too-many"
     ATTESTATION_MISSING = "attestation.missing"
     ATTESTATION_UNMET = "attestation.unmet"
 
@@ -158,6 +160,8 @@ def printable(text: str) -> str:
 
     Names come from strangers; a verdict is read on terminals and in logs.
     """
+    if text.isprintable():  # What has to be escaped never is.
+        return text
     return "".join(
         character
         if unicodedata.category(character)[0] != "C" and character not in "\u2028\u2029"

@@ -22,6 +22,7 @@ FLOORS = {
     "operator_files": 1,
     "kserve": 1,
     "coverage": 2,
+    "attestations": 2,
     "signature_file": 2,
     "streaming": 2,
     "mistakes": 2,

@@ -15,6 +15,7 @@ from rich.table import Table
 from oms_gate.streaming.hashing import Progress, ProgressCallback
 from oms_gate.verdict import (
     Assurance,
+    Attestation,
     Coverage,
     Delivery,
     Reason,
@@ -160,6 +161,8 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
         )
     if verdict.signature is not None and verdict.signature.times:
         yield "signed at", _time_line(verdict.signature.times)
+    for attestation in verdict.attestations:
+        yield "attested", _attestation_line(attestation)
     if verdict.coverage is not None:
         yield "files", _coverage_line(verdict.coverage)
     if verdict.admitted and verdict.assurance is not None and verdict.coverage is not None:
@@ -179,6 +182,15 @@ def signer_line(signer: Signer) -> str:
     if signer.expired_at is not None:
         line += f"; its certificate expired at {signer.expired_at:%Y-%m-%d %H:%M:%S} UTC"
     return line
+
+
+def _attestation_line(attestation: Attestation) -> str:
+    """What is attested, about what, and by whom."""
+    about = "the model" if attestation.model else f"{len(attestation.files)} of its files"
+    return (
+        f"{attestation.predicate_type} about {about}, by {_signer_line(attestation.signer)}; "
+        f"{attestation.path}"
+    )
 
 
 def _time_line(times: Sequence[SignatureTime]) -> str:

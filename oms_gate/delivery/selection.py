@@ -55,8 +55,8 @@ def wanted(
     *,
     as_it_is: bool,
 ) -> Wanted:
-    """Choose what arrives: the signed files, and only where the model is denied and let through
-    all the same, the others too.
+    """Choose what arrives: the signed files and the attestations that count, and only where the
+    model is denied and let through all the same, the others too.
 
     comparison: None where the signature could not be read.
     bundle: what the signature will be called beside the files.
@@ -65,7 +65,7 @@ def wanted(
         UsageError: the patterns leave nothing.
         DeliveryError: a signed file has a name that is needed beside the files.
     """
-    signed = dict(comparison.signed) if comparison is not None else {}
+    signed = {} if comparison is None else {**comparison.signed, **comparison.attested}
     reserved = [VERDICT_FILE, STAGE, *([bundle] if bundle is not None else [])]
     _check_names(signed, reserved)
     chosen = {path: parts for path, parts in signed.items() if path in selection}

@@ -8,10 +8,10 @@ from contextlib import closing
 from oms_gate.errors import OmsGateError, StepError, is_failure
 from oms_gate.inspection.findings import Findings, Sighting
 from oms_gate.inspection.formats import format_mistake
-from oms_gate.inspection.globs import Globs
 from oms_gate.inspection.search import HEAD_BYTES, read_head, search
 from oms_gate.inspection.settings import PublishSettings
 from oms_gate.limits import Limits
+from oms_gate.policy.globs import Globs
 from oms_gate.policy.kinds import kind_of
 from oms_gate.stores import Snapshot
 from oms_gate.verdict import Reason, ReasonCode

@@ -85,11 +85,13 @@ def parse_bundle(data: bytes, limits: Limits) -> Bundle:
         raise SignatureError(
             ReasonCode.BUNDLE_MALFORMED,
             f"the signature bundle is malformed: {error}; get the publisher's own bundle or have "
-            "the model signed again",
+            "it signed again",
         ) from error
 
 
 def _read(data: bytes, document: JsonObject) -> Bundle:
+    if "payload" in document and "mediaType" not in document:
+        raise _unsupported("it is a bare DSSE envelope, without what it would be verified with")
     if (media_type := document.text("mediaType")) not in _MEDIA_TYPES:
         raise _unsupported(f"its media type is {quoted(media_type)} and not {MEDIA_TYPE}")
     document.only("mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature")
@@ -191,5 +193,5 @@ def _unsupported(what: str) -> SignatureError:
     return SignatureError(
         ReasonCode.BUNDLE_UNSUPPORTED,
         f"the signature bundle is of a kind that is not supported: {what}; sign the model with a "
-        "current OpenSSF Model Signing tool",
+        "current OpenSSF Model Signing tool, or attest with one that writes Sigstore bundles v0.3",
     )

@@ -76,7 +76,7 @@ def verify_certificate(
     if not roots:
         raise SignatureError(
             ReasonCode.TRUST_NOT_CONFIGURED,
-            "the model is signed with a certificate, but no certificate is trusted; add the "
+            "the signature is by a certificate, but no certificate is trusted; add the "
             "publisher's root certificate to the trusted certificates",
         )
     try:
@@ -87,7 +87,7 @@ def verify_certificate(
         raise SignatureError(
             ReasonCode.CERTIFICATE_UNSUITABLE,
             f"the signer's certificate chain cannot be understood ({one_line(error)}); get the "
-            "publisher's own bundle, or have the model signed with another certificate",
+            "publisher's own bundle, or have it signed with another certificate",
         ) from error
 
 

@@ -6,6 +6,7 @@ the configured key, never one that came with the bundle.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Mapping
 
@@ -37,7 +38,7 @@ def verify_key(bundle: Bundle, roots: Mapping[str, KeyRoot]) -> Signer:
     if not roots:
         raise SignatureError(
             ReasonCode.TRUST_NOT_CONFIGURED,
-            "the model is signed with a key, but no key is trusted; add the publisher's public "
+            "the signature is by a key, but no key is trusted; add the publisher's public "
             "key to the trusted keys",
         )
     for root in roots.values():
@@ -56,7 +57,7 @@ def verify_key(bundle: Bundle, roots: Mapping[str, KeyRoot]) -> Signer:
     )
     raise SignatureError(
         ReasonCode.KEY_UNTRUSTED,
-        f"the model is signed with a key, named by {named}, that is none of the trusted keys "
+        f"the signature is by a key, named by {named}, that is none of the trusted keys "
         f"({_described(roots)}); add the publisher's public key if it is to be trusted",
     )
 
@@ -69,11 +70,16 @@ def _described(roots: Mapping[str, KeyRoot]) -> str:
 
 def _names(bundle: Bundle, key: ec.EllipticCurvePublicKey) -> bool:
     # Bundles before 1.1.0 carry the key itself; where both are there, both must mean this key.
-    return bundle.key_hint in (None, key_hint(key)) and bundle.key_raw in (
+    return bundle.key_hint in (None, key_hint(key), _cosign_hint(key)) and bundle.key_raw in (
         None,
         _encoded(key, Encoding.PEM),
         _encoded(key, Encoding.DER),
     )
+
+
+def _cosign_hint(key: ec.EllipticCurvePublicKey) -> str:
+    """How the bundles of cosign name a key: base64 of the SHA-256 of its DER."""
+    return base64.b64encode(hashlib.sha256(_encoded(key, Encoding.DER)).digest()).decode("ascii")
 
 
 def _encoded(key: ec.EllipticCurvePublicKey, encoding: Encoding) -> bytes:

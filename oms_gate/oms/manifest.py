@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -188,6 +188,20 @@ class Manifest:
             for path in self._paths:
                 if path in self._ignored:
                     raise _malformed(f"it signs {quoted(path)} and ignores it too")
+
+
+def whole_digests(
+    signed: Mapping[str, tuple[Resource, ...]], hash_type: HashType
+) -> Mapping[str, str]:
+    """The signed SHA-256 of each file that was signed as a whole, in hex, by its path."""
+    found = {path: whole_sha256(parts, hash_type) for path, parts in signed.items()}
+    return {path: digest for path, digest in found.items() if digest is not None}
+
+
+def whole_sha256(signed: Sequence[Resource], hash_type: HashType | None) -> str | None:
+    """The SHA-256 of a whole file, in hex, if its resources are one of that kind."""
+    whole = hash_type == "sha256" and len(signed) == 1 and signed[0].start is None
+    return signed[0].digest if whole else None
 
 
 def _start(resource: Resource) -> int:

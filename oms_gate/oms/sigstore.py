@@ -111,7 +111,7 @@ def verify_sigstore(
     if not roots:
         raise SignatureError(
             ReasonCode.TRUST_NOT_CONFIGURED,
-            "the model is signed through Sigstore, but no Sigstore root is trusted; add one, for "
+            "the signature is through Sigstore, but no Sigstore root is trusted; add one, for "
             "instance the public-good instance, to the trusted Sigstore roots",
         )
     refusals = []
@@ -125,7 +125,7 @@ def verify_sigstore(
     raise SignatureError(
         ReasonCode.SIGSTORE_INVALID,
         f"the Sigstore signature is not valid under any trusted Sigstore root "
-        f"({'; '.join(refusals)}); get the publisher's own bundle or have the model signed again",
+        f"({'; '.join(refusals)}); get the publisher's own bundle or have it signed again",
     )
 
 

@@ -37,6 +37,8 @@ _KIND: Final[dict[type, str]] = {
     type(None): "null",
 }
 
+Members = dict[str, object]
+
 T = TypeVar("T", dict[str, object], list[object], str, bool, int)
 
 
@@ -141,6 +143,10 @@ class JsonObject:
     def object(self, name: str) -> JsonObject:
         """An object inside this one."""
         return JsonObject(self._member(name, dict), f"{self._where}.{name}")
+
+    def members(self, name: str) -> Members:
+        """An object inside this one, whatever is in it."""
+        return self._member(name, dict)
 
     def count(self, name: str) -> int:
         """How many values a list has."""

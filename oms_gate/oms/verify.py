@@ -108,7 +108,7 @@ def verify(bundle: bytes, trust: Trust, *, at: datetime, limits: Limits) -> Veri
     parsed = parse_bundle(bundle, limits)
     parse = parse_statement
     try:
-        signer, times, log_index = _check_signature(parsed, trust, at)
+        signer, times, log_index = check_signature(parsed, trust, at)
     except SignatureError as error:
         if error.reason.code is not ReasonCode.SIGNATURE_INVALID or not _is_old(parsed):
             raise
@@ -116,7 +116,7 @@ def verify(bundle: bytes, trust: Trust, *, at: datetime, limits: Limits) -> Veri
         if not trust.old_format or parsed.method != "certificate":
             _say_if_unsupported(parsed, limits)
             raise
-        signer, times, log_index = _check_signature(parsed, trust, at, check=old_format.verify)
+        signer, times, log_index = check_signature(parsed, trust, at, check=old_format.verify)
         parse = old_format.parse_statement
     statement = parse(parsed.payload, limits)
     return VerifiedSignature(
@@ -167,9 +167,17 @@ def inspect(bundle: bytes, limits: Limits) -> UnverifiedBundle:
     )
 
 
-def _check_signature(
+def check_signature(
     bundle: Bundle, trust: Trust, at: datetime, check: SignatureCheck = dsse.verify
 ) -> tuple[Signer, tuple[SignatureTime, ...], int | None]:
+    """Who signed the payload of a bundle, the proven times, and the place in the log.
+
+    at: as of `verify`.
+    check: how the envelope's signature is checked, where a certificate signed.
+
+    Raises:
+        SignatureError: see `verify_key`, `verify_certificate` and `verify_sigstore`.
+    """
     if bundle.method == "sigstore":
         signed = verify_sigstore(bundle, trust.sigstore, at=at)
         return signed.signer, signed.times, signed.log_index

@@ -102,7 +102,7 @@ _BY_PATTERN: Final[tuple[tuple[re.Pattern[str], Kind], ...]] = (
     (re.compile(r".+\.so(?:\.\d+)+"), "code"),
     # Installing a package runs it. The word is looked for once: a name may repeat it.
     (re.compile(r"(?=.*\.(?:txt|in)\Z).*?(?<![^-_.])requirements[-_.].*"), "code"),
-    (re.compile(r".+\.(?:sig|sigstore)\.json"), "signature"),
+    (re.compile(r".+\.(?:(?:sig|sigstore|intoto)\.json|(?:sigstore|intoto)\.jsonl)"), "signature"),
     (_DOCUMENT, "document"),
     # Last, as a name may be more than one of these. Its end is looked for once.
     (re.compile(r"(?=.*\.(?:json|txt)\Z)(?:.*?[-_])??vocab(?:[-_].*|\.(?:json|txt))"), "tokenizer"),

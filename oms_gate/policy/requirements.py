@@ -61,10 +61,14 @@ class Where(_Part):
 class WantedAttestation(_Part):
     """An attestation that a model must have.
 
-    It must be about the model as a whole, or about each of its files of weights.
+    It must be about the model as a whole, or, together with others like it, about each of the
+    signed files of the kinds weights, pickle and archive. One that a newer one about the same
+    replaces does not count.
     """
 
-    predicate_type: Name = Field(description="What is stated (in-toto), a URI.")
+    predicate_type: NameGlob = Field(
+        description="What is stated (in-toto): a URI, or a glob over URIs."
+    )
     signers: tuple[KnownSigner, ...] = Field(min_length=1, description="Who may state it.")
     builders: tuple[NameGlob, ...] | None = Field(
         default=None,

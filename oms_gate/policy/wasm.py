@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 import wasmtime
-from opapywasm import UNDEFINED, OpaPoolTimeoutError, OpaWasmError, OpaWasmPolicy, PolicyConfig
+from opapywasm import (
+    UNDEFINED,
+    OpaPoolTimeoutError,
+    OpaWasmError,
+    OpaWasmPolicy,
+    PolicyConfig,
+    runtime,
+)
 from pydantic_core import to_json
 
 from oms_gate.errors import ConfigError, PolicyError
@@ -27,6 +34,9 @@ from oms_gate.policy.shipped import shipped
 from oms_gate.verdict import ReasonCode
 
 _PAGE_BYTES: Final = 65536
+# The library gives every policy two pages to begin with, and has no setting for it; one whose texts
+# alone take more could not be loaded.
+runtime._DEFAULT_MEMORY_PAGES = 16
 _UNPACKED_BYTES: Final = 64 * MIB
 # What OPA leaves to the host and the host does as OPA does, on the strings of messages.
 _HOST_BUILTINS: Final = frozenset({"sprintf"})

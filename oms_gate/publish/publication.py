@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +13,7 @@ from oms_gate.errors import StepError, machine_failure
 from oms_gate.gate import Gate
 from oms_gate.inspection.findings import Findings
 from oms_gate.inspection.inspect import inspect
+from oms_gate.oms.manifest import Resource, whole_digests, whole_sha256
 from oms_gate.policy.kinds import INERT
 from oms_gate.publish.consistency import inconsistencies
 from oms_gate.publish.rollback import rollback
@@ -23,7 +24,6 @@ from oms_gate.verdict import Assurance, Reason, ReasonCode, Verdict
 
 if TYPE_CHECKING:
     from oms_gate.oms.digests import HashType
-    from oms_gate.oms.manifest import Resource
     from oms_gate.signature_file import SignatureFile
 
 OPERATION: Final = {"operation": "publish"}
@@ -73,21 +73,7 @@ class Judgement:
 
     def sha256_of(self, path: str) -> str | None:
         """The signed SHA-256 of a whole file, in hex; None if it was not signed so."""
-        return _whole_sha256(self.signed.get(path, ()), self.hash_type)
-
-
-def whole_digests(
-    signed: Mapping[str, tuple[Resource, ...]], hash_type: HashType
-) -> Mapping[str, str]:
-    """The signed SHA-256 of each file that was signed as a whole, in hex, by its path."""
-    found = {path: _whole_sha256(parts, hash_type) for path, parts in signed.items()}
-    return {path: digest for path, digest in found.items() if digest is not None}
-
-
-def _whole_sha256(signed: Sequence[Resource], hash_type: HashType | None) -> str | None:
-    """The SHA-256 of a whole file, in hex, if its resources are one of that kind."""
-    whole = hash_type == "sha256" and len(signed) == 1 and signed[0].start is None
-    return signed[0].digest if whole else None
+        return whole_sha256(self.signed.get(path, ()), self.hash_type)
 
 
 def judge(

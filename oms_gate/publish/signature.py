@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from oms_gate.errors import AdmissionDenied, SignatureError, StoreError, UsageError
 from oms_gate.gate import Gate
+from oms_gate.oms.manifest import whole_digests
 from oms_gate.publish.overlay import overlay
-from oms_gate.publish.publication import OPERATION, Publication, whole_digests
+from oms_gate.publish.publication import OPERATION, Publication
 from oms_gate.publish.rollback import statement_digest
 from oms_gate.signing.model import ModelSigner
 from oms_gate.streaming.hashing import ProgressCallback

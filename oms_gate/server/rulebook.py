@@ -176,6 +176,7 @@ class Rulebook:
             trust=trust,
             policy=open_engine(config.model_copy(update=update)),
             signature=config.signature,
+            attestations=config.attestations,
             stores=config.stores,
             limits=config.limits,
             history=self._history if shared else None,

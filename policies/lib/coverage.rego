@@ -63,6 +63,7 @@ refused_unsigned := [file | some file in input.coverage.unsigned; not may_be_uns
 may_be_unsigned(file) if {
 	file.kind in inert
 	not instructs(file)
+	not is_data(file)
 }
 
 may_be_unsigned(file) if regex.match(allowed_paths.allow_unsigned, file.path)
@@ -75,6 +76,16 @@ may_be_ignored(file) if file.scope in {"cache", "signature"}
 may_be_ignored(file) if {
 	file.kind in inert
 	not instructs(file)
+	not is_data(file)
+}
+
+# Who loads a dataset reads every JSON file of it, whatever it is called. Attestations that count
+# are of the scope "signature".
+is_data(file) if {
+	file.kind == "signature"
+	some prefix in ["hf://datasets/", "hf://spaces/"]
+	startswith(input.model.name, prefix)
+	regex.match(`(?i)\.jsonl?\z`, file.path)
 }
 
 # Below .git and .github, nobody could have signed documents, images and what nobody knows.

@@ -41,6 +41,9 @@ def _in(path: str, *tests: str) -> _Place:
 
 _statement = _in("oms/statement.py", "oms/test_statement.py")
 _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
+_attestation = _in("oms/attestation.py", "oms/test_attestation.py")
+_attestations = _in("attestations.py", "test_gate_attestations.py")
+_predicates = _in("policy/predicates.py", "policy/test_policy_predicates.py")
 _destination = _in("signing/destination.py", "signing/test_destination.py")
 _changes = _in("signing/changes.py", "signing/test_changes.py")
 _review = _in("signing/review.py", "signing/test_changes.py")
@@ -120,7 +123,7 @@ _pickles = _in("inspection/pickles.py", *_FORMATS)
 _archives = _in("inspection/archives.py", *_FORMATS)
 _json_keys = _in("inspection/json_keys.py", *_SECRETS)
 _credential_files = _in("inspection/credential_files.py", *_SECRETS)
-_globs = _in("inspection/globs.py", "inspection/test_inspection_globs.py")
+_globs = _in("policy/globs.py", "policy/test_policy_globs.py")
 _sarif = _in("cli/sarif.py", "test_cli_sarif.py")
 _s3 = _in("stores/s3.py", "publish/test_s3_releases.py")
 _s3_releases = _in("stores/s3_releases.py", "publish/test_s3_releases.py")
@@ -398,7 +401,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _key(
         "a hint that names another key",
-        "return bundle.key_hint in (None, key_hint(key)) and",
+        "return bundle.key_hint in (None, key_hint(key), _cosign_hint(key)) and",
         "return",
     ),
     _key("any key in the bundle", "and bundle.key_raw in (", "and True or bundle.key_raw in ("),
@@ -1070,7 +1073,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "before = set(self._before)",
         "delivery/test_meanwhile.py",
     ),
-    _selection("patterns over the check", "signed = dict(comparison.signed)", "signed = {}"),
+    _selection("patterns over the check", "{**comparison.signed, **comparison", "{**comparison"),
     _selection("names that are in the way", "if pair is not None:", "if False:"),
     _receipt(
         "files of the user's",
@@ -2574,6 +2577,62 @@ MUTANTS: tuple[Mutant, ...] = (
         "                self._record()\n        finally:",
     ),
     _recording("nothing recorded", "if record is not None:", "if False:"),
+    _attestation(
+        "an attestation by nobody",
+        "signer, times, log_index = check_signature(parsed, trust, at)",
+        "signer, times, log_index = Signer(method='key', identity='x', key_sha256='x', "
+        "root={'name': 'key 0', 'sha256': 'x'}), (), None",
+    ),
+    _attestation(
+        "a model's signature as its attestation",
+        'statement.text("predicateType")) in _MODEL_SIGNATURES',
+        'statement.text("predicateType")) in ()',
+    ),
+    _attestation("any type of statement", "not in _STATEMENT_TYPES", "not in (kind,)"),
+    _attestation(
+        "an attestation about something else",
+        "if not whole and not files:",
+        "if 0 and not whole:",
+    ),
+    _attestation("values without number", "values=limits.attestation_values", "values=10**9"),
+    _attestation(
+        "a digest of another length",
+        "attestation.subjects.isdisjoint((self.root_digest, self.bundle_sha256))",
+        "any(self.root_digest.startswith(s) for s in attestation.subjects) is False",
+    ),
+    _attestations("files without number", "paths[: self.limits.attestations]", "paths"),
+    _attestations("room that never ends", "room -= (", "room -= 0 * ("),
+    _attestations("a large file", "limit = self.limits.attestation_bytes", "limit = 10**9"),
+    _attestations(
+        "an unsigned file with a line that counts",
+        "if file.content and found and not faults and",
+        "if file.content and found and",
+    ),
+    _attestations(
+        "code that is attested", "and not faults and _is_no_more(file.path)", "and not faults"
+    ),
+    _attestations("prose for an agent", "path.lower().endswith(_JSON)", "True"),
+    _attestations("a tokenizer that is attested", 'kind == "config" and', 'kind != "code" and'),
+    _predicates("keys that hide", "{printable(key): _shown", "{key: _shown"),
+    _predicates("strings that hide", "return printable(value)", "return value"),
+    _predicates("keys that look the same", "if len(members) < len(predicate):", "if 0:"),
+    _predicates("times without number", "if len(times) > MOST_TIMES:", "if 0:"),
+    _predicates("pointers without end", "if len(pointer) > LONGEST_POINTER:", "if 0:"),
+    _predicates("times that are none", "if not _TIME.fullmatch(text):", "if 0:"),
+    Mutant(
+        "attestations that nobody verified arrive",
+        "coverage.py",
+        "if file.path in files:",
+        "if file.path in files or file.path.endswith('.jsonl'):",
+        ("test_gate_attestations.py",),
+    ),
+    Mutant(
+        "refused attestations that no policy hears of",
+        "check.py",
+        "refused_attestations=[seen for seen, _ in attested.refused],",
+        "refused_attestations=[],",
+        ("test_gate_attestations.py",),
+    ),
 )
 
 

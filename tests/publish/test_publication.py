@@ -453,7 +453,7 @@ class TestSigning:
         there = models.write(tmp_path / "there", signed(stranger, files))  # type: ignore[arg-type]
         came = published(gate, folder, shelf(there), signer=signer)
         assert codes(came.verdict) == [ReasonCode.PUBLISH_LEFT_BEHIND]
-        assert "vouches for none of it: the model is signed with a key" in str(came.verdict)
+        assert "vouches for none of it: the signature is by a key" in str(came.verdict)
 
     def test_what_was_brought_back_is_not_vouched_for(
         self, gate: Gate, signer: ModelSigner, key: ec.EllipticCurvePrivateKey, tmp_path: Path

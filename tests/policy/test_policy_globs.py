@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from oms_gate.inspection.globs import Globs
 from oms_gate.inspection.settings import PublishSettings
+from oms_gate.policy.globs import Globs
 
 
 def expression(glob: str) -> str:
