@@ -14,6 +14,7 @@ FLOORS = {
     "limits": 0,
     "verdict": 0,
     "errors": 0,
+    "reload": 0,
     "reference": 0,
     "oms": 1,
     "stores": 1,
@@ -28,6 +29,7 @@ FLOORS = {
     "kubernetes": 2,
     "inspection": 2,
     "settings": 2,
+    "policy_source": 3,
     "config": 3,
     "delivery": 3,
     "admission": 3,
@@ -43,9 +45,9 @@ FLOORS = {
     "__main__": 8,
 }
 # On the ground floor, who may use whom.
-GROUND = ["limits", "verdict", "errors", "reference"]
+GROUND = ["limits", "verdict", "errors", "reload", "reference"]
 # On the third, the flow stands on its configuration, and on what delivers.
-THIRD = ["config", "delivery", "admission", "check", "gate"]
+THIRD = ["policy_source", "config", "delivery", "admission", "check", "gate"]
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -119,7 +119,7 @@ def test_logs_in_a_folder_packed_or_not(tmp_path: Path) -> None:
     line = json.dumps(_event(1)) + "\n"
     console = json.dumps({"level": "info", "msg": "Received request."}) + "\n"
     other = json.dumps({**_event(3), "path": "system/authz/allow"}) + "\n"
-    (tmp_path / "a.jsonl").write_text(line + "\n" + console + other)
+    (tmp_path / "a.jsonl").write_text(line + "\nhttp: an error\n" + console + other)
     (tmp_path / "b.json.gz").write_bytes(gzip.compress(json.dumps([_event(2), _event(4)]).encode()))
     (tmp_path / "notes.txt").write_text("nothing")
     assert [found.input["n"] for found in read_events(tmp_path)] == [1, 2, 4]
