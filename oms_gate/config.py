@@ -7,7 +7,7 @@ believe that a misspelt rule protects them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -32,6 +32,7 @@ from oms_gate.policy.publishers import (
 )
 from oms_gate.policy.requirements import Requirement, WantedAttestation, Where
 from oms_gate.policy.rules import data_document
+from oms_gate.reload import files_state
 from oms_gate.settings import (
     HistorySettings,
     OpaServer,
@@ -258,6 +259,20 @@ def load_trust(settings: TrustSettings) -> Trust:
         },
         old_format=settings.old_format,
     )
+
+
+def policy_state(config: GateConfig) -> Hashable:
+    """What changes when the configuration's engine and trust roots are to be made anew.
+
+    Raises:
+        ConfigError, PolicyError: as `oms_gate.policy_source.latest_bundle`.
+    """
+    bundle = config.policy.bundle
+    if bundle is None:
+        return files_state(named_files(config))
+    from oms_gate.policy_source import bundle_digest
+
+    return files_state(named_files(config)), bundle_digest(bundle, config.stores, config.limits)
 
 
 def open_engine(config: GateConfig) -> Engine:

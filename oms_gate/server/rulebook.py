@@ -14,13 +14,15 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from oms_gate.config import GateConfig, load_trust, open_engine
+from oms_gate.config import GateConfig, load_config, load_trust, open_engine, policy_state
 from oms_gate.errors import ConfigError
 from oms_gate.gate import Gate
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, TimestampRoot, Trust
 from oms_gate.policy.publishers import FirstUseSigner, KeySigner, Publisher
+from oms_gate.reload import Followed, files_state
 from oms_gate.server.gate_policies import ROOT_KINDS, GatePolicy
 from oms_gate.verdict import Assurance
 
@@ -57,18 +59,52 @@ class Terms:
 class Rulebook:
     """The rules of a cluster. Safe for use by several threads."""
 
-    def __init__(self, config: GateConfig) -> None:
+    def __init__(self, config: GateConfig, file: Path | None = None) -> None:
         """
+        file: where the configuration is from, to follow what it says of trust, rules and policy;
+            None to leave it as it is.
+
         Raises:
             ConfigError: the configuration cannot be used.
         """
         self._config = config
-        self._trust = load_trust(config.trust)
         self._policies: tuple[GatePolicy, ...] = ()
         self._gates: OrderedDict[tuple[str, ...], Gate] = OrderedDict()
         self._retired: deque[tuple[float, Gate]] = deque()
         self._building = threading.Lock()
-        self._gate(())
+        self._file = file
+        self._followed = Followed(
+            self._reread,
+            lambda: (None if file is None else files_state([file]), policy_state(self._config)),
+            "the gate's configuration",
+            seconds=config.limits.reload_seconds,
+        )
+
+    def follow(self) -> None:
+        """Take the configuration as it is now. It may take a moment."""
+        if self._file is not None:
+            self._followed.now()
+
+    @property
+    def mistake(self) -> str | None:
+        """Why the configuration is in force as it was; None where it is as it is now."""
+        return self._followed.mistake
+
+    def _reread(self) -> None:
+        config = self._config
+        if self._file is not None:
+            # All else is as it was when the service began.
+            now = load_config(self._file)
+            followed = ("trust", "publishers", "requirements", "exceptions", "policy")
+            config = config.model_copy(update={name: getattr(now, name) for name in followed})
+        trust = load_trust(config.trust)
+        gate = _built(config, trust, ())
+        with self._building:
+            until = time.monotonic() + _LONGEST_CHECK_SECONDS
+            self._retired.extend((until, old) for old in self._gates.values())
+            self._gates.clear()
+            self._config, self._trust = config, trust
+            self._gates[()] = gate
 
     def replace(self, policies: Sequence[GatePolicy]) -> None:
         """Take these policies instead of those before."""
@@ -129,6 +165,12 @@ class Rulebook:
             concerning=tuple(concerning),
         )
 
+    def epoch(self, terms: Terms) -> str:
+        """What a verdict by these terms depends on besides them: see `Gate.epoch`."""
+        gates = self._gates
+        known = gates.get(tuple(policy.version for policy in terms.granting)) or gates.get(())
+        return "" if known is None else known.epoch
+
     def gate(self, terms: Terms) -> Gate:
         """The gate that decides by these terms. The first time takes a moment.
 
@@ -143,7 +185,7 @@ class Rulebook:
         key = tuple(policy.version for policy in granting)
         with self._building:
             if key not in self._gates:
-                self._gates[key] = self._built(granting)
+                self._gates[key] = _built(self._config, self._trust, granting)
                 self._retire()
             self._gates.move_to_end(key)
             return self._gates[key]
@@ -164,18 +206,18 @@ class Rulebook:
             self._gates.clear()
             self._retired.clear()
 
-    def _built(self, granting: Sequence[GatePolicy]) -> Gate:
-        config = self._config
-        trust, names = _with_roots(self._trust, granting)
-        rules = [_renamed(rule, names) for policy in granting for rule in policy.publishers]
-        update = {"publishers": (*config.publishers, *rules)}
-        return Gate(
-            trust=trust,
-            policy=open_engine(config.model_copy(update=update)),
-            signature=config.signature,
-            stores=config.stores,
-            limits=config.limits,
-        )
+
+def _built(config: GateConfig, roots: Trust, granting: Sequence[GatePolicy]) -> Gate:
+    trust, names = _with_roots(roots, granting)
+    rules = [_renamed(rule, names) for policy in granting for rule in policy.publishers]
+    update = {"publishers": (*config.publishers, *rules)}
+    return Gate(
+        trust=trust,
+        policy=open_engine(config.model_copy(update=update)),
+        signature=config.signature,
+        stores=config.stores,
+        limits=config.limits,
+    )
 
 
 def matches(glob: str, model: str) -> bool:

@@ -56,8 +56,11 @@ def test_an_engine_that_logs(tmp_path: Path) -> None:
 
 def test_a_failure_is_logged_too(tmp_path: Path) -> None:
     file = tmp_path / "decisions.jsonl"
-    with serve(answer(b"{}")) as server, pytest.raises(PolicyError):
-        LoggedEngine(ServerEngine(server.url), file).decide(document())
+    with serve(answer(b"{}")) as server:
+        engine = LoggedEngine(ServerEngine(server.url), file)
+        with pytest.raises(PolicyError):
+            engine.decide(document())
+        engine.close()
     line = json.loads(file.read_text())
     assert line["error"]["code"] == ReasonCode.POLICY_UNDEFINED
     assert [found.result for found in read_events(file)] == [None]
