@@ -20,7 +20,7 @@ FLOORS = {
     "stores": 1,
     "policy": 1,
     "strict_yaml": 1,
-    "operator_files": 1,
+    "operator_files": 0,
     "kserve": 1,
     "coverage": 2,
     "signature_file": 2,
@@ -45,7 +45,7 @@ FLOORS = {
     "__main__": 8,
 }
 # On the ground floor, who may use whom.
-GROUND = ["limits", "verdict", "errors", "reload", "reference"]
+GROUND = ["limits", "verdict", "errors", "reload", "operator_files", "reference"]
 # On the third, the flow stands on its configuration, and on what delivers.
 THIRD = ["policy_source", "config", "delivery", "admission", "check", "gate"]
 
