@@ -88,7 +88,7 @@ class Limits(BaseModel):
         description="Largest policy bundle that is fetched, in bytes.",
     )
     policy_bundle_seconds: float = Field(
-        default=30, gt=0, description="Longest wait for a policy bundle, in seconds."
+        default=30, gt=0, description="Longest wait for a policy bundle over HTTP, in seconds."
     )
     reload_seconds: float = Field(
         default=5,

@@ -75,6 +75,7 @@ def latest_bundle(settings: PolicyBundle, stores: StoreSettings, limits: Limits)
         ConfigError: there is none yet, and what the server has is refused.
         PolicyError: there is none yet, and the server does not give one: POLICY_UNREACHABLE,
             POLICY_TIMEOUT or POLICY_ERROR.
+        StoreError: the same of S3.
     """
     with _lock:
         return _latest(settings, stores, limits).bundle
@@ -84,7 +85,7 @@ def bundle_digest(settings: PolicyBundle, stores: StoreSettings, limits: Limits)
     """What changes with the bundle that `latest_bundle` gives.
 
     Raises:
-        ConfigError, PolicyError: as `latest_bundle`.
+        ConfigError, PolicyError, StoreError: as `latest_bundle`.
     """
     with _lock:
         return _latest(settings, stores, limits).digest
@@ -215,10 +216,8 @@ def _from_server(
 def _from_store(
     settings: PolicyBundle, stores: StoreSettings, limits: Limits, before: _Fetched | None
 ) -> tuple[bytes, str | None]:
-    store = open_store(Reference.parse(settings.url), stores, limits)
-    snapshot = within(
-        limits.policy_bundle_seconds, lambda: store.snapshot(Reference.parse(settings.url))
-    )
+    reference = Reference.parse(settings.url)
+    snapshot = open_store(reference, stores, limits).snapshot(reference)
     try:
         if not snapshot.single:
             raise ConfigError(f"{settings.url} is a folder; name the policy bundle in it")
@@ -226,7 +225,7 @@ def _from_store(
         if before is not None and file.version is not None and file.version == before.tag:
             return before.content, before.tag
         content = within(
-            limits.policy_bundle_seconds, lambda: snapshot.read(path, limits.policy_bundle_bytes)
+            limits.listing_seconds, lambda: snapshot.read(path, limits.policy_bundle_bytes)
         )
     finally:
         snapshot.close()

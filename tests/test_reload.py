@@ -17,6 +17,7 @@ from oms_gate.cache import Cache
 from oms_gate.config import GateConfig
 from oms_gate.errors import AdmissionDenied, ConfigError
 from oms_gate.gate import Gate, _shared
+from oms_gate.loading.pretrained import from_pretrained
 from oms_gate.oms.trust import KeyRoot, Trust
 from oms_gate.reference import Reference
 from oms_gate.reload import Followed, files_state
@@ -238,3 +239,20 @@ def test_a_rulebook_follows_its_configuration(tmp_path: Path) -> None:
     assert book.mistake is None
     assert epochs[0] == epochs[1] != epochs[2] == epochs[3] != epochs[4] == epochs[0]
     book.close()
+
+
+def test_a_load_ends_by_what_it_began_with(
+    followed_gate: tuple[Gate, Path], tmp_path: Path
+) -> None:
+    gate, config = followed_gate
+    model = _model(tmp_path / "m")
+
+    def load(path: str, **_: Any) -> bool:
+        config.write_text(json.dumps(_settings(publishers=[])))
+        time.sleep(SECONDS)
+        assert not gate.check(model).admitted
+        return (Path(path) / "config.json").exists()
+
+    assert from_pretrained(load, str(model), gate=gate)
+    with pytest.raises(AdmissionDenied):
+        from_pretrained(load, str(model), gate=gate)

@@ -300,7 +300,8 @@ def test_one_deadline_for_all_attempts() -> None:
 
 
 def test_the_circuit_opens_and_closes() -> None:
-    with serve(_after(3, BUSY, answer(GOOD))) as server:
+    later = _after(1, answer(GOOD), _after(1, BUSY, answer(GOOD)))
+    with serve(_after(3, BUSY, later)) as server:
         engine = ServerEngine(server.url, retries=0, failures=2, rest=0.3)
         codes = [_code(engine) for _ in range(4)]
         assert codes == [
@@ -315,8 +316,9 @@ def test_the_circuit_opens_and_closes() -> None:
         # One probe, which fails, and it is open again.
         assert [_code(engine), _code(engine)] == codes[1:3]
         time.sleep(0.3)
-        assert [_code(engine), _code(engine)] == [None, None]
-        assert len(server.requests) == 5
+        # Once answered, it takes as many failures as at first.
+        assert [_code(engine) for _ in range(3)] == [None, ReasonCode.POLICY_UNREACHABLE, None]
+        assert len(server.requests) == 6
         engine.close()
 
 
