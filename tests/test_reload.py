@@ -21,7 +21,7 @@ from oms_gate.loading.pretrained import from_pretrained
 from oms_gate.oms.trust import KeyRoot, Trust
 from oms_gate.reference import Reference
 from oms_gate.reload import Followed, files_state
-from oms_gate.server.rulebook import Rulebook
+from oms_gate.server.rulebook import Rulebook, Terms
 from oms_gate.verdict import ReasonCode
 from tests import models
 
@@ -218,15 +218,18 @@ def test_a_rulebook_follows_its_configuration(tmp_path: Path) -> None:
     settings = _settings(trust={"keys": {"own": str(key)}, "public_good": False})
     file.write_text(json.dumps(settings))
     book = Rulebook(GateConfig.model_validate(settings), file)
-    terms = book.terms("team", {}, "hf://acme/m")
-    epochs = [book.epoch(terms)]
+
+    def terms() -> Terms:
+        return book.terms("team", {}, "hf://acme/m")
+
+    keys = [terms().key]
     model = _model(tmp_path / "m")
 
     def follow() -> bool:
         time.sleep(SECONDS)
         book.follow()
-        epochs.append(book.epoch(terms))
-        return book.gate(terms).check(model).admitted
+        keys.append(terms().key)
+        return book.gate(terms()).check(model).admitted
 
     assert follow()
     file.write_text(json.dumps({**settings, "publishers": []}))
@@ -237,7 +240,7 @@ def test_a_rulebook_follows_its_configuration(tmp_path: Path) -> None:
     file.write_text(json.dumps(settings))
     assert follow()
     assert book.mistake is None
-    assert epochs[0] == epochs[1] != epochs[2] == epochs[3] != epochs[4] == epochs[0]
+    assert keys[0] == keys[1] != keys[2] == keys[3] != keys[4] == keys[0]
     book.close()
 
 

@@ -255,12 +255,7 @@ class Admission:
                 "in gate.yaml; name a model where it was published",
             )
         terms = self._rulebook.terms(request.namespace, work.labels, reference.name)
-        key = (
-            self._rulebook.epoch(terms),
-            *terms.key,
-            asked.url,
-            json.dumps(context, sort_keys=True),
-        )
+        key = (*terms.key, asked.url, json.dumps(context, sort_keys=True))
         question = Question(
             key,
             request.namespace,

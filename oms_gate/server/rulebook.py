@@ -43,17 +43,20 @@ class Terms:
 
     granting: the policies whose rules and trust roots count, besides the configuration's own.
     concerning: all policies that are about the namespace.
+    epoch: of the gate that decides (`Gate.epoch`).
     """
 
     mode: Literal["enforce", "annotate"]
     assurance: Assurance
     granting: tuple[GatePolicy, ...]
     concerning: tuple[GatePolicy, ...]
+    epoch: str
 
     @property
     def key(self) -> tuple[str, ...]:
         """What tells these terms from others, as far as a verdict depends on them."""
-        return (self.mode, self.assurance, *(policy.version for policy in self.granting))
+        policies = (policy.version for policy in self.granting)
+        return (self.epoch, self.mode, self.assurance, *policies)
 
 
 class Rulebook:
@@ -104,7 +107,7 @@ class Rulebook:
             self._retired.extend((until, old) for old in self._gates.values())
             self._gates.clear()
             self._config, self._trust = config, trust
-            self._gates[()] = gate
+            self._gates[()] = self._own = gate
 
     def replace(self, policies: Sequence[GatePolicy]) -> None:
         """Take these policies instead of those before."""
@@ -158,18 +161,14 @@ class Rulebook:
         modes = {policy.mode for policy in concerning} - {None}
         assurances = [policy.assurance for policy in concerning if policy.assurance is not None]
         own = Assurance(self._config.kubernetes.assurance)
+        granting.sort(key=lambda policy: policy.version)
         return Terms(
             mode=_mode(self._config.mode, modes),
             assurance=max([own, *assurances], key=lambda assurance: assurance.rank),
-            granting=tuple(sorted(granting, key=lambda policy: policy.version)),
+            granting=tuple(granting),
             concerning=tuple(concerning),
+            epoch=self._epoch(granting),
         )
-
-    def epoch(self, terms: Terms) -> str:
-        """What a verdict by these terms depends on besides them: see `Gate.epoch`."""
-        gates = self._gates
-        known = gates.get(tuple(policy.version for policy in terms.granting)) or gates.get(())
-        return "" if known is None else known.epoch
 
     def gate(self, terms: Terms) -> Gate:
         """The gate that decides by these terms. The first time takes a moment.
@@ -180,6 +179,12 @@ class Rulebook:
         gate = copy.copy(self._gate(terms.granting))
         gate.mode = terms.mode
         return gate
+
+    def _epoch(self, granting: Sequence[GatePolicy]) -> str:
+        """Until their own gate is there, that of the one which adds nothing to the configuration:
+        both change with it."""
+        key = tuple(policy.version for policy in granting)
+        return self._gates.get(key, self._own).epoch
 
     def _gate(self, granting: tuple[GatePolicy, ...]) -> Gate:
         key = tuple(policy.version for policy in granting)

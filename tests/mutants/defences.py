@@ -332,6 +332,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            self._gates.clear()\n            self._config,",
         "            self._config,",
     ),
+    _followed_book("verdicts of another epoch", "(self.epoch, self.mode,", "(self.mode,"),
     _epoch(
         "names of roots do not count",
         "(name, root.sha256) for name, root in kind",
