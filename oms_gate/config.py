@@ -216,17 +216,19 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
 
 
 def named_files(config: GateConfig) -> Iterator[Path]:
-    """The files and folders that decide, besides the configuration, where it names any.
+    """The files and folders that decide, besides the configuration, where it names any."""
+    yield from _roots_and_rules(config)
+    for section in (config.policy.server, config.policy.bundle):
+        if section is not None:
+            yield from (value for _, value in section if isinstance(value, Path))
 
-    Those of a server's are not among them: who speaks with it follows them.
-    """
-    trust, policy = config.trust, config.policy
+
+def _roots_and_rules(config: GateConfig) -> Iterator[Path]:
+    trust = config.trust
     for roots in (trust.keys, trust.certificates, trust.sigstore, trust.timestamp_authorities):
         yield from roots.values()
-    if policy.rego is not None:
-        yield policy.rego
-    if policy.bundle is not None:
-        yield policy.bundle.key
+    if config.policy.rego is not None:
+        yield config.policy.rego
 
 
 def load_trust(settings: TrustSettings) -> Trust:
@@ -264,15 +266,18 @@ def load_trust(settings: TrustSettings) -> Trust:
 def policy_state(config: GateConfig) -> Hashable:
     """What changes when the configuration's engine and trust roots are to be made anew.
 
+    The files that a server is spoken with, such as a token, are followed by who speaks with it.
+
     Raises:
-        ConfigError, PolicyError: as `oms_gate.policy_source.latest_bundle`.
+        ConfigError, PolicyError, StoreError: as `oms_gate.policy_source.latest_bundle`.
     """
+    files = files_state(_roots_and_rules(config))
     bundle = config.policy.bundle
     if bundle is None:
-        return files_state(named_files(config))
+        return files
     from oms_gate.policy_source import bundle_digest
 
-    return files_state(named_files(config)), bundle_digest(bundle, config.stores, config.limits)
+    return files, bundle_digest(bundle, config.stores, config.limits)
 
 
 def open_engine(config: GateConfig) -> Engine:

@@ -262,7 +262,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _bundle_signature(
         "whatever algorithm the token names",
         "algorithms=list(key.algorithms)",
-        'algorithms=["none", "HS256", "ES256", "ES384"]',
+        'algorithms=["none", "HS256", "RS256", "ES256", "ES384", "ES512"]',
     ),
     _bundle_signature(
         "a signature is not checked",
