@@ -7,7 +7,7 @@ believe that a misspelt rule protects them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -32,7 +32,15 @@ from oms_gate.policy.publishers import (
 )
 from oms_gate.policy.requirements import Requirement, WantedAttestation, Where
 from oms_gate.policy.rules import data_document
-from oms_gate.settings import HistorySettings, OpaServer, PolicySettings, Section, TrustSettings
+from oms_gate.reload import files_state
+from oms_gate.settings import (
+    HistorySettings,
+    OpaServer,
+    PolicyBundle,
+    PolicySettings,
+    Section,
+    TrustSettings,
+)
 from oms_gate.stores import StoreSettings
 from oms_gate.strict_yaml import parse_yaml
 from oms_gate.verdict import Assurance
@@ -81,7 +89,8 @@ class GateConfig(Section):
     def says_who_signs(self) -> bool:
         """Whether there is anything to judge a signer by."""
         policy = self.policy
-        return bool(self.publishers) or policy.server is not None or policy.rego is not None
+        own = (policy.server, policy.rego, policy.bundle)
+        return bool(self.publishers) or any(given is not None for given in own)
 
     @property
     def data(self) -> dict[str, object]:
@@ -170,7 +179,8 @@ def revised(config: GateConfig, **sections: object) -> GateConfig:
 def _keys() -> list[str]:
     """Every key that a configuration can have, to guess what a misspelt one means."""
     signers = (SigstoreSigner, CertificateSigner, KeySigner)
-    sections = (GateConfig, TrustSettings, PolicySettings, OpaServer, StoreSettings, Limits)
+    policy = (PolicySettings, PolicyBundle, OpaServer)
+    sections = (GateConfig, TrustSettings, *policy, StoreSettings, Limits)
     rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException, HistorySettings)
     models = (*sections, *rules, *signers, KubernetesSettings, Client, PublishSettings)
     return [key for model in models for key in model.model_fields]
@@ -184,14 +194,11 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
         return {name: absolute(path) for name, path in paths.items()}
 
     trust, policy = config.trust, config.policy
-    server = policy.server
-    if server is not None:
-        files = {
-            name: absolute(path)
-            for name in ("token_file", "ca_file")
-            if (path := getattr(server, name)) is not None
-        }
-        server = server.model_copy(update=files)
+
+    def with_files(section: OpaServer | PolicyBundle) -> Section:
+        files = {name: path for name, path in dict(section).items() if isinstance(path, Path)}
+        return section.model_copy(update=under(files))
+
     signature = config.signature
     if signature.startswith(("./", "../", "~")):
         signature = os.path.normpath(absolute(Path(signature)))
@@ -206,7 +213,12 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
                 }
             ),
             "policy": policy.model_copy(
-                update={"rego": policy.rego and absolute(policy.rego), "server": server}
+                update={
+                    "rego": policy.rego and absolute(policy.rego),
+                    "bundle": policy.bundle and with_files(policy.bundle),
+                    "server": policy.server and with_files(policy.server),
+                    "decision_log": policy.decision_log and absolute(policy.decision_log),
+                }
             ),
             "signature": signature,
             "history": config.history
@@ -217,13 +229,20 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
 
 def named_files(config: GateConfig) -> Iterator[Path]:
     """The files and folders that decide, besides the configuration, where it names any."""
-    trust, policy = config.trust, config.policy
-    for roots in (trust.keys, trust.certificates, trust.sigstore, trust.timestamp_authorities):
-        yield from roots.values()
-    server = () if policy.server is None else (policy.server.token_file, policy.server.ca_file)
-    yield from (path for path in (policy.rego, *server) if path is not None)
+    yield from _roots_and_rules(config)
+    for section in (config.policy.server, config.policy.bundle):
+        if section is not None:
+            yield from (value for _, value in section if isinstance(value, Path))
     if config.history is not None:
         yield config.history.file
+
+
+def _roots_and_rules(config: GateConfig) -> Iterator[Path]:
+    trust = config.trust
+    for roots in (trust.keys, trust.certificates, trust.sigstore, trust.timestamp_authorities):
+        yield from roots.values()
+    if config.policy.rego is not None:
+        yield config.policy.rego
 
 
 def load_trust(settings: TrustSettings) -> Trust:
@@ -265,31 +284,66 @@ def open_history(config: GateConfig) -> History | None:
     return None if config.history is None else History(config.history.file, config.limits)
 
 
+def policy_state(config: GateConfig) -> Hashable:
+    """What changes when the configuration's engine and trust roots are to be made anew.
+
+    The files that a server is spoken with, such as a token, are followed by who speaks with it.
+
+    Raises:
+        ConfigError, PolicyError, StoreError: as `oms_gate.policy_source.latest_bundle`.
+    """
+    files = files_state(_roots_and_rules(config))
+    bundle = config.policy.bundle
+    if bundle is None:
+        return files
+    from oms_gate.policy_source import bundle_digest
+
+    return files, bundle_digest(bundle, config.stores, config.limits)
+
+
 def open_engine(config: GateConfig) -> Engine:
     """The policy engine that the configuration names.
 
     Raises:
         ConfigError: the policy cannot be read or compiled.
+        PolicyError: its server does not give it.
     """
-    if config.policy.server is not None:
-        from oms_gate.policy.server import ServerEngine
+    engine = _engine(config)
+    if config.policy.decision_log is None:
+        return engine
+    from oms_gate.policy.decision_log import LoggedEngine
 
-        server = config.policy.server
-        token = os.environ.get("OMS_GATE_OPA_TOKEN")
-        if server.token_file is not None:
-            token = read_file(server.token_file, "the OPA token").decode("ascii", "replace").strip()
+    return LoggedEngine(engine, config.policy.decision_log)
+
+
+def _engine(config: GateConfig) -> Engine:
+    policy, limits = config.policy, config.limits
+    if policy.server is not None:
+        from oms_gate.policy.server import ServerEngine
+        from oms_gate.policy.wire import TlsFiles
+
+        server = policy.server
         return ServerEngine(
             server.url,
-            token=token,
-            ca_file=server.ca_file,
+            token=os.environ.get("OMS_GATE_OPA_TOKEN"),
+            token_file=server.token_file,
+            tls=TlsFiles(server.ca_file, server.cert_file, server.key_file),
             path=server.path,
-            timeout=config.limits.policy_seconds,
+            timeout=limits.policy_seconds,
+            retries=limits.policy_retries,
+            failures=limits.policy_failures,
+            rest=limits.policy_rest_seconds,
         )
     from oms_gate.policy.wasm import WasmEngine
 
     data = config.data
-    if config.policy.rego is not None and config.policy.rego.is_file():
-        return WasmEngine.from_bundle(config.policy.rego, data, config.limits)
-    if config.policy.rego is not None:
-        return WasmEngine.from_rego(config.policy.rego, data, config.limits)
-    return WasmEngine.bundled(data, config.limits)
+    if policy.bundle is not None:
+        from oms_gate.policy_source import latest_bundle
+
+        bundle = latest_bundle(policy.bundle, config.stores, limits)
+        return WasmEngine.from_bundle(bundle, data, limits)
+    if policy.rego is not None and policy.rego.is_file():
+        return WasmEngine.from_bundle(policy.rego, data, limits)
+    if policy.rego is not None:
+        return WasmEngine.from_rego(policy.rego, data, limits)
+    return WasmEngine.bundled(data, limits)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import os
+import secrets
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -17,11 +22,13 @@ from oms_gate.config import (
     load_trust,
     open_engine,
     open_history,
+    policy_state,
 )
-from oms_gate.errors import AdmissionDenied, ConfigError, UsageError
+from oms_gate.errors import AdmissionDenied, ConfigError, HistoryError, UsageError
 from oms_gate.inspection.settings import PublishSettings
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
+from oms_gate.reload import Followed, files_state
 from oms_gate.signature_file import SignaturePlace, pin
 from oms_gate.stores import Snapshot, StoreSettings
 from oms_gate.streaming.hashing import ProgressCallback
@@ -109,6 +116,9 @@ class Gate:
     def from_environment(cls) -> Gate:
         """The gate that ``OMS_GATE_CONFIG`` configures: one for all who ask in this process.
 
+        It follows the files that decide (`oms_gate.reload`): trust roots, rules and policy are
+        those of now. What else the configuration says stays as it was at first.
+
         Raises:
             ConfigError: the variable is not set; or as `from_config`.
         """
@@ -121,7 +131,7 @@ class Gate:
         path = os.path.abspath(path)
         with _sharing:
             if path not in _shared:
-                _shared[path] = _SharedGate.from_config(path)
+                _shared[path] = _SharedGate.following(Path(path))
             return _shared[path]
 
     def check(
@@ -146,7 +156,8 @@ class Gate:
         """
         model = _parsed(reference)
         purpose = _wanted_for("verify", context)
-        return Check(self, model, self.assurance, purpose, report_all, on_progress).end()
+        with self.held() as gate:
+            return Check(gate, model, gate.assurance, purpose, report_all, on_progress).end()
 
     def deliver(
         self,
@@ -180,15 +191,16 @@ class Gate:
             ConfigError: the model's store cannot be opened as it is configured.
         """
         model = _parsed(reference)
-        return Check(
-            self,
-            model,
-            Assurance.BYTES,
-            _wanted_for("pull", context),
-            on_progress=on_progress,
-            pull=_pull(model, folder, include, exclude),
-            pinned=None if pinned_signature is None else pin(pinned_signature),
-        ).end()
+        with self.held() as gate:
+            return Check(
+                gate,
+                model,
+                Assurance.BYTES,
+                _wanted_for("pull", context),
+                on_progress=on_progress,
+                pull=_pull(model, folder, include, exclude),
+                pinned=None if pinned_signature is None else pin(pinned_signature),
+            ).end()
 
     def pull(
         self,
@@ -249,8 +261,32 @@ class Gate:
                 "'declared', or check or pull the model"
             )
         purpose = _wanted_for("load", context)
-        check = Check(self, _parsed(reference), Assurance.BYTES, purpose)
-        return check.admission(listing, assurance)
+        with self.held() as gate:
+            check = Check(gate, _parsed(reference), Assurance.BYTES, purpose)
+            return check.admission(listing, assurance)
+
+    @contextmanager
+    def held(self) -> Iterator[Gate]:
+        """The gate as it is now: until the block ends, its trust and its policy stay the same."""
+        yield self
+
+    @property
+    def epoch(self) -> str:
+        """What is another whenever the same model may be decided about otherwise.
+
+        A decision may be given again only in the epoch in which it was made. The bundles of an OPA
+        server are known as of its last decision, so besides `limits.decision_seconds` count.
+        """
+        parts = (self.trust.epoch, self.policy.kind, self.policy.revision, self._generation)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @property
+    def _generation(self) -> int | str | None:
+        """Of the memory; another each time where it cannot be read: whoever asks is denied."""
+        try:
+            return None if self.history is None else self.history.generation()
+        except HistoryError:
+            return secrets.token_hex()
 
     def recall(self, reference: Reference | str | os.PathLike[str]) -> Recollection:
         """What is remembered of a model, and the release that is there now, its signature verified.
@@ -299,10 +335,86 @@ _shared: dict[str, Gate] = {}
 
 
 class _SharedGate(Gate):
-    """A gate that nobody closes for the others."""
+    """A gate that follows its files, and that nobody closes for the others."""
+
+    _following: _Following
+
+    @classmethod
+    def following(cls, file: Path) -> Self:
+        """The gate of a configuration.
+
+        Raises:
+            ConfigError: with the place of each mistake.
+        """
+        following = _Following(file)
+        gate = cls.__new__(cls)
+        with following.held() as now:
+            gate.__dict__.update(now.__dict__)
+        gate._following = following
+        return gate
+
+    @contextmanager
+    def held(self) -> Iterator[Gate]:
+        """See `Gate.held`."""
+        with self._following.held() as now:
+            gate = copy.copy(now)
+            gate.mode, gate.assurance, gate.signature = self.mode, self.assurance, self.signature
+            gate.stores, gate.limits, gate.publish = self.stores, self.limits, self.publish
+            yield gate
 
     def close(self) -> None:
         """Leave it open: it lasts as long as the process."""
+
+
+class _Following:
+    """The gates of a configuration, one after the other: each is closed when its last check is
+    over."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._config = load_config(file)
+        self._users: Counter[Gate] = Counter()
+        self._current: Gate | None = None
+        self._counting = threading.Lock()
+        limits = self._config.limits
+        self._followed = Followed(
+            self._make,
+            lambda: (files_state([file]), policy_state(self._config)),
+            f"what {file} names",
+            seconds=limits.reload_seconds,
+            patience=limits.policy_seconds,
+        )
+
+    @contextmanager
+    def held(self) -> Iterator[Gate]:
+        """The newest one."""
+        self._followed.now()
+        with self._counting:
+            gate = self._current
+            assert gate is not None
+            self._users[gate] += 1
+        try:
+            yield gate
+        finally:
+            with self._counting:
+                self._users[gate] -= 1
+                self._close_unused()
+
+    def _make(self) -> None:
+        config = load_config(self._file)
+        gate = Gate.from_config(config)
+        gate.config_file = self._file
+        with self._counting:
+            self._config, self._current = config, gate
+            self._users[gate] = 0
+            self._close_unused()
+
+    def _close_unused(self) -> None:
+        unused = [gate for gate, users in self._users.items() if not users]
+        for gate in unused:
+            if gate is not self._current:
+                del self._users[gate]
+                gate.close()
 
 
 def _wanted_for(

@@ -88,6 +88,35 @@ class Limits(BaseModel):
         gt=0,
         description="Longest wait for other processes that write the gate's memory, in seconds.",
     )
+    policy_retries: int = Field(
+        default=2,
+        ge=0,
+        le=10,
+        description="Most new attempts within policy_seconds where an OPA server gives no answer, "
+        "as a count.",
+    )
+    policy_failures: int = Field(
+        default=5,
+        ge=1,
+        description="Failures of an OPA server in a row after which it is left alone, as a count.",
+    )
+    policy_rest_seconds: float = Field(
+        default=10, gt=0, description="How long it is left alone then, in seconds."
+    )
+    policy_bundle_bytes: int = Field(
+        default=64 * MIB,
+        ge=1024,
+        description="Largest policy bundle that is fetched, in bytes.",
+    )
+    policy_bundle_seconds: float = Field(
+        default=30, gt=0, description="Longest wait for a policy bundle over HTTP, in seconds."
+    )
+    reload_seconds: float = Field(
+        default=5,
+        ge=0.05,
+        description="How often, at most, a process that lasts looks whether the files that decide "
+        "were changed, in seconds.",
+    )
     decision_seconds: float = Field(
         default=300,
         ge=0,

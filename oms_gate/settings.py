@@ -60,28 +60,84 @@ class TrustSettings(Section):
 class OpaServer(Section):
     """An OPA server that decides; its policy and publishers are its own."""
 
-    url: str = Field(description="Base URL, such as http://localhost:8181.", pattern="^https?://")
-    token_file: FilePath | None = Field(default=None, description="File with the bearer token.")
-    ca_file: FilePath | None = Field(default=None, description="CA certificates for https, PEM.")
+    url: str = Field(
+        description="Base URL, such as https://opa.example.org or unix:///run/opa.sock.",
+        pattern="^(https?|unix)://",
+    )
+    token_file: FilePath | None = Field(
+        default=None, description="File with the bearer token; read again when it changes."
+    )
+    ca_file: FilePath | None = Field(
+        default=None, description="CA certificates for https, PEM; read again when they change."
+    )
+    cert_file: FilePath | None = Field(
+        default=None,
+        description="The gate's own certificate for the server, PEM; read again when it changes.",
+    )
+    key_file: FilePath | None = Field(
+        default=None, description="Its key, PEM, without a password, if it is not in cert_file."
+    )
     path: str = Field(
         default="oms_gate/admission/decision", description="Path of the decision below /v1/data."
     )
 
+    @model_validator(mode="after")
+    def _files_have_a_use(self) -> OpaServer:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("'key_file' needs 'cert_file', the certificate that it belongs to")
+        if not self.url.startswith("https://") and (self.ca_file or self.cert_file):
+            raise ValueError("'ca_file' and 'cert_file' have no effect without https://")
+        return self
+
+
+class PolicyBundle(Section):
+    """A bundle of OPA with a compiled policy, from a server; it counts only if it is signed."""
+
+    url: str = Field(
+        description="https://host/bundle.tar.gz or s3://bucket/bundle.tar.gz.",
+        pattern="^(https?|s3)://[^?#]+$",
+    )
+    key: FilePath = Field(description="Public key that signs it (opa build --signing-key), PEM.")
+    scope: str = Field(default="", description="Scope that its signature must state, if any.")
+    minimum_revision: str | None = Field(
+        default=None, description="Lowest revision: numbers with dots, or a time (RFC 3339)."
+    )
+    poll_seconds: float = Field(
+        default=60,
+        ge=1,
+        description="How often a process that lasts asks for a new one, in seconds.",
+    )
+    token_file: FilePath | None = Field(
+        default=None, description="File with the bearer token for https; read when it changes."
+    )
+    ca_file: FilePath | None = Field(default=None, description="CA certificates for https, PEM.")
+
+    @model_validator(mode="after")
+    def _files_have_a_use(self) -> PolicyBundle:
+        if not self.url.startswith("https://") and (self.ca_file or self.token_file):
+            raise ValueError("'ca_file' and 'token_file' are for https://; leave them out")
+        return self
+
 
 class PolicySettings(Section):
-    """What decides. Without either: the policy that comes with the gate."""
+    """What decides. Without 'rego', 'bundle' and 'server': the policy that comes with the gate."""
 
     rego: FilePath | None = Field(
         default=None,
         description="A folder of .rego files, compiled with a local opa; or a bundle.tar.gz that "
         "was compiled before (opa build -t wasm -e oms_gate/admission/decision).",
     )
+    bundle: PolicyBundle | None = None
     server: OpaServer | None = None
+    decision_log: FilePath | None = Field(
+        default=None,
+        description="File to which each decision is added, as OPA logs decisions: a line of JSON.",
+    )
 
     @model_validator(mode="after")
     def _one_at_most(self) -> PolicySettings:
-        if self.rego is not None and self.server is not None:
-            raise ValueError("give either 'rego' or 'server', not both")
+        if sum(given is not None for given in (self.rego, self.bundle, self.server)) > 1:
+            raise ValueError("give one of 'rego', 'bundle' and 'server', not more")
         return self
 
 

@@ -14,12 +14,13 @@ FLOORS = {
     "limits": 0,
     "verdict": 0,
     "errors": 0,
+    "reload": 0,
     "reference": 0,
     "oms": 1,
     "stores": 1,
     "policy": 1,
     "strict_yaml": 1,
-    "operator_files": 1,
+    "operator_files": 0,
     "kserve": 1,
     "coverage": 2,
     "attestations": 2,
@@ -29,6 +30,7 @@ FLOORS = {
     "kubernetes": 2,
     "inspection": 2,
     "settings": 2,
+    "policy_source": 3,
     "config": 3,
     "delivery": 3,
     "admission": 3,
@@ -46,9 +48,9 @@ FLOORS = {
     "__main__": 8,
 }
 # On the ground floor, who may use whom.
-GROUND = ["limits", "verdict", "errors", "reference"]
+GROUND = ["limits", "verdict", "errors", "reload", "operator_files", "reference"]
 # On the third, the flow stands on its configuration, and on what delivers.
-THIRD = ["history", "config", "delivery", "admission", "check", "gate"]
+THIRD = ["history", "policy_source", "config", "delivery", "admission", "check", "gate"]
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -189,7 +189,12 @@ def test_publishers_do_not_go_with_a_server(folder: Path) -> None:
     ("text", "word"),
     [
         ("trust: {sigstore: {public-good: a.json}}", "that of the public Sigstore"),
-        ("policy: {rego: a, server: {url: 'http://localhost'}}", "not both"),
+        ("policy: {rego: a, server: {url: 'http://localhost'}}", "not more"),
+        ("policy: {server: {url: 'http://localhost', ca_file: a}}", "without https"),
+        ("policy: {server: {url: 'https://localhost', key_file: a}}", "needs 'cert_file'"),
+        ("policy: {bundle: {url: 'https://localhost/b'}}", "key"),
+        ("policy: {bundle: {url: 'http://localhost/b', key: k, token_file: t}}", "are for https"),
+        ("policy: {bundle: {url: 'https://a/b?sig=x', key: k}}", "url"),
         ("policy: {server: {url: 'file:///etc/passwd'}}", "url"),
         ("policy: {server: {url: localhost}}", "url"),
         (
@@ -224,7 +229,8 @@ def test_paths_start_at_the_folder_of_the_file_itself(
     monkeypatch.chdir(elsewhere)
     (folder / "gate.yaml").write_text(
         "trust: {keys: {a: a.pub}, certificates: {a: a.pem}, sigstore: {a: a.json}}\n"
-        "policy: {server: {url: 'http://localhost', token_file: a.token, ca_file: /a/ca.pem}}\n"
+        "policy: {server: {url: 'https://localhost', token_file: a.token, ca_file: /a/ca.pem,\n"
+        "  cert_file: a.crt, key_file: a.key}, decision_log: a.log}\n"
     )
     (elsewhere / "gate.yaml").symlink_to(folder / "gate.yaml")
     config = load_config(Path("gate.yaml"))
@@ -234,6 +240,12 @@ def test_paths_start_at_the_folder_of_the_file_itself(
     assert config.policy.server is not None
     assert config.policy.server.token_file == folder / "a.token"
     assert config.policy.server.ca_file == Path("/a/ca.pem")
+    assert config.policy.server.cert_file == folder / "a.crt"
+    assert config.policy.server.key_file == folder / "a.key"
+    assert config.policy.decision_log == folder / "a.log"
+    bundle = load(folder, "policy: {bundle: {url: 's3://b/c', key: a.pub}}").policy.bundle
+    assert bundle is not None
+    assert bundle.key == folder / "a.pub"
     assert load(folder, "policy: {rego: policies}").policy.rego == folder / "policies"
 
 

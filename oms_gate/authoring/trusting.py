@@ -16,9 +16,9 @@ import yaml
 
 from oms_gate.config import GateConfig, revised
 from oms_gate.errors import ConfigError, PolicyError, UsageError
-from oms_gate.inspection.globs import Globs
 from oms_gate.policy.decision import Decision
 from oms_gate.policy.exceptions import ExceptedCode
+from oms_gate.policy.globs import Globs
 from oms_gate.policy.publishers import Publisher
 from oms_gate.verdict import Reason, ReasonCode
 

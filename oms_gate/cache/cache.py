@@ -72,18 +72,20 @@ class Cache:
         gate = self.gate
         if options:
             gate = gate.with_store_options(reference.scheme, options)
-        asked = reference.url, tuple(sorted((options or {}).items()))
+        place = reference.url, tuple(sorted((options or {}).items()))
         self._forget_parent()
         with self._lock:
-            lock = self._locks[asked]
-        with lock:
+            lock = self._locks[place]
+        with lock, gate.held() as now:
+            # What was decided by another trust or policy is no answer.
+            asked = (*place, now.epoch)
             decided = self._recent((*asked, False))
             if decided is None and offline:
                 # What is decided with requests is as good, and not the other way round.
                 decided = self._recent((*asked, True))
             if decided is None:
-                decided = self._decide(gate, reference, offline=offline)
-                self._remember((*asked, offline), decided, gate.limits.decision_seconds)
+                decided = self._decide(now, reference, offline=offline)
+                self._remember((*asked, offline), decided, now.limits.decision_seconds)
         if isinstance(decided, Verdict):
             raise AdmissionDenied(decided)
         return decided

@@ -188,7 +188,7 @@ def _attestation_line(attestation: Attestation) -> str:
     """What is attested, about what, and by whom."""
     about = "the model" if attestation.model else f"{len(attestation.files)} of its files"
     return (
-        f"{attestation.predicate_type} about {about}, by {_signer_line(attestation.signer)}; "
+        f"{attestation.predicate_type} about {about}, by {signer_line(attestation.signer)}; "
         f"{attestation.path}"
     )
 

@@ -101,6 +101,7 @@ def run(
                 namespace=namespace,
                 instance=os.environ.get("POD_NAME", socket.gethostname()),
                 renew_seconds=_FILE_SECONDS if certificate.secret is None else _SECRET_SECONDS,
+                config_file=config_file,
                 on_start=on_start,
             )
         )

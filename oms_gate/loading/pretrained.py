@@ -6,8 +6,8 @@ import copy
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -212,11 +212,16 @@ def _reference(name_or_url: str | os.PathLike[str], revision: str | None) -> Ref
     return Reference.parse(f"{reference.name}@{quote(revision, safe='')}")
 
 
-def _lasting(on: Guard) -> Guard:
-    """The same guard, whose decisions last: a model is of one commit, however long it loads."""
-    gate = copy.copy(on.gate)
-    gate.limits = gate.limits.model_copy(update={"decision_seconds": gate.limits.total_seconds})
-    return Guard(gate, on.cache_folder)
+@contextmanager
+def _lasting(on: Guard) -> Iterator[Guard]:
+    """The same guard, whose decisions last: a model is of one commit and was judged by one policy,
+    however long it loads."""
+    with on.gate.held() as now:
+        gate = copy.copy(now)
+        lasting = {"decision_seconds": gate.limits.total_seconds}
+        gate.limits = gate.limits.model_copy(update=lasting)
+        with Guard(gate, on.cache_folder) as same:
+            yield same
 
 
 def _parameters(loader: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

@@ -6,6 +6,7 @@ A trust root comes from the gate's configuration, never from a bundle or from be
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -252,6 +253,13 @@ class Trust:
         _check_names(
             "Sigstore roots", [(root.name, root.sha256) for root in self.sigstore.values()]
         )
+
+    @cached_property
+    def epoch(self) -> str:
+        """SHA-256, in hex, of all that this trusts, by which names: another trust has another."""
+        kinds = (self.keys, self.certificates, self.sigstore, self.timestamp_authorities)
+        roots = [sorted((name, root.sha256) for name, root in kind.items()) for kind in kinds]
+        return hashlib.sha256(json.dumps([roots, self.old_format]).encode()).hexdigest()
 
 
 def shipped_file(instance: str, name: str) -> bytes:

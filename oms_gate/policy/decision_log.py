@@ -225,8 +225,8 @@ def _lines(stream: IO[bytes] | gzip.GzipFile, file: Path) -> Iterator[bytes]:
 
 
 def _parsed(line: bytes, place: str) -> list[object]:
-    if not line.strip():
-        return []
+    if not line.lstrip().startswith((b"{", b"[")):
+        return []  # Empty, or what a server's libraries say on its console.
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):

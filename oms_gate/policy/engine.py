@@ -30,7 +30,8 @@ class Engine(Protocol):
 
         Raises:
             PolicyError: there is no decision: POLICY_UNDEFINED, POLICY_ILL_TYPED, POLICY_ERROR,
-                POLICY_TIMEOUT or POLICY_UNREACHABLE.
+                POLICY_TIMEOUT, POLICY_UNREACHABLE or POLICY_CIRCUIT_OPEN; or it cannot be logged:
+                POLICY_UNLOGGED.
         """
 
     def close(self) -> None:

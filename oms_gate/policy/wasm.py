@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import gzip
 import hashlib
-import io
 import json
-import tarfile
-import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -26,18 +22,18 @@ from opapywasm import (
 from pydantic_core import to_json
 
 from oms_gate.errors import ConfigError, PolicyError
-from oms_gate.limits import MIB, Limits
+from oms_gate.limits import Limits
+from oms_gate.policy.bundle import Bundle
 from oms_gate.policy.compiler import compile_rego
 from oms_gate.policy.decision import Decision, parse_decision
 from oms_gate.policy.engine import ANSWER_BYTES, DECISION_PATH
 from oms_gate.policy.shipped import shipped
-from oms_gate.verdict import ReasonCode
+from oms_gate.verdict import ReasonCode, printable
 
 _PAGE_BYTES: Final = 65536
 # The library gives every policy two pages to begin with, and has no setting for it; one whose texts
 # alone take more could not be loaded.
 runtime._DEFAULT_MEMORY_PAGES = 16
-_UNPACKED_BYTES: Final = 64 * MIB
 # What OPA leaves to the host and the host does as OPA does, on the strings of messages.
 _HOST_BUILTINS: Final = frozenset({"sprintf"})
 
@@ -68,12 +64,19 @@ class WasmEngine:
     kind: Literal["wasm"] = "wasm"
 
     def __init__(
-        self, module: bytes, data: Mapping[str, object], limits: Limits, *, origin: str
+        self,
+        module: bytes,
+        data: Mapping[str, object],
+        limits: Limits,
+        *,
+        origin: str,
+        release: str = "",
     ) -> None:
         """An engine for a module that OPA compiled.
 
         data: the data document, as JSON.
         origin: what messages call the policy.
+        release: what its author calls this revision of it.
 
         Raises:
             ConfigError: the module is not a policy with a decision that can be evaluated here.
@@ -101,7 +104,8 @@ class WasmEngine:
             _give_back()
         except OpaWasmError as error:
             raise ConfigError(f"{origin} cannot be used as a policy: {_line(error)}") from error
-        self._revision = "sha256:" + hashlib.sha256(module + document.encode()).hexdigest()
+        digest = hashlib.sha256(module + document.encode()).hexdigest()
+        self._revision = f"{release}@sha256:{digest}" if release else f"sha256:{digest}"
 
     @classmethod
     def bundled(cls, data: Mapping[str, object], limits: Limits) -> Self:
@@ -134,11 +138,11 @@ class WasmEngine:
             ConfigError: it cannot be read, compiled or used; the message has OPA's words.
             PolicyError: SYSTEM_IO, there is no room for the compiler's work.
         """
-        bundle = compile_rego(folder, opa=opa, cache=cache)
-        return cls._from_bundle(bundle, data, limits, f"the policy in {folder}")
+        compiled = compile_rego(folder, opa=opa, cache=cache)
+        return cls._of(Bundle.from_bytes(compiled, f"the policy in {folder}"), data, limits)
 
     @classmethod
-    def from_bundle(cls, path: Path, data: Mapping[str, object], limits: Limits) -> Self:
+    def from_bundle(cls, bundle: Path | Bundle, data: Mapping[str, object], limits: Limits) -> Self:
         """A policy that was compiled before (``opa build -t wasm``): a ``bundle.tar.gz``.
 
         data: added to the bundle's own data.
@@ -146,18 +150,20 @@ class WasmEngine:
         Raises:
             ConfigError: it cannot be read or used.
         """
-        return cls._from_bundle(_read(path), data, limits, f"the bundle {path}")
+        if isinstance(bundle, Path):
+            bundle = Bundle.from_bytes(_read(bundle), f"the bundle {bundle}")
+        return cls._of(bundle, data, limits)
 
     @classmethod
-    def _from_bundle(
-        cls, bundle: bytes, data: Mapping[str, object], limits: Limits, origin: str
-    ) -> Self:
-        module, own = _unpack(bundle, origin)
-        return cls(module, _merged(own, data, origin), limits, origin=origin)
+    def _of(cls, bundle: Bundle, data: Mapping[str, object], limits: Limits) -> Self:
+        merged = _merged(bundle.data, data, bundle.origin)
+        return cls(
+            bundle.module, merged, limits, origin=bundle.origin, release=bundle.revision or ""
+        )
 
     @property
     def revision(self) -> str:
-        """SHA-256 of the module and its data."""
+        """SHA-256 of the module and its data; before it, what its author calls this revision."""
         return self._revision
 
     def decide(self, document: Mapping[str, object]) -> Decision:
@@ -191,7 +197,7 @@ class WasmEngine:
                 ReasonCode.POLICY_UNDEFINED,
                 "the policy gave no decision for this model; give its decision rule a default",
             )
-        return parse_decision(value)
+        return parse_decision(value).model_copy(update={"revision": printable(self._revision)})
 
     def close(self) -> None:
         """Release the engine's memory and its clock."""
@@ -225,30 +231,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"the policy {path} cannot be read: {error.strerror}") from error
-
-
-def _unpack(bundle: bytes, origin: str) -> tuple[bytes, dict[str, object]]:
-    """The module and the data of a bundle."""
-    try:
-        with gzip.open(io.BytesIO(bundle)) as stream:
-            unpacked = stream.read(_UNPACKED_BYTES + 1)
-        if len(unpacked) > _UNPACKED_BYTES:
-            raise ConfigError(f"{origin} unpacks to more than {_UNPACKED_BYTES // MIB} MiB")
-        parts: dict[str, bytes] = {}
-        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
-            for member in archive:
-                if (content := archive.extractfile(member)) is not None:
-                    parts[member.name.lstrip("/")] = content.read()
-        data = json.loads(parts.get("data.json", b"{}"))
-        module = parts["policy.wasm"]
-    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError, KeyError) as error:
-        raise ConfigError(
-            f"{origin} is not a bundle with a policy.wasm; build it with opa build -t wasm -e "
-            f"{DECISION_PATH}"
-        ) from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{origin} has data that is not an object")
-    return module, data
 
 
 def _merged(own: dict[str, object], data: Mapping[str, object], origin: str) -> dict[str, object]:

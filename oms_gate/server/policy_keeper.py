@@ -86,6 +86,7 @@ class PolicyKeeper:
         while not self._stopped.is_set():
             has_changed = self._changed.wait(_STATUS_SECONDS)
             try:
+                self._rulebook.follow()
                 if self._cluster.ready and (has_changed or time.monotonic() > reread):
                     self._changed.clear()
                     self._reread()

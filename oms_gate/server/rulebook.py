@@ -14,15 +14,27 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from oms_gate.config import GateConfig, load_trust, open_engine, open_history
+from oms_gate.config import (
+    GateConfig,
+    load_config,
+    load_trust,
+    open_engine,
+    open_history,
+    policy_state,
+)
 from oms_gate.errors import ConfigError
 from oms_gate.gate import Gate
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, TimestampRoot, Trust
 from oms_gate.policy.publishers import FirstUseSigner, KeySigner, Publisher
+from oms_gate.reload import Followed, files_state
 from oms_gate.server.gate_policies import ROOT_KINDS, GatePolicy
 from oms_gate.verdict import Assurance
+
+if TYPE_CHECKING:
+    from oms_gate.history import History
 
 # A gate holds a policy engine of its own: some 20 MB.
 _MOST_GATES = 32
@@ -41,35 +53,72 @@ class Terms:
 
     granting: the policies whose rules and trust roots count, besides the configuration's own.
     concerning: all policies that are about the namespace.
+    epoch: of the gate that decides (`Gate.epoch`).
     """
 
     mode: Literal["enforce", "annotate"]
     assurance: Assurance
     granting: tuple[GatePolicy, ...]
     concerning: tuple[GatePolicy, ...]
+    epoch: str
 
     @property
     def key(self) -> tuple[str, ...]:
         """What tells these terms from others, as far as a verdict depends on them."""
-        return (self.mode, self.assurance, *(policy.version for policy in self.granting))
+        policies = (policy.version for policy in self.granting)
+        return (self.epoch, self.mode, self.assurance, *policies)
 
 
 class Rulebook:
     """The rules of a cluster. Safe for use by several threads."""
 
-    def __init__(self, config: GateConfig) -> None:
+    def __init__(self, config: GateConfig, file: Path | None = None) -> None:
         """
+        file: where the configuration is from, to follow what it says of trust, rules and policy;
+            None to leave it as it is.
+
         Raises:
             ConfigError: the configuration cannot be used.
         """
         self._config = config
-        self._trust = load_trust(config.trust)
         self._history = open_history(config)
         self._policies: tuple[GatePolicy, ...] = ()
         self._gates: OrderedDict[tuple[str, ...], Gate] = OrderedDict()
         self._retired: deque[tuple[float, Gate]] = deque()
         self._building = threading.Lock()
-        self._gate(())
+        self._file = file
+        self._followed = Followed(
+            self._reread,
+            lambda: (None if file is None else files_state([file]), policy_state(self._config)),
+            "the gate's configuration",
+            seconds=config.limits.reload_seconds,
+        )
+
+    def follow(self) -> None:
+        """Take the configuration as it is now. It may take a moment."""
+        if self._file is not None:
+            self._followed.now()
+
+    @property
+    def mistake(self) -> str | None:
+        """Why the configuration is in force as it was; None where it is as it is now."""
+        return self._followed.mistake
+
+    def _reread(self) -> None:
+        config = self._config
+        if self._file is not None:
+            # All else is as it was when the service began.
+            now = load_config(self._file)
+            followed = ("trust", "publishers", "requirements", "exceptions", "policy")
+            config = config.model_copy(update={name: getattr(now, name) for name in followed})
+        trust = load_trust(config.trust)
+        gate = _built(config, trust, (), self._history)
+        with self._building:
+            until = time.monotonic() + _LONGEST_CHECK_SECONDS
+            self._retired.extend((until, old) for old in self._gates.values())
+            self._gates.clear()
+            self._config, self._trust = config, trust
+            self._gates[()] = self._own = gate
 
     def replace(self, policies: Sequence[GatePolicy]) -> None:
         """Take these policies instead of those before."""
@@ -123,11 +172,13 @@ class Rulebook:
         modes = {policy.mode for policy in concerning} - {None}
         assurances = [policy.assurance for policy in concerning if policy.assurance is not None]
         own = Assurance(self._config.kubernetes.assurance)
+        granting.sort(key=lambda policy: policy.version)
         return Terms(
             mode=_mode(self._config.mode, modes),
             assurance=max([own, *assurances], key=lambda assurance: assurance.rank),
-            granting=tuple(sorted(granting, key=lambda policy: policy.version)),
+            granting=tuple(granting),
             concerning=tuple(concerning),
+            epoch=self._epoch(granting),
         )
 
     def gate(self, terms: Terms) -> Gate:
@@ -140,11 +191,17 @@ class Rulebook:
         gate.mode = terms.mode
         return gate
 
+    def _epoch(self, granting: Sequence[GatePolicy]) -> str:
+        """Until their own gate is there, that of the one which adds nothing to the configuration:
+        both change with it."""
+        key = tuple(policy.version for policy in granting)
+        return self._gates.get(key, self._own).epoch
+
     def _gate(self, granting: tuple[GatePolicy, ...]) -> Gate:
         key = tuple(policy.version for policy in granting)
         with self._building:
             if key not in self._gates:
-                self._gates[key] = self._built(granting)
+                self._gates[key] = _built(self._config, self._trust, granting, self._history)
                 self._retire()
             self._gates.move_to_end(key)
             return self._gates[key]
@@ -165,22 +222,24 @@ class Rulebook:
             self._gates.clear()
             self._retired.clear()
 
-    def _built(self, granting: Sequence[GatePolicy]) -> Gate:
-        config = self._config
-        trust, names = _with_roots(self._trust, granting)
-        rules = [_renamed(rule, names) for policy in granting for rule in policy.publishers]
-        update = {"publishers": (*config.publishers, *rules)}
-        # Whom one namespace trusts must not be remembered by the others.
-        shared = all(policy.namespace is None for policy in granting)
-        return Gate(
-            trust=trust,
-            policy=open_engine(config.model_copy(update=update)),
-            signature=config.signature,
-            attestations=config.attestations,
-            stores=config.stores,
-            limits=config.limits,
-            history=self._history if shared else None,
-        )
+
+def _built(
+    config: GateConfig, roots: Trust, granting: Sequence[GatePolicy], history: History | None
+) -> Gate:
+    trust, names = _with_roots(roots, granting)
+    rules = [_renamed(rule, names) for policy in granting for rule in policy.publishers]
+    update = {"publishers": (*config.publishers, *rules)}
+    # Whom one namespace trusts must not be remembered by the others.
+    shared = all(policy.namespace is None for policy in granting)
+    return Gate(
+        trust=trust,
+        policy=open_engine(config.model_copy(update=update)),
+        signature=config.signature,
+        attestations=config.attestations,
+        stores=config.stores,
+        limits=config.limits,
+        history=history if shared else None,
+    )
 
 
 def matches(glob: str, model: str) -> bool:

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -53,12 +54,14 @@ async def serve(
     namespace: str,
     instance: str,
     renew_seconds: float,
+    config_file: Path | None = None,
     on_start: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
     """Answer the API server until the process is told to end; what is being answered is ended.
 
     namespace, instance: where the gate itself is, and what this replica is called.
     renew_seconds: how often to look for a new certificate.
+    config_file: where `config` is from, if it is to be followed.
     on_start: told both ports once they are open.
 
     Raises:
@@ -71,7 +74,7 @@ async def serve(
             "kubernetes.image in gate.yaml is missing: the image of the gate that init containers "
             "run"
         )
-    rulebook = await asyncio.to_thread(Rulebook, config)
+    rulebook = await asyncio.to_thread(Rulebook, config, config_file)
     decisions = Decisions(
         checks=settings.checks,
         waiting=settings.waiting_checks,
@@ -80,7 +83,7 @@ async def serve(
         admitted_seconds=config.limits.decision_seconds,
         denied_seconds=settings.denial_seconds,
     )
-    metrics = Metrics(decisions)
+    metrics = Metrics(decisions, rulebook)
     cluster = Cluster(client, lambda: keeper.changed())
     keeper = PolicyKeeper(cluster, rulebook, namespace)
     events = EventWriter(cluster, instance)

@@ -14,6 +14,7 @@ from oms_gate.server.admission import Admission
 from oms_gate.server.decisions import Decisions
 from oms_gate.server.findings import Review
 from oms_gate.server.review import Answer, ReviewRequest
+from oms_gate.server.rulebook import Rulebook
 
 _DURATION = re.compile(r"(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
 # The answer has to travel back before the API server stops to wait.
@@ -24,7 +25,7 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 class Metrics:
     """What Prometheus is told."""
 
-    def __init__(self, decisions: Decisions) -> None:
+    def __init__(self, decisions: Decisions, rulebook: Rulebook) -> None:
         self._registry = CollectorRegistry()
         self._answers = Counter(
             "oms_gate_admissions",
@@ -57,6 +58,12 @@ class Metrics:
             registry=self._registry,
         )
         running.set_function(lambda: decisions.running)
+        stale = Gauge(
+            "oms_gate_configuration_stale",
+            "Whether the configuration was changed and cannot be used as it is now.",
+            registry=self._registry,
+        )
+        stale.set_function(lambda: rulebook.mistake is not None)
 
     def answered(self, webhook: str, answer: Answer, seconds: float) -> None:
         """Count an answer."""

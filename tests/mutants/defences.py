@@ -39,6 +39,18 @@ def _in(path: str, *tests: str) -> _Place:
     return _Place(path, tests)
 
 
+_breaker = _in("policy/breaker.py", "policy/test_policy_transport.py")
+_wire = _in("policy/wire.py", "policy/test_policy_transport.py", "policy/test_policy_server.py")
+_retries = _in("policy/transport.py", "policy/test_policy_transport.py")
+_opa_bundle = _in("policy/bundle.py", "policy/test_policy_bundle_signature.py")
+_bundle_signature = _in("policy/bundle_signature.py", "policy/test_policy_bundle_signature.py")
+_policy_source = _in("policy_source.py", "policy/test_policy_source.py")
+_decision_log = _in("policy/decision_log.py", "policy/test_policy_decision_log.py")
+_reload = _in("reload.py", "test_reload.py")
+_followed_gate = _in("gate.py", "test_reload.py")
+_followed_cache = _in("cache/cache.py", "test_reload.py")
+_followed_book = _in("server/rulebook.py", "test_reload.py")
+_epoch = _in("oms/trust.py", "test_reload.py")
 _statement = _in("oms/statement.py", "oms/test_statement.py")
 _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
 _attestation = _in("oms/attestation.py", "oms/test_attestation.py")
@@ -246,6 +258,115 @@ _explained = _in("check.py", "authoring/test_policy_explain.py")
 _recording = _in("cli/verify.py", "authoring/test_policy_replay.py")
 
 MUTANTS: tuple[Mutant, ...] = (
+    _breaker("a circuit that never opens", "if self._failures < self._most:", "if True:"),
+    _breaker("a circuit that never closes", "if left > 0 or self._probing:", "if True:"),
+    _breaker("many probes at once", "if left > 0 or self._probing:", "if left > 0:"),
+    _breaker("an answer is no recovery", "+ 1 if ill else 0", "+ 1 if ill else self._failures"),
+    _breaker("a refusal is an illness", "ill = error.reason.code in _ILLNESS", "ill = True"),
+    _wire("redirects are followed to nowhere", "if 300 <= answer.status < 400 and", "if 0 and"),
+    _wire("an answer of any size", "if len(answer.body) > self._most_bytes:", "if 0:"),
+    _wire("bytes that trickle", "        timer.start()\n", ""),
+    _wire("a stale connection fails", "                if used:\n", "                if 0:\n"),
+    _wire("authorities of before", "if known is context:", "if True:"),
+    _wire("no client certificate", "if tls.certificate is not None:", "if 0:"),
+    _retries("attempts without end", "if failures > self._retries or", "if"),
+    _retries("no other attempt", "if failures > self._retries or", "if True or"),
+    _retries("a deadline for each attempt", "deadline=deadline", "deadline=time.monotonic() + 9"),
+    _retries("a proxy's answer counts", "if answer.status in _PASSING:", "if 0:"),
+    _opa_bundle(
+        "names that lead out", '{"", ".", ".."}.isdisjoint(parts)', '{"."}.isdisjoint(parts)'
+    ),
+    _opa_bundle("links", "if not member.isreg() or", "if"),
+    _opa_bundle("a name twice", "if name in files:", "if 0:"),
+    _bundle_signature("files that nobody signed", "if added := sorted(", "if 0 and sorted("),
+    _bundle_signature(
+        "files that are gone", "if missing := sorted(", "if missing := 0 and sorted("
+    ),
+    _bundle_signature(
+        "changed files", "if not hmac.compare_digest(", "if 0 and hmac.compare_digest("
+    ),
+    _bundle_signature(
+        "weak digests", '    "SHA-256": h', '    "MD5": hashlib.md5,\n    "SHA-256": h'
+    ),
+    _bundle_signature(
+        "whatever algorithm the token names",
+        "algorithms=list(key.algorithms)",
+        'algorithms=["none", "HS256", "RS256", "ES256", "ES384", "ES512"]',
+    ),
+    _bundle_signature(
+        "a signature is not checked",
+        "algorithms=list(key.algorithms)",
+        "options={'verify_signature': False}",
+    ),
+    _bundle_signature("another scope", "if stated.scope != scope:", "if 0:"),
+    _bundle_signature("a name is signed twice", "if len(files) != len(stated.files):", "if 0:"),
+    _bundle_signature("two signatures", "len(signatures.signatures) != 1 or", ""),
+    _bundle_signature("weak RSA keys", "and key.key_size >= _RSA_BITS", ""),
+    _bundle_signature("a key of JSON twice", "if len(made) != len(pairs):", "if 0:"),
+    _bundle_signature(
+        "numbers that are equal", "parse_int=_Number, parse_float=_Number,", "parse_int=_Number,"
+    ),
+    _policy_source("nothing is verified", "check_signature(bundle, key, settings.scope)", "pass"),
+    _policy_source("older revisions", "if found < least:", "if 0:"),
+    _policy_source("revisions of two kinds", " or least[0] != found[0]", ""),
+    _policy_source(
+        "back below the one before",
+        "if active is not None:\n        floors",
+        "if 0:\n        floors",
+    ),
+    _policy_source(
+        "the old one by another key", "active is None or active.terms != terms:", "active is None:"
+    ),
+    _policy_source(
+        "a bad one replaces the old", "if active is None or active.terms != terms:", "if True:"
+    ),
+    _decision_log("half a line stays", "os.ftruncate(handle, before)", "pass"),
+    _decision_log(
+        "what is not logged is decided",
+        "except OSError as error:\n        raise PolicyError(",
+        "except OSError as error:\n        return\n        raise PolicyError(",
+    ),
+    _decision_log(
+        "lines within lines",
+        "fcntl.flock(handle, fcntl.LOCK_EX)",
+        "line = line[:] if os.write(handle, line[:9]) < 0 else line[9:]",
+    ),
+    _reload(
+        "the bad replaces the old",
+        "if state != self._seen:",
+        "if self.mistake is None and state != self._seen:",
+    ),
+    _reload("a folder's files", "*_below(path)", ""),
+    _reload(
+        "a change is not seen",
+        "return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns",
+        "return found.st_ino",
+    ),
+    _followed_gate(
+        "a policy of before",
+        "self._followed.now()\n        with self._counting",
+        "with self._counting",
+    ),
+    _followed_gate("an engine in use is closed", "if not users]", "]"),
+    _followed_gate("engines stay open", "                gate.close()\n", ""),
+    _followed_gate(
+        "an epoch without trust", "self.trust.epoch, self.policy.kind", "self.policy.kind"
+    ),
+    _followed_gate(
+        "an epoch without policy", "self.policy.kind, self.policy.revision", "self.policy.kind"
+    ),
+    _followed_cache("decisions of another epoch", "asked = (*place, now.epoch)", "asked = place"),
+    _followed_book(
+        "gates of before",
+        "            self._gates.clear()\n            self._config,",
+        "            self._config,",
+    ),
+    _followed_book("verdicts of another epoch", "(self.epoch, self.mode,", "(self.mode,"),
+    _epoch(
+        "names of roots do not count",
+        "(name, root.sha256) for name, root in kind",
+        "root.sha256 for root in kind",
+    ),
     # -- The statement
     _statement(
         "any statement type", 'if (kind := statement.text("_type")) != STATEMENT_TYPE:', "if False:"
@@ -1736,7 +1857,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _opened_gate(
         "a shared gate that one of its users closes",
-        "_SharedGate.from_config(path)",
+        "_SharedGate.following(Path(path))",
         "Gate.from_config(path)",
     ),
     _stage("a lock that a forked process has", "fcntl.flock(lock, fcntl.LOCK_UN)", "pass"),

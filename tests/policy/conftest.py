@@ -15,6 +15,7 @@ from oms_gate.policy.publishers import Publisher
 from oms_gate.policy.rules import data_document
 from oms_gate.policy.server import ServerEngine
 from oms_gate.policy.wasm import WasmEngine
+from tests.policy.certificates import Certify, certifier
 from tests.policy.opa_process import AUTHORIZATION, ROOT, TOKEN, OpaServer, run_opa
 from tests.policy.samples import NO_DATA, Build, MakeEngine, policy_folder
 
@@ -51,6 +52,11 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     made: Engine = request.getfixturevalue(f"make_{request.param}")(publishers)
     yield made
     made.close()
+
+
+@pytest.fixture
+def certify(tmp_path: Path) -> Certify:
+    return certifier(tmp_path)
 
 
 @pytest.fixture

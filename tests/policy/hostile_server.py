@@ -126,7 +126,7 @@ def failure_at(behaviour: Behaviour) -> Reason:
     """Why an engine does not decide when its server behaves so: found out in time, asked once."""
     with serve(behaviour) as server:
         start = time.monotonic()
-        reason = failure(ServerEngine(server.url, token=TOKEN, timeout=SECONDS))
+        reason = failure(ServerEngine(server.url, token=TOKEN, timeout=SECONDS, retries=0))
         assert time.monotonic() - start < SECONDS + 2
         assert len(server.requests) == 1
     return reason

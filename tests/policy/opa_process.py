@@ -49,7 +49,7 @@ def run_opa(opa: Path, folder: Path, *arguments: str) -> Iterator[OpaServer]:
     log = folder / "opa.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--addr", address, *arguments],
+            [*command, "--addr", f"http://{address}", *arguments],
             cwd=folder,
             stdout=output,
             stderr=output,

@@ -56,8 +56,11 @@ def test_an_engine_that_logs(tmp_path: Path) -> None:
 
 def test_a_failure_is_logged_too(tmp_path: Path) -> None:
     file = tmp_path / "decisions.jsonl"
-    with serve(answer(b"{}")) as server, pytest.raises(PolicyError):
-        LoggedEngine(ServerEngine(server.url), file).decide(document())
+    with serve(answer(b"{}")) as server:
+        engine = LoggedEngine(ServerEngine(server.url), file)
+        with pytest.raises(PolicyError):
+            engine.decide(document())
+        engine.close()
     line = json.loads(file.read_text())
     assert line["error"]["code"] == ReasonCode.POLICY_UNDEFINED
     assert [found.result for found in read_events(file)] == [None]
@@ -119,7 +122,7 @@ def test_logs_in_a_folder_packed_or_not(tmp_path: Path) -> None:
     line = json.dumps(_event(1)) + "\n"
     console = json.dumps({"level": "info", "msg": "Received request."}) + "\n"
     other = json.dumps({**_event(3), "path": "system/authz/allow"}) + "\n"
-    (tmp_path / "a.jsonl").write_text(line + "\n" + console + other)
+    (tmp_path / "a.jsonl").write_text(line + "\nhttp: an error\n" + console + other)
     (tmp_path / "b.json.gz").write_bytes(gzip.compress(json.dumps([_event(2), _event(4)]).encode()))
     (tmp_path / "notes.txt").write_text("nothing")
     assert [found.input["n"] for found in read_events(tmp_path)] == [1, 2, 4]

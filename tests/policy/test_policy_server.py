@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from oms_gate.errors import ConfigError, PolicyError
+from oms_gate.policy.decision_log import read_events
 from oms_gate.policy.server import ServerEngine
+from oms_gate.policy.wire import TlsFiles
 from oms_gate.verdict import ReasonCode
+from tests.policy.certificates import Certify
 from tests.policy.hostile_server import SECONDS, answer, failure, failure_at, serve
 from tests.policy.opa_process import TOKEN, OpaServer, free_port, run_opa
 
@@ -73,6 +78,7 @@ def test_health(opa_server: OpaServer) -> None:
         engine = ServerEngine(server.url)
         with pytest.raises(PolicyError):
             engine.health()
+        engine.close()
 
 
 def test_what_cannot_be_sent() -> None:
@@ -161,6 +167,8 @@ def test_a_revision_is_shown_escaped() -> None:
         ({"url": "http://localhost?x=1"}, "URL"),
         ({"url": "http://localhost#x"}, "URL"),
         ({"url": "http://[::1"}, "URL"),
+        ({"url": "unix://run/opa.sock"}, "URL"),
+        ({"url": "unix:///run/opa\n"}, "URL"),
         ({"url": "http://me:secret@localhost"}, "credentials"),
         ({"url": "http://localhost:8181\n"}, "URL"),
         ({"path": "../policies"}, "path"),
@@ -171,8 +179,8 @@ def test_a_revision_is_shown_escaped() -> None:
         ({"token": "a b"}, "token"),
         ({"token": "a\r\nX: y"}, "token"),
         ({"token": "é"}, "token"),
-        ({"ca_file": Path("/absent/ca.pem")}, "ca.pem"),
-        ({"ca_file": Path(__file__)}, "test_policy_server.py"),
+        ({"url": "https://opa", "tls": TlsFiles(Path("/absent/ca.pem"))}, "ca.pem"),
+        ({"url": "https://opa", "tls": TlsFiles(Path(__file__))}, "test_policy_server.py"),
     ],
 )
 def test_options_that_are_refused(options: dict[str, Any], words: str) -> None:
@@ -180,3 +188,58 @@ def test_options_that_are_refused(options: dict[str, Any], words: str) -> None:
         ServerEngine(**{"url": "http://localhost:8181", **options})
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+# A socket, mutual TLS, and what its decision log calls a decision.
+
+
+def test_a_unix_socket(opa: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.rego").write_text('package oms_gate.admission\ndecision := {"allow": true}')
+    path = tmp_path / "opa.sock"
+    with run_opa(opa, tmp_path, "--addr", f"unix://{path}", "x.rego"):
+        engine = ServerEngine(f"unix://{path}")
+        engine.health()
+        assert engine.decide({}).allow
+        assert engine.revision == f"unix://{path}/v1/data/oms_gate/admission/decision"
+        engine.close()
+    path.unlink(missing_ok=True)
+    reason = failure(ServerEngine(f"unix://{path}", retries=0))
+    assert reason.code is ReasonCode.POLICY_UNREACHABLE
+    assert str(path) in reason.message
+
+
+def test_mutual_tls(opa: Path, tmp_path: Path, certify: Certify) -> None:
+    (tmp_path / "x.rego").write_text('package oms_gate.admission\ndecision := {"allow": true}')
+    _, ca = certify("127.0.0.1")
+    _, client = certify("127.0.0.3")
+    port = free_port()
+    options = ["--addr", f"https://127.0.0.1:{port}", "--authentication=tls"]
+    options += ["--tls-cert-file", str(ca), "--tls-private-key-file", str(ca.parent / "key.pem")]
+    options += ["--tls-ca-cert-file", str(client), "--set=decision_logs.console=true"]
+    url = f"https://127.0.0.1:{port}"
+    with run_opa(opa, tmp_path, *options, "x.rego"):
+        known = ServerEngine(url, tls=TlsFiles(ca, client, client.parent / "key.pem"))
+        deadline = time.monotonic() + 10
+        while True:
+            with suppress(PolicyError):
+                decision = known.decide({"now": 1})
+                break
+            assert time.monotonic() < deadline
+        known.close()
+        unknown = failure(ServerEngine(url, tls=TlsFiles(ca), retries=0))
+        foreign = TlsFiles(ca, ca, ca.parent / "key.pem")
+        stranger = failure(ServerEngine(url, tls=foreign, retries=0))
+    assert unknown.code is stranger.code is ReasonCode.POLICY_UNREACHABLE
+    assert "cert_file" in unknown.message
+    (logged,) = read_events(tmp_path / "opa.log")
+    assert logged.decision_id == decision.decision_id is not None
+    assert logged.input == {"now": 1}
+    assert logged.result == {"allow": True}
+
+
+def test_a_client_certificate_that_cannot_be_used(certify: Certify) -> None:
+    _, certificate = certify("127.0.0.1")
+    _, other = certify("127.0.0.2")
+    for key in (None, other.parent / "key.pem"):
+        with pytest.raises(ConfigError, match="as the client of"):
+            ServerEngine("https://opa", tls=TlsFiles(None, certificate, key))

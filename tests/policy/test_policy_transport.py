@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import gzip
-import ipaddress
 import json
 import socket
-import ssl
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from oms_gate.errors import ConfigError, PolicyError
+from oms_gate.policy.breaker import Breaker
 from oms_gate.policy.engine import ANSWER_BYTES
 from oms_gate.policy.server import ServerEngine
+from oms_gate.policy.wire import TlsFiles
 from oms_gate.verdict import ReasonCode
+from tests.policy.certificates import Certify
 from tests.policy.hostile_server import (
     GOOD,
     SECONDS,
@@ -131,7 +127,6 @@ ERRORS: dict[str, tuple[Behaviour, str]] = {
         answer(b'{"message": "a", "errors": [{"message": "b"}, 5]}', "500 Internal Server Error"),
         "status 500: a; b; 5",
     ),
-    "502 of a proxy": (answer(b"<html>Bad gateway", "502 Bad Gateway"), "502: <html>Bad gateway"),
     "400": (answer(b'{"message": "No such thing"}', "400 Bad Request"), "No such thing"),
     "403": (answer(b"", "403 Forbidden"), "check its token"),
     "an error that is no object": (answer(b"[1]", "500 No"), "[1]"),
@@ -209,53 +204,11 @@ def test_the_request(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # TLS.
 
 
-Certify = Callable[[str], tuple[ssl.SSLContext, Path]]
-
-
-@pytest.fixture
-def certify(tmp_path: Path) -> Certify:
-    """Makes a server's certificate for an address, and the file that vouches for it."""
-
-    def make(address: str) -> tuple[ssl.SSLContext, Path]:
-        secret = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "opa")])
-        now = datetime.now(UTC)
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(secret.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
-            .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False
-            )
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-            .sign(secret, hashes.SHA256())
-        )
-        folder = tmp_path / address
-        folder.mkdir()
-        (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-        (folder / "key.pem").write_bytes(
-            secret.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
-        return context, folder / "ca.pem"
-
-    return make
-
-
 def test_tls(certify: Certify) -> None:
     context, ca_file = certify("127.0.0.1")
     with serve(answer(GOOD), context) as server:
         url = f"https://127.0.0.1:{server.port}"
-        engine = ServerEngine(url, token=TOKEN, ca_file=ca_file)
+        engine = ServerEngine(url, token=TOKEN, tls=TlsFiles(ca_file))
         assert engine.decide({}).allow
         engine.close()
         assert len(server.requests) == 1
@@ -268,7 +221,9 @@ def test_tls(certify: Certify) -> None:
 def test_tls_for_another_host(certify: Certify) -> None:
     context, ca_file = certify("127.0.0.2")
     with serve(answer(GOOD), context) as server:
-        engine = ServerEngine(f"https://127.0.0.1:{server.port}", token=TOKEN, ca_file=ca_file)
+        engine = ServerEngine(
+            f"https://127.0.0.1:{server.port}", token=TOKEN, tls=TlsFiles(ca_file)
+        )
         assert failure(engine).code is ReasonCode.POLICY_UNREACHABLE
         assert not server.requests
 
@@ -289,3 +244,139 @@ def test_an_ipv6_address() -> None:
     reason = failure(ServerEngine(f"http://[::1]:{port}"))
     assert reason.code is ReasonCode.POLICY_UNREACHABLE
     assert f"http://[::1]:{port}" in reason.message
+
+
+# Attempts, and none.
+
+
+def _after(failures: int, first: Behaviour, then: Behaviour) -> Behaviour:
+    """Behave in one way so many times, and then in another."""
+    left = iter(range(failures))
+
+    def behave(connection: socket.socket) -> None:
+        (first if next(left, None) is not None else then)(connection)
+
+    return behave
+
+
+BUSY = answer(b"", "503 Service Unavailable")
+
+
+@pytest.mark.parametrize("first", [raw(), BUSY, answer(b"", "429 Too Many Requests")])
+def test_another_attempt(first: Behaviour) -> None:
+    with serve(_after(2, first, answer(GOOD))) as server:
+        engine = ServerEngine(server.url, retries=2)
+        assert engine.decide({}).allow
+        engine.close()
+        assert len(server.requests) == 3
+    with serve(_after(2, first, answer(GOOD))) as server:
+        engine = ServerEngine(server.url, retries=1)
+        assert failure(engine).code is ReasonCode.POLICY_UNREACHABLE
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        answer(b"{}", "500 Internal Server Error"),
+        answer(b"{}", "401 Unauthorized"),
+        answer(b"", "302 Found", "Location: http://127.0.0.1/"),
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
+    ],
+    ids=["500", "401", "302", "dies mid-answer"],
+)
+def test_an_answer_is_not_asked_for_again(first: Behaviour) -> None:
+    with serve(_after(1, first, answer(GOOD))) as server:
+        assert failure(ServerEngine(server.url, retries=5)).code is ReasonCode.POLICY_ERROR
+        assert len(server.requests) == 1
+
+
+def test_one_deadline_for_all_attempts() -> None:
+    with serve(BUSY) as server:
+        started = time.monotonic()
+        failure(ServerEngine(server.url, timeout=SECONDS, retries=10))
+        assert time.monotonic() - started < SECONDS + 0.1
+        assert 1 < len(server.requests) < 10
+
+
+def test_the_circuit_opens_and_closes() -> None:
+    later = _after(1, answer(GOOD), _after(1, BUSY, answer(GOOD)))
+    with serve(_after(3, BUSY, later)) as server:
+        engine = ServerEngine(server.url, retries=0, failures=2, rest=0.3)
+        codes = [_code(engine) for _ in range(4)]
+        assert codes == [
+            ReasonCode.POLICY_UNREACHABLE,
+            ReasonCode.POLICY_UNREACHABLE,
+            ReasonCode.POLICY_CIRCUIT_OPEN,
+            ReasonCode.POLICY_CIRCUIT_OPEN,
+        ]
+        assert ReasonCode.POLICY_CIRCUIT_OPEN.undecided
+        assert len(server.requests) == 2
+        time.sleep(0.3)
+        # One probe, which fails, and it is open again.
+        assert [_code(engine), _code(engine)] == codes[1:3]
+        time.sleep(0.3)
+        # Once answered, it takes as many failures as at first.
+        assert [_code(engine) for _ in range(3)] == [None, ReasonCode.POLICY_UNREACHABLE, None]
+        assert len(server.requests) == 6
+        engine.close()
+
+
+def test_one_probe_at_a_time() -> None:
+    breaker = Breaker("the server", 1, 0)
+    ill = PolicyError(ReasonCode.POLICY_TIMEOUT, "late")
+    with pytest.raises(PolicyError, match="late"), breaker.closed():
+        raise ill
+    with breaker.closed(), pytest.raises(PolicyError, match="left alone"), breaker.closed():
+        raise AssertionError("two questions went through")
+    with breaker.closed():
+        pass
+
+
+def test_a_server_that_answers_is_not_ill() -> None:
+    with serve(answer(b"{}", "500 Internal Server Error")) as server:
+        engine = ServerEngine(server.url, failures=1)
+        assert [_code(engine), _code(engine)] == [ReasonCode.POLICY_ERROR] * 2
+        engine.close()
+
+
+def _code(engine: ServerEngine) -> ReasonCode | None:
+    try:
+        engine.decide({})
+    except PolicyError as error:
+        return error.reason.code
+    return None
+
+
+# Secrets that are changed.
+
+
+def test_a_token_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    with serve(answer(GOOD)) as server:
+        engine = ServerEngine(server.url, token_file=file)
+        for content in ("first", "second", ""):
+            file.write_text(content)
+            assert engine.decide({}).allow
+        engine.close()
+        sent = [request.split(b"Bearer ")[1].split(b"\r\n")[0] for request in server.requests]
+    assert sent == [b"first", b"second", b"second"]
+    with pytest.raises(ConfigError, match=r"token .* is empty"):
+        ServerEngine(server.url, token_file=file)
+
+
+def test_authorities_are_read_again(certify: Certify, tmp_path: Path) -> None:
+    context, ca_file = certify("127.0.0.1")
+    _, another = certify("127.0.0.2")
+    current = tmp_path / "current.pem"
+    current.write_bytes(another.read_bytes())
+    with serve(answer(GOOD), context) as server:
+        url = f"https://127.0.0.1:{server.port}"
+        engine = ServerEngine(url, tls=TlsFiles(current), retries=0)
+        assert _code(engine) is ReasonCode.POLICY_UNREACHABLE
+        current.write_bytes(ca_file.read_bytes())
+        assert _code(engine) is None
+        current.write_bytes(another.read_bytes())
+        assert _code(engine) is ReasonCode.POLICY_UNREACHABLE
+        engine.close()
