@@ -35,7 +35,9 @@ instructs(file) if {
 	file.kind in {"document", "other"}
 	folders := split(lower(file.path), "/")
 	some depth in numbers.range(0, count(folders) - 1)
-	concat("/", array.slice(folders, 0, depth)) in skills
+
+	# A look-up. "in" goes through all of a set in WebAssembly, and there may be many skills.
+	skills[concat("/", array.slice(folders, 0, depth))]
 }
 
 # The folders of skills; that of the whole model has no name. A SKILL.md is of the kind "config".
@@ -178,6 +180,6 @@ ignored_kinds(requirement) := {finding |
 		file.scope == "signer"
 		not file.kind in allowed
 	]
-	problem := $`was left out of the signature by its signer, which the requirement "{requirement.name}" does not let pass for its kind ({concat(", ", {file.kind | some file in files})}); sign it or remove it`
+	problem := $`was left out of the signature by its signer, which the requirement "{requirement.name}" does not let pass for its kind ({concat(", ", sort({file.kind | some file in files}))}); sign it or remove it`
 	some finding in findings.of_files("coverage.ignored", files, problem)
 }

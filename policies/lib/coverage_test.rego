@@ -93,6 +93,7 @@ test_an_unknown_file_that_the_signer_left_out_is_warned_of if {
 	samples.codes(found) == {"coverage.ignored"}
 	samples.paths(found) == {"x"}
 	samples.says(found, "by its signer; make sure that nothing reads it")
+	count(found) == 1
 }
 
 test_files_that_no_loader_reads_may_be_ignored if {
@@ -116,6 +117,9 @@ test_the_signature_and_bookkeeping_may_be_ignored if {
 test_files_that_the_format_leaves_out_are_allowed_if_nothing_loads_them if {
 	denied(ignored(".github/x", "other", "default")) == set()
 	warned(ignored(".github/x", "other", "default")) == set()
+	every kind in ["document", "image"] {
+		of_model("hf://datasets/example/data", ignored(".github/x", kind, "default")) == set()
+	}
 }
 
 test_files_that_the_format_leaves_out_are_denied_if_a_loader_reads_them if {
@@ -133,6 +137,7 @@ test_configuration_that_the_format_leaves_out_is_warned_of if {
 		found := warned(ignored(".github/x", kind, "default"))
 		samples.codes(found) == {"coverage.ignored"}
 		samples.says(found, "x is where the format signs nothing (.git, .github); make sure")
+		count(found) == 1
 	}
 }
 
@@ -187,9 +192,9 @@ test_the_documents_of_a_skill_are_instructions if {
 	}
 }
 
-any_above(skill) if lower(skill) in {"skill.md", "a/skill.md", "a/b/skill.md"}
-
 default any_above(_) := false
+
+any_above(skill) if lower(skill) in {"skill.md", "a/skill.md", "a/b/skill.md"}
 
 test_a_skill_is_a_configuration_file_wherever_it_is if {
 	more := {"path": "d/x.md", "size": 1, "kind": "document"}
@@ -199,6 +204,22 @@ test_a_skill_is_a_configuration_file_wherever_it_is if {
 	samples.paths(denied({"ignored": [hidden], "unsigned": [more]})) == {"d/x.md"}
 	documents := object.union(skill, {"kind": "document"})
 	denied({"unsigned": [documents, more]}) == set()
+}
+
+test_only_a_skill_makes_its_folder_one if {
+	# In a bucket, a file may have the name of a folder.
+	files := {"config": {"a/x.json": 1, "more.md/SKILL.md": 1}}
+	every path in ["a/x.json/more.md", "more.md"] {
+		denied(object.union(unsigned(path, "document"), {"signed_files": files})) == set()
+	}
+	count(denied(object.union(unsigned("more.md/x.md", "document"), {"signed_files": files}))) == 1
+}
+
+test_no_allowance_allows_not_even_an_empty_name if {
+	document_ := samples.changed(samples.model, {"/coverage": object.union(none, unsigned("", "code"))})
+	found := coverage.deny with input as document_ with data.oms_gate.publishers as samples.publishers
+		with data.oms_gate.exceptions as []
+	samples.codes(found) == {"coverage.unsigned"}
 }
 
 test_a_rule_that_trusts_another_signer_allows_no_files if {

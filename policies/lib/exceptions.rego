@@ -61,8 +61,8 @@ is_about_path(exception, finding) if {
 	globs.matches(wildcard, finding.path)
 }
 
-ended(finding) := concat("", {text |
+ended(finding) := concat("", sort({text |
 	some exception in (for_model - in_force)
 	is_about(exception, finding)
 	text := $` (the exception of {exception.owner} for this ended at {exception.expires}: {exception.reason})`
-})
+}))

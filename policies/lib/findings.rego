@@ -1,6 +1,10 @@
 # METADATA
 # title: Findings
-# description: What a decision says of files, so that it stays readable whatever their number.
+# description: |
+#   What a decision says of files, so that it stays readable whatever their number.
+#
+#   Engines keep sets in orders of their own. Messages of this library sort them, so that all say the
+#   same.
 package oms_gate.lib.findings
 
 import data.oms_gate.lib.exceptions

@@ -3,7 +3,7 @@ package oms_gate.lib.formats_test
 import data.oms_gate.lib.formats
 import data.oms_gate.lib.samples_test as samples
 
-all := ["pickle", "archive", "code", "keras", "tensorflow"]
+every_format := ["pickle", "archive", "code", "keras", "tensorflow"]
 
 # What is not met, with these signed files, by a signer whose rule allows these formats.
 unmet(restricted, files, allowed) := found if {
@@ -26,14 +26,14 @@ test_each_format_is_known if {
 		found := unmet([format], files, [])
 		samples.codes(found) == {"requirement.format"}
 		samples.says(found, $`({format})`)
-		unmet([other | some other in all; other != format], files, []) == set()
+		unmet([other | some other in every_format; other != format], files, []) == set()
 	}
 }
 
 test_a_signer_may_be_allowed_a_format if {
 	every format, files in unsafe {
-		unmet(all, files, [format]) == set()
-		samples.codes(unmet(all, files, [other | some other in all; other != format])) == {"requirement.format"}
+		unmet(every_format, files, [format]) == set()
+		samples.codes(unmet(every_format, files, [other | some other in every_format; other != format])) == {"requirement.format"}
 	}
 }
 
@@ -43,7 +43,7 @@ test_safe_formats_are_no_matter if {
 		"config": {"x.h5": 1, "x.pb": 1},
 		"tokenizer": {"tokenizer.model": 1},
 	}
-	unmet(all, files, []) == set()
+	unmet(every_format, files, []) == set()
 }
 
 test_every_ending_counts if {
@@ -68,7 +68,7 @@ test_what_is_not_signed_is_no_safer if {
 		"unsigned": {"path": "x.bin", "size": 1, "kind": "pickle"},
 		"ignored": {"path": "x.bin", "size": 1, "kind": "pickle", "scope": "signer"},
 	} {
-		found := formats.unmet({"name": "Safe", "restricted_formats": all}) with data.oms_gate.publishers as samples.publishers
+		found := formats.unmet({"name": "Safe", "restricted_formats": every_format}) with data.oms_gate.publishers as samples.publishers
 			with input as samples.changed(samples.model, {concat("/", ["/coverage", list]): [file]})
 		samples.paths(found) == {"x.bin"}
 	}
@@ -77,7 +77,7 @@ test_what_is_not_signed_is_no_safer if {
 test_what_is_no_part_of_the_model_is_no_matter if {
 	every scope, found in {"default": 1, "signer": 1, "signature": 0, "cache": 0} {
 		file := {"path": "x.bin", "size": 1, "kind": "pickle", "scope": scope}
-		unmet_ := formats.unmet({"name": "Safe", "restricted_formats": all}) with data.oms_gate.publishers as samples.publishers
+		unmet_ := formats.unmet({"name": "Safe", "restricted_formats": every_format}) with data.oms_gate.publishers as samples.publishers
 			with input as samples.changed(samples.model, {"/coverage/ignored": [file]})
 		count(unmet_) == found
 	}
@@ -90,11 +90,11 @@ test_another_signers_allowance_is_none if {
 			"name": "Other",
 			"models": ["hf://example/*"],
 			"signers": [{"method": "key", "key": "other"}],
-			"allow_formats": all,
+			"allow_formats": every_format,
 		},
 	]
 	document := samples.changed(samples.model, {"/coverage/signed_files": unsafe.pickle})
-	found := formats.unmet({"name": "Safe", "restricted_formats": all}) with input as document
+	found := formats.unmet({"name": "Safe", "restricted_formats": every_format}) with input as document
 		with data.oms_gate.publishers as rules
 	samples.codes(found) == {"requirement.format"}
 }

@@ -28,7 +28,7 @@ covers(wildcard, name) if {
 	regex.match(concat("", [`\A(?:`, expression(wildcard), `)(?s:/.*)?\z`]), name)
 }
 
-covers(name, name)
+covers(wildcard, name) if wildcard == name
 
 covers(wildcard, name) if startswith(name, concat("", [wildcard, "/"]))
 

@@ -31,7 +31,7 @@ test_two_stars_go_over_segments if {
 }
 
 test_other_characters_stand_for_themselves if {
-	every glob, look_alike in {
+	every wildcard, look_alike in {
 		"a.b": "axb",
 		"a+": "aa",
 		"(a|b)": "a",
@@ -43,15 +43,15 @@ test_other_characters_stand_for_themselves if {
 		"a?": "a",
 		"{a}": "a",
 	} {
-		globs.matches(glob, glob)
-		not globs.matches(glob, look_alike)
+		globs.matches(wildcard, wildcard)
+		not globs.matches(wildcard, look_alike)
 	}
 	globs.matches(`*\E*`, `x\Ey`)
 	not globs.matches(`*\E*`, `xEy`)
 }
 
 test_a_folder_covers_what_is_below if {
-	every glob, names in {
+	every wildcard, names in {
 		"hf://org/*": {
 			"hf://org/m": true,
 			"hf://org/m/onnx": true,
@@ -84,7 +84,7 @@ test_a_folder_covers_what_is_below if {
 		"hf://a*b.c/*": {"hf://axb.c/m": true, "hf://axbxc/m": false, "hf://a/b.c/m": false},
 	} {
 		every name, covered in names {
-			covers(glob, name) == covered
+			covers(wildcard, name) == covered
 		}
 	}
 }
@@ -98,8 +98,8 @@ test_several_globs_are_one_expression if {
 
 default matches(_, _) := false
 
-matches(glob, text) if globs.matches(glob, text)
+matches(wildcard, text) if globs.matches(wildcard, text)
 
 default covers(_, _) := false
 
-covers(glob, name) if globs.covers(glob, name)
+covers(wildcard, name) if globs.covers(wildcard, name)

@@ -35,7 +35,7 @@ same_signer if input.history.signer_pinned == true
 default known := "the gate keeps no memory"
 
 known := $`it is pinned to {before}` if {
-	before := concat(" or ", {signers.found(signer) | some signer in input.history.pinned})
+	before := concat(" or ", sort({signers.found(signer) | some signer in input.history.pinned}))
 	before != ""
 }
 

@@ -69,8 +69,14 @@ transparency_log(requirement) := {{"code": "requirement.log", "msg": msg} |
 max_age(requirement) := {{"code": "requirement.age", "msg": msg} |
 	age > requirement.max_age_days * 86400
 	days := floor(age / 86400)
-	msg := $`the model was signed {days} days ago or before, but the requirement "{requirement.name}" wants that within {requirement.max_age_days} days; use a newer release, or have it signed again`
+	wanted := whole(requirement.max_age_days)
+	msg := $`the model was signed {days} days ago or before, but the requirement "{requirement.name}" wants that within {wanted} days; use a newer release, or have it signed again`
 }
+
+# 7.0 is 7.
+whole(number) := floor(number) if {
+	floor(number) == number
+} else := number
 
 unexpired(requirement) := {{"code": "publisher.expired-signer", "msg": msg} |
 	requirement.unexpired == true

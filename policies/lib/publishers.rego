@@ -90,15 +90,15 @@ deny contains {"code": "publisher.wrong-signer", "msg": msg} if {
 	count(trusting) == 0
 	count(outlived) == 0
 	not another_was_first
-	rules := concat(", ", {rule.name | some rule in covering})
-	wanted := concat(" or ", {signers.description(signer) | some rule in covering; some signer in rule.signers})
+	rules := concat(", ", sort({rule.name | some rule in covering}))
+	wanted := concat(" or ", sort({signers.description(signer) | some rule in covering; some signer in rule.signers}))
 	msg := $`{input.model.name} was signed by {found}, but its publisher rule ({rules}) names only {wanted}{by_subject}{without_memory}; take the model from its publisher, or name this signer in gate.yaml`
 }
 
 deny contains {"code": "publisher.expired-signer", "msg": msg} if {
 	count(trusting) == 0
 	count(outlived) > 0
-	rules := concat(", ", {rule.name | some rule in outlived})
+	rules := concat(", ", sort({rule.name | some rule in outlived}))
 	msg := $`{input.model.name} was signed by {found} while the certificate was valid, but that expired at {input.signer.expired_at}; have the model signed again, or let allow_expired of the signer in the publisher rule ({rules}) accept it`
 }
 
@@ -106,8 +106,8 @@ deny contains {"code": "history.signer-changed", "msg": msg} if {
 	count(trusting) == 0
 	count(outlived) == 0
 	another_was_first
-	rules := concat(", ", {rule.name | some rule in first_use})
-	before := concat(" or ", {signers.found(signer) | some signer in input.history.pinned})
+	rules := concat(", ", sort({rule.name | some rule in first_use}))
+	before := concat(" or ", sort({signers.found(signer) | some signer in input.history.pinned}))
 	msg := $`{input.model.name} was signed by {found}, but it is pinned to {before} (publisher rule {rules}); ask its publisher, and if the change is theirs, approve it: oms-gate trust add {input.model.name}`
 }
 

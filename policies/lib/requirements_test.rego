@@ -130,11 +130,11 @@ test_every_module_is_asked if {
 }
 
 test_assurances_are_those_of_the_requirements_that_apply_and_deny if {
-	all := [
+	rules := [
 		{"name": "a", "assurance": "declared"},
 		{"name": "b", "assurance": "bytes", "where": {"models": ["hf://other/*"]}},
 		{"name": "c", "assurance": "bytes", "effect": "warn"},
 		logged,
 	]
-	requirements.assurances == {"declared"} with input as samples.model with data.oms_gate.requirements as all
+	requirements.assurances == {"declared"} with input as samples.model with data.oms_gate.requirements as rules
 }

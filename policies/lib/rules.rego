@@ -42,33 +42,33 @@ faults contains "exceptions (which is no list)" if not is_list("exceptions")
 faults contains place if {
 	some number, rule in data.oms_gate.publishers
 	not is_publisher(rule)
-	members := concat(", ", {member |
+	members := concat(", ", sort({member |
 		is_object(rule)
 		some member, value in rule
 		not is_publisher_member(member, value)
-	})
+	}))
 	place := $`publishers[{number}]{called(rule, "name")}{wrong(members, "name, models and signers")}`
 }
 
 faults contains place if {
 	some number, rule in data.oms_gate.requirements
 	not is_requirement(rule)
-	members := concat(", ", {member |
+	members := concat(", ", sort({member |
 		is_object(rule)
 		some member, value in rule
 		not is_requirement_member(member, value)
-	})
+	}))
 	place := $`requirements[{number}]{called(rule, "name")}{wrong(members, "a name and something to require")}`
 }
 
 faults contains place if {
 	some number, rule in data.oms_gate.exceptions
 	not is_exception(rule)
-	members := concat(", ", {member |
+	members := concat(", ", sort({member |
 		is_object(rule)
 		some member, value in rule
 		not is_exception_member(member, value)
-	})
+	}))
 	place := $`exceptions[{number}]{called(rule, "reason")}{wrong(members, "reason, owner, expires, expires_at, models and codes")}`
 }
 

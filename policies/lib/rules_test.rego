@@ -293,23 +293,23 @@ test_a_requirement_requires_something if {
 
 test_globs_can_match if {
 	every path in ["publishers/0/models/1", "requirements/0/where/models/0", "exceptions/0/models/0"] {
-		every glob in ["hf://org/*", "s3://b", "hf://org/m-*", "s3://b/**/v1@2", "file:///srv/x", "abfs://**"] {
-			accepted(replaced(path, glob))
+		every wildcard in ["hf://org/*", "s3://b", "hf://org/m-*", "s3://b/**/v1@2", "file:///srv/x", "abfs://**"] {
+			accepted(replaced(path, wildcard))
 		}
-		every glob in [
+		every wildcard in [
 			"org/*", "**", "*", "/srv/models", "hf://", "://x", "hf://org/m@main", "hf://org/", "hf://org//m",
 			"hf://org/../m", "hf://./m", "hf://org/?", "hf://[ab]/m", "hf://a]/m", "hf://{a}/m", "hf://a}/m",
 			`hf://a\b`, "file://srv/../x", "file:////srv", "file:///", "hf:///x", "a://b://c",
 		] {
-			not accepted(replaced(path, glob))
+			not accepted(replaced(path, wildcard))
 		}
 	}
 	every path in ["publishers/0/allow_unsigned/0", "publishers/0/allow_ignored/0", "exceptions/0/paths/0"] {
-		every glob in ["a", "a/b", "**", "*.py", "a@b", "..a", "a:b"] {
-			accepted(replaced(path, glob))
+		every wildcard in ["a", "a/b", "**", "*.py", "a@b", "..a", "a:b"] {
+			accepted(replaced(path, wildcard))
 		}
-		every glob in ["/a", "a/", "a//b", "./a", "a/..", "a?", "[ab]", "a]", "{a", "a}", `a\b`] {
-			not accepted(replaced(path, glob))
+		every wildcard in ["/a", "a/", "a//b", "./a", "a/..", "a?", "[ab]", "a]", "{a", "a}", `a\b`] {
+			not accepted(replaced(path, wildcard))
 		}
 	}
 }

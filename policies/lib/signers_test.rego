@@ -50,8 +50,8 @@ test_a_certificate_is_known_by_its_name_or_its_subject if {
 	name := samples.certificate("release@example.com", "CN=whoever")
 	subject := samples.certificate("CN=release@example.com", "CN=release@example.com")
 	by_name := {"method": "certificate", "root": "ca", "identity_pattern": `.*release@example\.com`}
-	by_subject := {"method": "certificate", "root": "ca", "identity": "CN=release@example.com"}
 	names(by_name, name)
+	by_subject := {"method": "certificate", "root": "ca", "identity": "CN=release@example.com"}
 	names(by_subject, subject)
 	not names(by_name, subject)
 	not names(by_subject, samples.certificate("CN=release@example.com", "CN=whoever"))
@@ -103,8 +103,8 @@ test_a_rule_is_for_its_own_method if {
 
 test_a_certificate_that_has_expired_needs_to_be_allowed if {
 	expired := signer({"expired_at": "2026-01-02T03:04:05Z"})
-	lenient := object.union(any_certificate, {"allow_expired": true})
 	signers.in_time(any_certificate, samples.signer)
+	lenient := object.union(any_certificate, {"allow_expired": true})
 	signers.in_time(lenient, samples.signer)
 	signers.in_time(lenient, expired)
 	not signers.in_time(any_certificate, expired)

@@ -50,13 +50,13 @@ is_publisher if {
 # scope: document
 deny contains {"code": "policy.error", "msg": msg} if {
 	not document.valid
-	members := concat(", ", document.faults)
+	members := concat(", ", sort(document.faults))
 	msg := $`the input is no whole document of the schema oms-gate/input/v1 (missing, unknown or not as they should be: {members}); use the policy that came with this gate, and send what input.schema.json says`
 }
 
 deny contains {"code": "policy.error", "msg": msg} if {
 	not rules.valid
-	places := concat("; ", rules.faults)
+	places := concat("; ", sort(rules.faults))
 	msg := $`the policy's data.oms_gate cannot be used because of {places}; correct it, or write it with oms-gate config data`
 }
 
@@ -95,7 +95,7 @@ found := union({
 # title: What is said of the model
 # description: The rules that trust the signer, the format where it is an old one, and the order.
 # scope: document
-annotations["publisher"] := concat(", ", {rule.name | some rule in publishers.heeded}) if {
+annotations["publisher"] := concat(", ", sort({rule.name | some rule in publishers.heeded})) if {
 	is_whole
 	is_publisher
 }
