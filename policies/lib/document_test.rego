@@ -57,7 +57,7 @@ test_no_member_may_be_missing if {
 }
 
 test_no_member_may_be_of_another_type if {
-	others := [null, true, 7, "x", [], {}, ["x"], [7], {"x": "x"}, {"x": 7}]
+	others := [null, true, 7, "x", ["x"], [7], {"x": "x"}, {"x": 7}]
 	every path, value in places {
 		every other in others {
 			not wrongly_accepted(path, value, other)

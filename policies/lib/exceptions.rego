@@ -62,7 +62,7 @@ is_about_path(exception, finding) if {
 }
 
 ended(finding) := concat("", sort({text |
-	some exception in (for_model - in_force)
+	some exception in for_model
 	is_about(exception, finding)
 	text := $` (the exception of {exception.owner} for this ended at {exception.expires}: {exception.reason})`
 }))

@@ -69,6 +69,13 @@ test_an_exception_ends if {
 	}
 }
 
+test_all_that_ended_are_told if {
+	ended := [object.union(exception, {"owner": owner, "expires_at": samples.now}) | some owner in ["ann", "bob"]]
+	result := exceptions.denying({old}) with input as samples.model with data.oms_gate.exceptions as ended
+	words := [$` (the exception of {owner} for this ended at 2026-09-01: moving)` | some owner in ["ann", "bob"]]
+	result == {{"code": "requirement.age", "msg": concat("", ["it is old", words[0], words[1]])}}
+}
+
 test_nobody_is_told_of_what_is_in_force if {
 	# Of the two, one has ended; the other covers one finding.
 	ended := object.union(exception, {"owner": "bob", "expires_at": samples.now - 1})

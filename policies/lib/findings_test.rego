@@ -29,6 +29,7 @@ test_each_file_is_named if {
 
 test_twenty_are_named_and_the_others_counted if {
 	count(findings.of_files("c", files(20), "is bad")) == 20
+	count(findings.of_files("c", files(21), "is bad")) == 21
 	found := findings.of_files("c", files(22), "is bad")
 	count(found) == 21
 	found[19].path == "even/020"

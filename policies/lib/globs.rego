@@ -19,7 +19,6 @@ covers(wildcard, name) if {
 	prefix := trim_right(wildcard, "*")
 	prefix != wildcard
 	startswith(name, prefix)
-	not contains(prefix, "*")
 }
 
 covers(wildcard, name) if {

@@ -63,12 +63,13 @@ test_a_folder_covers_what_is_below if {
 		},
 		"hf://org/m": {
 			"hf://org/m": true,
-			"hf://org/m/x/y": true,
+			"hf://org/m/onnx/y": true,
 			"hf://org/m2": false,
 			"hf://org/m\n/x": false,
 			"hf://org/": false,
 		},
 		"hf://org/m-*": {"hf://org/m-": true, "hf://org/m-2/x": true, "hf://org/m": false},
+		"hf://org/max*": {"hf://org/max-2": true, "hf://org/ma-2": false, "hf://org/max": true},
 		"s3://b/**": {"s3://b/": true, "s3://b/x/y": true, "s3://bx/y": false},
 		"s3://b/*/v1": {
 			"s3://b/a/v1": true,

@@ -25,10 +25,7 @@ unmet(requirement) := {{"code": "history.signer-changed", "msg": msg} |
 	msg := $`{input.model.name} was signed by {signers.found(input.signer)}, but {known}, and the requirement "{requirement.name}" wants the same signer; {remedy}`
 }
 
-same_signer if {
-	is_object(input.history)
-	count(input.history.pinned) == 0
-}
+same_signer if count(input.history.pinned) == 0
 
 same_signer if input.history.signer_pinned == true
 

@@ -10,7 +10,7 @@ package oms_gate.lib.proof
 # description: |
 #   Seconds since the first time at which the signature is proven to have existed; undefined without
 #   one. It may be older than that, never younger: a later timestamp rejuvenates nothing.
-age := input.now - min(proven) if count(proven) > 0
+age := input.now - min(proven)
 
 # Clocks differ. What a clock will show only later than that proves nothing yet.
 skew_seconds := 300

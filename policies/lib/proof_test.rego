@@ -10,8 +10,6 @@ unmet(requirement, members) := found if {
 
 at(offsets) := {"/signature/times": [moment | some offset in offsets; moment := samples.now + offset]}
 
-day := 86400
-
 test_a_requirement_without_proof_wants_none if {
 	unmet({}, {"/signature/times": [], "/signature/log_index": null, "/signer/expired_at": "2026-01-02T03:04:05Z"}) == set()
 	every member in ["proven_time", "transparency_log", "unexpired"] {
@@ -54,12 +52,13 @@ test_a_transparency_log if {
 }
 
 test_the_age_counts_from_the_first_proven_time if {
-	unmet({"max_age_days": 2}, at([-2 * day])) == set()
-	unmet({"max_age_days": 0.5}, at([(0 - day) / 2])) == set()
-	every moments in [[(-2 * day) - 1], [-1, (-2 * day) - 1], [(-2 * day) - 1, -1, 0]] {
+	unmet({"max_age_days": 2}, at([-172800])) == set()
+	unmet({"max_age_days": 0.5}, at([-43200])) == set()
+	samples.says(unmet({"max_age_days": 0.5}, at([-43201])), "wants that within 0.5 days")
+	every moments in [[-172801], [-1, -172801], [-172801, -1, 0]] {
 		samples.codes(unmet({"max_age_days": 2}, at(moments))) == {"requirement.age"}
 	}
-	samples.says(unmet({"max_age_days": 2}, at([-3.5 * day])), `signed 3 days ago or before, but the requirement "Proof" wants that within 2 days`)
+	samples.says(unmet({"max_age_days": 2}, at([-302400])), `signed 3 days ago or before, but the requirement "Proof" wants that within 2 days`)
 	proof.age == 5 with input as samples.changed(samples.model, at([-3, -5, 400]))
 	not proof.age with input as samples.changed(samples.model, at([]))
 }
@@ -83,7 +82,5 @@ test_all_of_a_requirement_counts if {
 		"unexpired": true,
 	}
 	members := object.union(at([]), {"/signature/log_index": null, "/signer/expired_at": "2026"})
-	samples.codes(unmet(everything, members)) == {
-		"requirement.hash-type", "requirement.time", "requirement.log", "publisher.expired-signer",
-	}
+	samples.codes(unmet(everything, members)) == {"requirement.hash-type", "requirement.time", "requirement.log", "publisher.expired-signer"}
 }

@@ -32,7 +32,6 @@ trusting contains rule if {
 
 trusting contains rule if {
 	input.signer.expired_at == null
-	is_object(input.history)
 	count(input.history.pinned) == 0
 	some rule in first_use
 }
@@ -89,7 +88,7 @@ deny contains {"code": "publisher.wrong-signer", "msg": msg} if {
 	count(covering) > 0
 	count(trusting) == 0
 	count(outlived) == 0
-	not another_was_first
+	not somebody_is_pinned
 	rules := concat(", ", sort({rule.name | some rule in covering}))
 	wanted := concat(" or ", sort({signers.description(signer) | some rule in covering; some signer in rule.signers}))
 	msg := $`{input.model.name} was signed by {found}, but its publisher rule ({rules}) names only {wanted}{by_subject}{without_memory}; take the model from its publisher, or name this signer in gate.yaml`
@@ -105,7 +104,7 @@ deny contains {"code": "publisher.expired-signer", "msg": msg} if {
 deny contains {"code": "history.signer-changed", "msg": msg} if {
 	count(trusting) == 0
 	count(outlived) == 0
-	another_was_first
+	somebody_is_pinned
 	rules := concat(", ", sort({rule.name | some rule in first_use}))
 	before := concat(" or ", sort({signers.found(signer) | some signer in input.history.pinned}))
 	msg := $`{input.model.name} was signed by {found}, but it is pinned to {before} (publisher rule {rules}); ask its publisher, and if the change is theirs, approve it: oms-gate trust add {input.model.name}`
@@ -136,10 +135,9 @@ without_memory := " (which takes a memory: set history in gate.yaml)" if {
 	is_null(input.history)
 }
 
-another_was_first if {
+somebody_is_pinned if {
 	count(first_use) > 0
 	count(input.history.pinned) > 0
-	not input.history.signer_pinned
 }
 
 found := signers.found(input.signer)

@@ -42,6 +42,9 @@ test_a_model_without_a_rule_is_unknown if {
 		samples.codes(found) == {"publisher.unknown"}
 		samples.says(found, concat(" ", ["no publisher rule covers", name]))
 		samples.says(found, `signed by "release@example.com" of the issuer`)
+		every finding in found {
+			endswith(finding.msg, "(for an OPA server, to data.oms_gate.publishers)")
+		}
 	}
 	samples.codes(denied(samples.model, [])) == {"publisher.unknown"}
 }
@@ -54,6 +57,7 @@ test_another_signer_is_wrong if {
 	found := denied(signed(samples.key("other"), {}), samples.publishers)
 	samples.codes(found) == {"publisher.wrong-signer"}
 	samples.says(found, `was signed by the key "other", but its publisher rule (Example) names only "release@example.com" of the issuer`)
+	samples.says(found, `(sigstore, root "public-good"); take the model from its publisher`)
 	not samples.says(found, "memory")
 	not samples.says(found, "goes by its subject")
 	trusting(signed(samples.key("other"), {}), samples.publishers) == set()
@@ -122,6 +126,12 @@ test_an_expired_certificate_is_told_from_a_wrong_one if {
 	samples.codes(denied(signed(samples.certificate("CN=b", "CN=b"), expired), rules)) == {"publisher.wrong-signer"}
 }
 
+test_of_several_reasons_one_is_told if {
+	rules := [object.union(samples.rule, {"signers": [by_certificate]}), first_use]
+	document := signed(samples.certificate("CN=a", "CN=a"), object.union(expired, {"/history/signer_pinned": false}))
+	samples.codes(denied(document, rules)) == {"publisher.expired-signer"}
+}
+
 test_of_two_rules_the_one_that_trusts_counts if {
 	lenient := object.union(by_certificate, {"allow_expired": true})
 	rules := [
@@ -144,6 +154,7 @@ test_the_first_signer_is_trusted_where_a_rule_says_so if {
 }
 
 test_a_pinned_signer_is_trusted_from_then_on if {
+	outlived(samples.model, [first_use]) == set()
 	trusting(samples.model, [first_use]) == {"First"}
 	trusting(signed(samples.key("k"), {"/history/signer_pinned": true}), samples.publishers) == set()
 }
@@ -174,7 +185,9 @@ test_without_a_memory_nobody_is_first if {
 test_nobody_is_first_with_an_expired_certificate if {
 	new := object.union(expired, {"/history/pinned": [], "/history/signer_pinned": false})
 	trusting(samples.changed(samples.model, new), [first_use]) == set()
-	samples.codes(denied(samples.changed(samples.model, new), [first_use])) == {"publisher.wrong-signer"}
+	found := denied(samples.changed(samples.model, new), [first_use])
+	samples.codes(found) == {"publisher.wrong-signer"}
+	not samples.says(found, "memory")
 	pinned := samples.changed(samples.model, expired)
 	trusting(pinned, [first_use]) == set()
 	outlived(pinned, [first_use]) == {"First"}

@@ -102,8 +102,8 @@ test_a_rule_is_for_its_own_method if {
 }
 
 test_a_certificate_that_has_expired_needs_to_be_allowed if {
-	expired := signer({"expired_at": "2026-01-02T03:04:05Z"})
 	signers.in_time(any_certificate, samples.signer)
+	expired := signer({"expired_at": "2026-01-02T03:04:05Z"})
 	lenient := object.union(any_certificate, {"allow_expired": true})
 	signers.in_time(lenient, samples.signer)
 	signers.in_time(lenient, expired)
