@@ -58,7 +58,7 @@ test_the_age_counts_from_the_first_proven_time if {
 	every moments in [[-172801], [-1, -172801], [-172801, -1, 0]] {
 		samples.codes(unmet({"max_age_days": 2}, at(moments))) == {"requirement.age"}
 	}
-	samples.says(unmet({"max_age_days": 2}, at([-302400])), `signed 3 days ago or before, but the requirement "Proof" wants that within 2 days`)
+	samples.says(unmet({"max_age_days": 2}, at([-259200])), `signed 3 days ago or before, but the requirement "Proof" wants that within 2 days`)
 	proof.age == 5 with input as samples.changed(samples.model, at([-3, -5, 400]))
 	not proof.age with input as samples.changed(samples.model, at([]))
 }

@@ -71,7 +71,15 @@ def test_the_schema_finds_misspelt_members(
     text = (copy / name).read_text()
     assert right in text
     (copy / name).write_text(text.replace(right, wrong))
-    command = [str(opa), "check", "-s", "input.schema.json", "--ignore=*_test.rego", "admission.rego", "lib"]
+    command = [
+        str(opa),
+        "check",
+        "-s",
+        "input.schema.json",
+        "--ignore=*_test.rego",
+        "admission.rego",
+        "lib",
+    ]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
     assert done.returncode != 0
     assert "undefined ref" in done.stderr
