@@ -47,16 +47,16 @@ is_workflow(attestation) if {
 # METADATA
 # description: Whether one of the globs is about its builder.
 built_by(attestation, builders) if {
-	some glob in builders
-	globs.matches(glob, builder(attestation))
+	some wildcard in builders
+	globs.matches(wildcard, builder(attestation))
 }
 
 # METADATA
 # description: Whether one of the globs is about something that it was built from.
 built_from(attestation, allowed) if {
-	some glob in allowed
+	some wildcard in allowed
 	some source in sources(attestation)
-	globs.matches(glob, source)
+	globs.matches(wildcard, source)
 }
 
 # METADATA

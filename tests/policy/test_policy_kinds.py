@@ -42,7 +42,7 @@ EXAMPLES = {
     "copilot-instructions.md .github/skills.md AGENTS.other.md .git/x.md .cache/x.md "
     "x/.github/x.md",
     "signature": "model.sig a.gguf.sig a.sigstore a.asc a.sig.json vocab_x.sig.json "
-    "a.sigstore.json",
+    "a.sigstore.json a.sigstore.jsonl a.intoto.json model.gguf.intoto.jsonl",
     "vcs": ".gitattributes .gitignore a/.gitkeep .claude/.gitignore",
     "cache": ".cache/huggingface/.gitignore .cache/huggingface/CACHEDIR.TAG "
     ".cache/huggingface/download/a/b.safetensors.metadata .cache/huggingface/download/x.lock "
