@@ -71,11 +71,11 @@ def release(number: int, by: str = "acme", *, signed_days: float | None = None) 
     return {**files, "model.sig": bundle}
 
 
-def stamped(bundle: bytes, at: datetime) -> bytes:
-    """A bundle with one timestamp over its signature."""
+def stamped(bundle: bytes, *times: datetime) -> bytes:
+    """A bundle with timestamps over its signature."""
     made = json.loads(bundle)
-    timestamp = {"signedTimestamp": forge.b64(AUTHORITY.timestamp(signature_of(made), at))}
-    data = {"rfc3161Timestamps": [timestamp]}
+    stamps = [AUTHORITY.timestamp(signature_of(made), at) for at in times]
+    data = {"rfc3161Timestamps": [{"signedTimestamp": forge.b64(stamp)} for stamp in stamps]}
     made["verificationMaterial"]["timestampVerificationData"] = data
     return forge.encode(made)
 

@@ -191,6 +191,7 @@ def test_nothing_is_admitted_that_cannot_be_recorded(way: str, tmp_path: Path) -
         assert codes(verdict) == [ReasonCode.HISTORY_UNREADABLE]
         assert "locked for more than 0.05 seconds" in verdict.reasons[0].message
         assert "history_seconds" in verdict.reasons[0].message
+        assert verdict.timings["history"] < 4
         assert not (tmp_path / "to").exists()
         assert gate.check(model).admitted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -339,7 +339,8 @@ def test_a_signature_says_nothing_of_another_model(tmp_path: Path) -> None:
 
 
 def test_times_are_those_of_the_proof(tmp_path: Path) -> None:
-    bundle = stamped(models.signature(models.FILES, KEYS["acme"]), SIGNED_AT)
+    later = SIGNED_AT + timedelta(days=9)
+    bundle = stamped(models.signature(models.FILES, KEYS["acme"]), later, SIGNED_AT)
     model = models.write(tmp_path / "m", {**models.FILES, "model.sig": bundle})
     with gate_of(settings(tmp_path)) as gate:
         verdict = gate.check(model)

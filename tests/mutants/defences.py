@@ -2634,7 +2634,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _database(
         "rows of others", "(sqlite3.Error, ValidationError, OSError)", "(sqlite3.Error, OSError)"
     ),
-    _database("a lock that is waited for", "timeout=self._wait,", "timeout=60,"),
+    _database("a lock that is waited for", "timeout=self._wait,", "timeout=6,"),
     _database(
         "a migration in one piece",
         '    connection.execute("BEGIN IMMEDIATE")\n    # Another',
