@@ -265,7 +265,9 @@ MUTANTS: tuple[Mutant, ...] = (
     _breaker("a refusal is an illness", "ill = error.reason.code in _ILLNESS", "ill = True"),
     _wire("redirects are followed to nowhere", "if 300 <= answer.status < 400 and", "if 0 and"),
     _wire("an answer of any size", "if len(answer.body) > self._most_bytes:", "if 0:"),
-    _wire("bytes that trickle", "        timer.start()\n", ""),
+    _wire(
+        "bytes that trickle", "threading.Timer(seconds, cut)", "threading.Timer(seconds * 8, cut)"
+    ),
     _wire("a stale connection fails", "                if used:\n", "                if 0:\n"),
     _wire("authorities of before", "if known is context:", "if True:"),
     _wire("no client certificate", "if tls.certificate is not None:", "if 0:"),
@@ -325,11 +327,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "what is not logged is decided",
         "except OSError as error:\n        raise PolicyError(",
         "except OSError as error:\n        return\n        raise PolicyError(",
-    ),
-    _decision_log(
-        "lines within lines",
-        "fcntl.flock(handle, fcntl.LOCK_EX)",
-        "line = line[:] if os.write(handle, line[:9]) < 0 else line[9:]",
     ),
     _reload(
         "the bad replaces the old",

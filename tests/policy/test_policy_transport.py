@@ -348,6 +348,21 @@ def _code(engine: ServerEngine) -> ReasonCode | None:
     return None
 
 
+def _kept(connection: socket.socket) -> None:
+    """Answer whatever comes over one connection."""
+    answer(GOOD)(connection)
+    while connection.recv(65536):
+        answer(GOOD)(connection)
+
+
+def test_a_connection_is_used_again() -> None:
+    with serve(_kept) as server:
+        engine = ServerEngine(server.url)
+        assert [_code(engine) for _ in range(3)] == [None] * 3
+        assert len(server.requests) == 1
+        engine.close()
+
+
 # Secrets that are changed.
 
 
@@ -371,7 +386,7 @@ def test_authorities_are_read_again(certify: Certify, tmp_path: Path) -> None:
     _, another = certify("127.0.0.2")
     current = tmp_path / "current.pem"
     current.write_bytes(another.read_bytes())
-    with serve(answer(GOOD), context) as server:
+    with serve(_kept, context) as server:
         url = f"https://127.0.0.1:{server.port}"
         engine = ServerEngine(url, tls=TlsFiles(current), retries=0)
         assert _code(engine) is ReasonCode.POLICY_UNREACHABLE
