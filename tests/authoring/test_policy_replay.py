@@ -53,19 +53,23 @@ def test_what_was_recorded_is_decided_anew(tmp_path: Path, gate: Path) -> None:
     record(log, ALLOWED, signer=sigstore("mallory@example.com"))
     record(log, ALLOWED, signer=sigstore("mallory@example.com"))
     record(log, {"allow": False, "deny": [{"code": "own.x", "msg": "no"}]})
-    record(log, {**ALLOWED, "require": "bytes", "warn": [{"code": "own.w", "msg": "w"}]})
+    record(log, {**ALLOWED, "require": "bytes"})
+    record(log, {**ALLOWED, "warn": [{"code": "own.w", "msg": "w"}]})
+    denied = {"allow": False, "deny": [{"code": "own.y", "msg": "never"}]}
+    record(log, denied, signer=sigstore("eve@example.com"))
     changed = oms_gate(*arguments)
     assert changed.returncode == 1
-    assert "4 of 5 decisions would change" in changed.stdout
+    assert "6 of 7 decisions would change" in changed.stdout
     assert "newly denied  hf://example/model (2 times)" in changed.stdout
     assert "mallory@example.com by https://issuer.example" in changed.stdout
     assert "newly admitted  hf://example/model\n" in changed.stdout
-    for line in ("- deny no [own.x]", "- warn w [own.w]", "- require bytes", "+ require nothing"):
-        assert f"    {line}\n" in changed.stdout
+    for line in ("deny no [own.x]", "warn w [own.w]", "deny never [own.y]", "require bytes"):
+        assert f"    - {line}\n" in changed.stdout
+    assert "    + require nothing\n" in changed.stdout
     told = json.loads(oms_gate(*arguments, "--json").stdout)
-    assert told["replayed"] == 5
+    assert told["replayed"] == 7
     effects = [change["effect"] for change in told["changes"]]
-    assert effects == ["denied", "denied", "admitted", "changed"]
+    assert effects == ["denied", "denied", "admitted", "changed", "changed", "changed"]
     (reason,) = told["changes"][0]["new"]["reasons"]
     assert reason["code"] == "publisher.wrong-signer"
     assert told["changes"][0]["recorded"]["place"] == f"{log}:2"

@@ -254,7 +254,10 @@ _replay = _in("authoring/replay.py", "authoring/test_policy_replay.py")
 _policy_tests = _in("authoring/testing.py", "authoring/test_policy_replay.py")
 _tracing = _in("authoring/tracing.py", "authoring/test_policy_tracing.py")
 _trusting = _in("authoring/trusting.py", "authoring/test_policy_trusting.py")
-_explained = _in("check.py", "authoring/test_policy_explain.py")
+_explained = _in(
+    "check.py",
+    "authoring/test_policy_explain.py::test_bytes_that_are_not_read_are_not_vouched_for",
+)
 _recording = _in("cli/verify.py", "authoring/test_policy_replay.py")
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -2666,6 +2669,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _building("what is left of a bundle", "            written.unlink()\n", ""),
     _replay("a model that is denied now", "if before.admitted != after.admitted:", "if False:"),
     _replay("another reason", "_told(before.reasons) == _told(after.reasons)", "True"),
+    _replay("another warning", "_told(before.warnings) == _told(after.warnings)", "True"),
     _replay("another assurance", "and before.require == after.require", ""),
     _policy_tests("a test that fails", 'if result.get("fail") or error:', "if error:"),
     _policy_tests(
@@ -2692,7 +2696,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _explained(
         "an explanation that is remembered",
         "                self.assurance = Assurance.SIGNATURE\n        finally:",
-        "                self._record()\n        finally:",
+        "                self.assurance = Assurance.SIGNATURE; self._record()\n        finally:",
     ),
     _recording("nothing recorded", "if record is not None:", "if False:"),
     _attestation(
