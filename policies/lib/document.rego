@@ -14,6 +14,7 @@ default valid := false
 
 # METADATA
 # title: The input is whole
+# description: It has the members of the schema, all of them and no other, each of its type.
 # scope: document
 valid if {
 	is_object(input)

@@ -21,6 +21,7 @@ default allow := false
 
 # METADATA
 # title: The model is allowed
+# description: Document and rules are whole, a rule names the signer, and nothing denies.
 # scope: document
 allow if {
 	is_whole

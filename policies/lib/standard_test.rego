@@ -72,6 +72,23 @@ test_rules_that_are_not_whole_deny_by_themselves if {
 	samples.says(decided(samples.model, {"requirements": [{"nmae": "x"}]}).deny, "requirements[0], of which this")
 }
 
+test_what_is_not_whole_is_not_looked_into if {
+	hidden := {"path": "x", "size": 1, "kind": "other", "scope": "signer"}
+	document := samples.changed(samples.model, {"/coverage/ignored": [hidden], "/coverage/missing": ["y"]})
+	empty := samples.changed(document, {"/coverage/signed": 0, "/coverage/signed_files": {}})
+	rules := {
+		"publishers": [object.union(samples.rule, {"assurance": "declared"})],
+		"requirements": [{"nmae": "x"}],
+		"exceptions": [exception("coverage.missing")],
+	}
+	every broken in [document, empty] {
+		result := decided(broken, rules)
+		samples.codes(result.deny) == {"policy.error"}
+		result.warn == set()
+		result.requirement == {}
+	}
+}
+
 test_each_part_denies if {
 	every path, change in {
 		"publisher.wrong-signer": {"/signer/identity": "mallory@example.com"},

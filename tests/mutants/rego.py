@@ -38,6 +38,7 @@ _ONE_SIDE = ("minus", "mul", "div")
 _STRICT = "a builtin fails instead, which a server with strict errors tells: see the decision table"
 _SPEED = "it spares work"
 _ANY = "any text is as good"
+_TWICE = "a finding denies as well: to allow takes both"
 # Mutants that decide nothing else, with the reason.
 EQUIVALENT = {
     "lib/coverage instructs: drop count(skills) > 0": _SPEED,
@@ -53,6 +54,17 @@ EQUIVALENT = {
     'lib/globs covers: drop contains(trim_right(wildcard, "*"), "*")': _SPEED,
     'lib/globs covers: change "*"\'': _SPEED,
     'lib/globs covers: drop startswith(name, split(wildcard, "*")[0])': _SPEED,
+    "lib/signers identifies: drop regex.is_valid(anchored)": _STRICT,
+    "lib/signers wanted: drop not rule.identity_pattern": "rules have one of the two",
+    'lib/signers description: drop rule.method == "first-use"': "no other method is left",
+    "lib/standard allow: drop is_whole": _TWICE,
+    "lib/standard allow: drop is_publisher": _TWICE,
+    "lib/standard allow: drop input.coverage.signed > 0": _TWICE,
+    "lib/standard allow: >= in input.coverage.signed > 0": _TWICE,
+    "lib/standard allow: change 0": _TWICE,
+    "lib/standard is_publisher: drop count(publishers.outlived) > 0": _TWICE,
+    "lib/standard is_publisher: >= in count(publishers.outlived) > 0": _TWICE,
+    'lib/standard is_publisher: drop finding.code == "publisher.expired-signer"': _TWICE,
 }
 
 
@@ -153,7 +165,8 @@ def _of_expression(node: dict[str, Any]) -> Iterator[Change]:
 
 
 def _of_term(node: dict[str, Any]) -> Iterator[Change]:
-    kind, value = node.get("type"), node.get("value")
+    kind: str | None = node.get("type")
+    value: Any = node.get("value")
     is_literal = _text(node).decode().strip('"`') == str(value)
     if kind == "string" and is_literal and " " not in str(value):
         yield node, "change", json.dumps(f"{value}x")

@@ -23,10 +23,9 @@ def opa_server(opa: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A server with the gate's policy that wants TOKEN for all but its health."""
     folder = tmp_path_factory.mktemp("opa")
     (folder / "authorization.rego").write_text(AUTHORIZATION)
-    options = ("--authentication=token", "--authorization=basic")
     policy = [str(ROOT / "policies/admission.rego"), str(ROOT / "policies/lib")]
-    options += ("--ignore=*_test.rego", "authorization.rego")
-    with run_opa(opa, folder, *options, *policy) as server:
+    options = ("--authentication=token", "--authorization=basic", "--ignore=*_test.rego")
+    with run_opa(opa, folder, *options, "authorization.rego", *policy) as server:
         yield server
 
 

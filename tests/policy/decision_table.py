@@ -201,6 +201,10 @@ def covering(members: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
+def files(how: str, path: str, *more: tuple[str, int]) -> dict[str, Any]:
+    return {how: ((path, 1), *more)}
+
+
 def pinned(*signers: Signer, is_signer: bool = False) -> InputHistory:
     return MEMORY.model_copy(update={"pinned": signers, "signer_pinned": is_signer})
 
@@ -235,6 +239,28 @@ WHERE: list[tuple[str, dict[str, Any], bool]] = [
     ("accounted", {"operation": "admit", "service_account": "default"}, False),
     ("accounted", {"operation": "admit"}, True),
     ("accounted", {"operation": "load"}, False),
+]
+
+ODD_COVERAGE: list[dict[str, Any]] = [
+    {"unsigned": [{}]},
+    {"ignored": [{}]},
+    {"unsigned": [None]},
+    {"unsigned": [{"path": "x", "size": 1, "kind": "new"}]},
+    {"unsigned": [{"path": "x", "size": "1", "kind": "image"}]},
+    {"ignored": [{"path": "x", "size": 1, "kind": "image", "scope": "new"}]},
+    {"ignored": [{"path": "x", "size": 1, "kind": "image"}]},
+    {"missing": {}},
+    {"unsigned": {}},
+    {"ignored": {}},
+    {"missing": [7]},
+    {"missing": 0},
+    {"signed": "3"},
+    {"signed": 4},
+    {"signed_files": []},
+    {"signed_files": {"weights": ["a", "b", "c"]}},
+    {"signed_files": {"weights": 3}},
+    {"signed_files": {"new": {"a": 1, "b": 2, "c": 3}}},
+    {"signed_files": {"weights": {"a": "1", "b": 2, "c": 3}}},
 ]
 
 HOSTILE = 'a\u202e"{x}\\Q\\E.*\n\x00\ud800😀.py'
@@ -536,7 +562,7 @@ CASES = [
     *(
         Case(
             f"{path} {'signed' if how == 'signed' else how} by {who}",
-            document(f"hf://required/{who}", **{how: ((path, 1), *extra)}),
+            document(f"hf://required/{who}", **files(how, path, *extra)),
             codes,
             warned,
             says=(path,) if codes else (),
@@ -766,27 +792,7 @@ CASES = [
     ),
     *(
         Case(f"coverage with {odd}", covering(odd), {ERROR}, says=(": coverage)",))
-        for odd in (
-            {"unsigned": [{}]},
-            {"ignored": [{}]},
-            {"unsigned": [None]},
-            {"unsigned": [{"path": "x", "size": 1, "kind": "new"}]},
-            {"unsigned": [{"path": "x", "size": "1", "kind": "image"}]},
-            {"ignored": [{"path": "x", "size": 1, "kind": "image", "scope": "new"}]},
-            {"ignored": [{"path": "x", "size": 1, "kind": "image"}]},
-            {"missing": {}},
-            {"unsigned": {}},
-            {"ignored": {}},
-            {"missing": [7]},
-            {"missing": 0},
-            {"signed": "3"},
-            {"signed": 4},
-            {"signed_files": []},
-            {"signed_files": {"weights": ["a", "b", "c"]}},
-            {"signed_files": {"weights": 3}},
-            {"signed_files": {"new": {"a": 1, "b": 2, "c": 3}}},
-            {"signed_files": {"weights": {"a": "1", "b": 2, "c": 3}}},
-        )
+        for odd in ODD_COVERAGE
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""The tool that breaks rules of Rego notices that tests notice; ``make mutants`` breaks them all."""
+"""The tool that breaks rules of Rego sees who notices; ``make mutants`` breaks all of them."""
 
 from __future__ import annotations
 

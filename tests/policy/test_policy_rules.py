@@ -17,7 +17,7 @@ from tests.policy.decision_table import EXCEPTIONS
 from tests.policy.opa_process import TOKEN, OpaServer
 from tests.policy.samples import data_of, document, key
 
-RULES: Final = data_of(
+RULES: Final[Any] = data_of(
     [
         {
             "name": "Example",

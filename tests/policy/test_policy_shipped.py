@@ -122,7 +122,7 @@ def test_the_module_is_what_opa_makes_of_the_rego(opa: Path) -> None:
     if f"Version: {PINNED}" not in run(opa, "version"):
         pytest.skip(f"another OPA than {PINNED} makes another module: run `make peers`")
     # The files' names as given are part of the module, so it is built in their folder.
-    command = [opa, *BUILD.split(), "-o", "/dev/stdout"]
+    command = [str(opa), *BUILD.split(), "-o", "/dev/stdout"]
     bundle = subprocess.run(command, cwd=POLICIES, capture_output=True, check=True)
     with tarfile.open(fileobj=io.BytesIO(bundle.stdout)) as archive:
         module = archive.extractfile("/policy.wasm")
