@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +21,12 @@ from oms_gate.config import (
     load_trust,
     open_engine,
     open_history,
-    policy_state,
 )
 from oms_gate.errors import AdmissionDenied, ConfigError, HistoryError, UsageError
+from oms_gate.following import Following
 from oms_gate.inspection.settings import PublishSettings
 from oms_gate.limits import Limits
 from oms_gate.reference import Reference
-from oms_gate.reload import Followed, files_state
 from oms_gate.signature_file import SignaturePlace, pin
 from oms_gate.stores import Snapshot, StoreSettings
 from oms_gate.streaming.hashing import ProgressCallback
@@ -337,7 +335,7 @@ _shared: dict[str, Gate] = {}
 class _SharedGate(Gate):
     """A gate that follows its files, and that nobody closes for the others."""
 
-    _following: _Following
+    _following: Following[Gate]
 
     @classmethod
     def following(cls, file: Path) -> Self:
@@ -346,7 +344,13 @@ class _SharedGate(Gate):
         Raises:
             ConfigError: with the place of each mistake.
         """
-        following = _Following(file)
+
+        def make(config: GateConfig) -> Gate:
+            made = Gate.from_config(config)
+            made.config_file = file
+            return made
+
+        following = Following(file, make)
         gate = cls.__new__(cls)
         with following.held() as now:
             gate.__dict__.update(now.__dict__)
@@ -364,57 +368,6 @@ class _SharedGate(Gate):
 
     def close(self) -> None:
         """Leave it open: it lasts as long as the process."""
-
-
-class _Following:
-    """The gates of a configuration, one after the other: each is closed when its last check is
-    over."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._config = load_config(file)
-        self._users: Counter[Gate] = Counter()
-        self._current: Gate | None = None
-        self._counting = threading.Lock()
-        limits = self._config.limits
-        self._followed = Followed(
-            self._make,
-            lambda: (files_state([file]), policy_state(self._config)),
-            f"what {file} names",
-            seconds=limits.reload_seconds,
-            patience=limits.policy_seconds,
-        )
-
-    @contextmanager
-    def held(self) -> Iterator[Gate]:
-        """The newest one."""
-        self._followed.now()
-        with self._counting:
-            gate = self._current
-            assert gate is not None
-            self._users[gate] += 1
-        try:
-            yield gate
-        finally:
-            with self._counting:
-                self._users[gate] -= 1
-                self._close_unused()
-
-    def _make(self) -> None:
-        config = load_config(self._file)
-        gate = Gate.from_config(config)
-        gate.config_file = self._file
-        with self._counting:
-            self._config, self._current = config, gate
-            self._users[gate] = 0
-            self._close_unused()
-
-    def _close_unused(self) -> None:
-        unused = [gate for gate, users in self._users.items() if not users]
-        for gate in unused:
-            if gate is not self._current:
-                del self._users[gate]
-                gate.close()
 
 
 def _wanted_for(

@@ -32,6 +32,7 @@ FLOORS = {
     "settings": 2,
     "policy_source": 3,
     "config": 3,
+    "following": 3,
     "delivery": 3,
     "admission": 3,
     "history": 3,
@@ -50,7 +51,16 @@ FLOORS = {
 # On the ground floor, who may use whom.
 GROUND = ["limits", "verdict", "errors", "reload", "operator_files", "reference"]
 # On the third, the flow stands on its configuration, and on what delivers.
-THIRD = ["history", "policy_source", "config", "delivery", "admission", "check", "gate"]
+THIRD = [
+    "history",
+    "policy_source",
+    "config",
+    "following",
+    "delivery",
+    "admission",
+    "check",
+    "gate",
+]
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
