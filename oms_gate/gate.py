@@ -155,7 +155,14 @@ class Gate:
         model = _parsed(reference)
         purpose = _wanted_for("verify", context)
         with self.held() as gate:
-            return Check(gate, model, gate.assurance, purpose, report_all, on_progress).end()
+            return Check(
+                gate,
+                model,
+                gate.assurance,
+                purpose,
+                report_all=report_all,
+                on_progress=on_progress,
+            ).end()
 
     def deliver(
         self,

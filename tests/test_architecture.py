@@ -36,6 +36,7 @@ FLOORS = {
     "delivery": 3,
     "admission": 3,
     "history": 3,
+    "judging": 3,
     "check": 3,
     "gate": 3,
     "signing": 3,
@@ -58,6 +59,7 @@ THIRD = [
     "following",
     "delivery",
     "admission",
+    "judging",
     "check",
     "gate",
 ]

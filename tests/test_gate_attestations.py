@@ -112,7 +112,9 @@ def test_provenance_of_the_model_is_enough(settings: dict[str, Any], tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "digests", [[attesting.sha256(SIGNATURE)], WEIGHTS, [*WEIGHTS, "00" * 32]], ids=str
+    "digests",
+    [[attesting.sha256(SIGNATURE)], WEIGHTS, [*WEIGHTS, "00" * 32]],
+    ids=["signature", "weights", "weights and more"],
 )
 def test_the_signature_or_all_weights_are_enough(
     settings: dict[str, Any], tmp_path: Path, digests: list[str]

@@ -102,7 +102,15 @@ def judge(
     gate.mode = "enforce"
     # However large: it is read here, and not from a store.
     gate.limits = gate.limits.model_copy(update={"small_file_bytes": sys.maxsize})
-    check = Check(gate, publication.target, assurance, OPERATION, True, on_progress, records=False)
+    check = Check(
+        gate,
+        publication.target,
+        assurance,
+        OPERATION,
+        records=False,
+        report_all=True,
+        on_progress=on_progress,
+    )
     verdict = check.end(lambda: result)
     found = _found(lambda: inspect(result, sent, gate.publish, gate.limits))
     explained = tuple(_explained(gate, verdict, publication))

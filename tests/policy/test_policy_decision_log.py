@@ -139,6 +139,7 @@ def test_logs_in_a_folder_packed_or_not(tmp_path: Path) -> None:
         ("a.gz", gzip.compress(b"x" * 1000)[:-9], "a.gz cannot be read"),
         ("a.txt", b"", "holds no decision log"),
     ],
+    ids=["cut", "a list", "no input", "deep", "cut gzip", "another name"],
 )
 def test_what_is_no_decision_log(tmp_path: Path, name: str, content: bytes, words: str) -> None:
     (tmp_path / name).write_bytes(content)
