@@ -21,6 +21,7 @@ from oms_gate.loading.pretrained import from_pretrained
 from oms_gate.oms.trust import KeyRoot, Trust
 from oms_gate.reference import Reference
 from oms_gate.reload import Followed, files_state
+from oms_gate.server.gate_policies import read_policy
 from oms_gate.server.rulebook import Rulebook, Terms
 from oms_gate.verdict import ReasonCode
 from tests import models
@@ -222,14 +223,23 @@ def test_a_rulebook_follows_its_configuration(tmp_path: Path) -> None:
     def terms() -> Terms:
         return book.terms("team", {}, "hf://acme/m")
 
+    # Its gate has the rules of a policy besides, and is made anew too.
+    rule = {"name": "x", "models": ["hf://x/*"], "signers": [{"method": "key", "key": "own"}]}
+    metadata = {"name": "granting", "uid": "granting", "generation": 1}
+    policy, _ = read_policy(
+        {"metadata": metadata, "spec": {"publishers": [rule]}}, lambda *_: {}, "oms-gate"
+    )
+    book.replace([policy])
+    assert book.gate(terms()) is not None
     keys = [terms().key]
     model = _model(tmp_path / "m")
 
     def follow() -> bool:
         time.sleep(SECONDS)
         book.follow()
+        admitted = book.gate(terms()).check(model).admitted
         keys.append(terms().key)
-        return book.gate(terms()).check(model).admitted
+        return admitted
 
     assert follow()
     file.write_text(json.dumps({**settings, "publishers": []}))
