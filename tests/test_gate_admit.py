@@ -64,6 +64,10 @@ def test_a_policy_sees_what_the_caller_adds(
         {
             "admission.rego": (ROOT / "policies" / "admission.rego").read_bytes(),
             "own.rego": BY_NAMESPACE.encode(),
+            **{
+                f"lib/{path.name}": path.read_bytes()
+                for path in (ROOT / "policies" / "lib").glob("*.rego")
+            },
         },
     )
     data = data_document([Publisher.model_validate(RULE)])

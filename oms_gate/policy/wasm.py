@@ -174,7 +174,16 @@ class WasmEngine:
         """
         seconds = self._limits.policy_seconds
         try:
-            value = self._policy.evaluate(to_json(dict(document)))
+            # What is no number must not end the document early for a parser that is not told so.
+            text = to_json(dict(document), inf_nan_mode="null")
+        except ValueError as error:
+            raise PolicyError(
+                ReasonCode.POLICY_ERROR,
+                f"the input document cannot be written as JSON ({_line(error)}); correct what the "
+                "caller adds to its context",
+            ) from error
+        try:
+            value = self._policy.evaluate(text)
         except OpaPoolTimeoutError as error:
             raise PolicyError(
                 ReasonCode.POLICY_TIMEOUT,

@@ -110,10 +110,11 @@ def test_what_modules_offer_is_annotated(opa: Path) -> None:
     annotated: dict[tuple[str, str], dict[str, Any]] = {}
     for name in ("admission.rego", "lib"):
         for entry in json.loads(run(opa, "inspect", "-a", "-f", "json", name))["annotations"]:
-            path = [part["value"] for part in entry["path"]]
-            annotated[path[-2], path[-1]] = entry["annotations"]
+            path = [part["value"] for part in [*entry["path"], {"value": ""}]]
+            module, rule = path[3:5] if path[2] == "lib" else path[1:3]
+            annotated[module, rule] = entry["annotations"]
     for module, name in offered:
-        notes = annotated.get((module, name)) or annotated.get((module, f"{name}s"), {})
+        notes = annotated.get((module, name), {})
         assert notes.keys() >= {"title", "description"}, f"{module}.{name}"
     assert annotated["admission", "decision"]["entrypoint"]
 
