@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from oms_gate.gate import Gate
     from oms_gate.loading.guard import guard
     from oms_gate.loading.pretrained import VerifiedMixin, from_pretrained, verified
-    from oms_gate.verdict import Assurance, ReasonCode, Verdict
+    from oms_gate.reason_codes import ReasonCode
+    from oms_gate.verdict import Assurance, Verdict
 
 _HOMES = {
     "AdmissionDenied": "errors",

@@ -19,9 +19,10 @@ from oms_gate.policy.globs import Globs
 from oms_gate.policy.input import InputAttestation, InputRefusedAttestation
 from oms_gate.policy.kinds import kind_of
 from oms_gate.policy.predicates import shown, times_in
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, within
-from oms_gate.verdict import Attestation, Reason, ReasonCode, printable
+from oms_gate.verdict import Attestation, Reason, printable
 
 if TYPE_CHECKING:
     from oms_gate.oms.attestation import SignedModel

@@ -11,6 +11,7 @@ from oms_gate.oms.digests import HashType, new_hasher
 from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.policy.input import CoverageInput
 from oms_gate.policy.kinds import kind_of
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.verdict import (
     Assurance,
@@ -19,7 +20,6 @@ from oms_gate.verdict import (
     IgnoredFile,
     IgnoreScope,
     Reason,
-    ReasonCode,
 )
 
 

@@ -9,7 +9,8 @@ import errno
 import os
 from typing import Any
 
-from oms_gate.verdict import Reason, ReasonCode, Verdict
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Reason, Verdict
 
 
 def is_failure(error: BaseException) -> bool:

@@ -24,10 +24,11 @@ from oms_gate.policy.bundle import Bundle
 from oms_gate.policy.bundle_signature import BundleKey, check_signature
 from oms_gate.policy.server import bearer
 from oms_gate.policy.wire import TlsFiles, Wire
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.settings import PolicyBundle
 from oms_gate.stores import StoreSettings, open_store, within
-from oms_gate.verdict import ReasonCode, printable
+from oms_gate.verdict import printable
 
 _LOG = logging.getLogger(__name__)
 

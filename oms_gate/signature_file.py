@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from oms_gate.errors import SignatureError, StepError, UsageError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, within
-from oms_gate.verdict import ReasonCode
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "oms_gate"
 
 FLOORS = {
     "limits": 0,
+    "reason_codes": 0,
     "verdict": 0,
     "errors": 0,
     "reload": 0,
@@ -50,7 +51,7 @@ FLOORS = {
     "__main__": 8,
 }
 # On the ground floor, who may use whom.
-GROUND = ["limits", "verdict", "errors", "reload", "operator_files", "reference"]
+GROUND = ["limits", "reason_codes", "verdict", "errors", "reload", "operator_files", "reference"]
 # On the third, the flow stands on its configuration, and on what delivers.
 THIRD = [
     "history",

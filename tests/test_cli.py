@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import sigstore
 
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.commands import ROOT, oms_gate
 from tests.corpus import CORPUS, needs_corpus

@@ -15,7 +15,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from oms_gate.verdict import VERDICT_FILE, ReasonCode
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import VERDICT_FILE
 from tests import models
 from tests.commands import oms_gate
 from tests.delivery.pulling import tree

@@ -11,7 +11,8 @@ from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonS
 
 from oms_gate import __version__
 from oms_gate.cli.sarif import sarif
-from oms_gate.verdict import Model, Reason, ReasonCode, Signature, Verdict
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Model, Reason, Signature, Verdict
 
 SECRET = Reason(
     code=ReasonCode.PUBLISH_SECRET,

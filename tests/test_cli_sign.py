@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.signing.pkcs11 import open_token_key
-from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.commands import oms_gate
 from tests.oms import forge

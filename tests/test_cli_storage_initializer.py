@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.commands import oms_gate
 from tests.delivery.pulling import tree

@@ -11,7 +11,7 @@ import pytest
 
 from oms_gate import Gate
 from oms_gate.history import Release
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.commands import oms_gate
 from tests.history.remembering import release, settings

@@ -16,8 +16,9 @@ from oms_gate.errors import ConfigError, PolicyError
 from oms_gate.policy.exceptions import PolicyException
 from oms_gate.policy.publishers import Publisher
 from oms_gate.policy.requirements import Requirement, WantedAttestation, Where
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.strict_yaml import parse_yaml
-from oms_gate.verdict import Assurance, ReasonCode
+from oms_gate.verdict import Assurance
 from tests import models
 from tests.policy.hostile_server import GOOD as ALLOWED
 from tests.policy.hostile_server import answer, serve

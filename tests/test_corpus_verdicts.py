@@ -14,7 +14,8 @@ from oms_gate import Gate, Verdict
 from oms_gate.config import GateConfig, load_config, revised
 from oms_gate.limits import Limits
 from oms_gate.oms.bundle import parse_bundle
-from oms_gate.verdict import Assurance, ReasonCode
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Assurance
 from tests.corpus import CORPUS, corpus_files, needs_corpus
 from tests.oms import forge
 from tests.peers.hub import HubStandIn

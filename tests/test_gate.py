@@ -19,9 +19,10 @@ from oms_gate.config import GateConfig
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.oms.trust import KeyRoot, Trust
 from oms_gate.policy.decision import Decision
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
-from oms_gate.verdict import Assurance, ReasonCode
+from oms_gate.verdict import Assurance
 from tests import models
 from tests.peers import faults
 from tests.peers.content import Content

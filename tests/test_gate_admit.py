@@ -16,7 +16,8 @@ from oms_gate.oms.trust import KeyRoot, Trust
 from oms_gate.policy.publishers import Publisher
 from oms_gate.policy.rules import data_document
 from oms_gate.policy.wasm import WasmEngine
-from oms_gate.verdict import ReasonCode, Verdict
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Verdict
 from tests import models
 from tests.peers.content import Content
 from tests.peers.hub import HubStandIn

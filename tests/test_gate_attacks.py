@@ -20,7 +20,7 @@ from oms_gate import Gate, Verdict
 from oms_gate.config import GateConfig
 from oms_gate.oms.trust import KeyRoot, Trust
 from oms_gate.policy.decision import Decision
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.oms import forge
 

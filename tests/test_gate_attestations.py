@@ -16,8 +16,8 @@ from oms_gate.config import GateConfig, load_trust
 from oms_gate.limits import Limits
 from oms_gate.oms.bundle import parse_bundle
 from oms_gate.policy.wasm import WasmEngine
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.strict_yaml import parse_yaml
-from oms_gate.verdict import ReasonCode
 from tests import attesting, models
 from tests.commands import oms_gate
 from tests.oms import forge

@@ -22,8 +22,9 @@ from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.oms.sign import sign_with_key
 from oms_gate.oms.trust import KeyRoot, Trust
 from oms_gate.policy.decision import Decision
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.streaming.hashing import Progress
-from oms_gate.verdict import Assurance, Reason, ReasonCode
+from oms_gate.verdict import Assurance, Reason
 from tests import models
 from tests.peers import faults
 from tests.peers.content import Repeated

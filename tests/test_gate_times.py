@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from oms_gate.gate import Gate
-from oms_gate.verdict import ReasonCode, Verdict
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Verdict
 from tests.models import write
 from tests.oms import forge
 from tests.oms.test_old_format import signed as signed_in_old_format

@@ -13,12 +13,12 @@ import pytest
 
 from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Resource
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.streaming.hashing import THREAD_NAME, Progress
 from oms_gate.streaming.manifest import manifest_of
 from oms_gate.streaming.measure import Measurement, measure
-from oms_gate.verdict import ReasonCode
 
 CONTENT = b"0123456789"
 Reader = Callable[[str], Iterator[bytes]]

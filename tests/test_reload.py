@@ -19,11 +19,11 @@ from oms_gate.errors import AdmissionDenied, ConfigError
 from oms_gate.gate import Gate, _shared
 from oms_gate.loading.pretrained import from_pretrained
 from oms_gate.oms.trust import KeyRoot, Trust
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.reload import Followed, files_state
 from oms_gate.server.gate_policies import read_policy
 from oms_gate.server.rulebook import Rulebook, Terms
-from oms_gate.verdict import ReasonCode
 from tests import models
 
 SECONDS = 0.05

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from oms_gate.errors import AdmissionDenied
-from oms_gate.verdict import Assurance, Model, Reason, ReasonCode, Verdict, printable
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import (
+    Assurance,
+    Model,
+    Reason,
+    Verdict,
+    printable,
+)
 
 ROOT = Path(__file__).parents[1]
 

@@ -18,13 +18,13 @@ import pytest
 from oms_gate.errors import MeasureError, StoreError
 from oms_gate.limits import MIB, Limits
 from oms_gate.oms.manifest import Resource
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.stores.snapshot import CHUNK_BYTES
 from oms_gate.streaming.hashing import FileRange, RangeWriter
 from oms_gate.streaming.measure import Measurement, measure
 from oms_gate.streaming.window import AHEAD_BYTES, KEPT_BYTES, Buffers, Piece, Window, piece_bytes
-from oms_gate.verdict import ReasonCode
 from tests.test_measure import ended
 
 SIZE = 10 * KEPT_BYTES + 12345

@@ -21,9 +21,10 @@ from oms_gate.policy.decision_log import read_events
 from oms_gate.policy.engine import Engine
 from oms_gate.policy.shipped import shipped
 from oms_gate.policy.wasm import WasmEngine
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.settings import PolicySettings
-from oms_gate.verdict import Reason, ReasonCode, printable
+from oms_gate.verdict import Reason, printable
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from oms_gate.policy.decision import Decision
 from oms_gate.policy.exceptions import ExceptedCode
 from oms_gate.policy.globs import Globs
 from oms_gate.policy.publishers import Publisher
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Reason
 
 # Each opens an engine of its own.
 _ROUNDS: Final = 12

@@ -15,9 +15,10 @@ from oms_gate.cache.known import Known
 from oms_gate.cache.layout import Layout
 from oms_gate.cache.model import CachedModel
 from oms_gate.errors import AdmissionDenied, StoreError
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
-from oms_gate.verdict import ReasonCode, Verdict
+from oms_gate.verdict import Verdict
 
 if TYPE_CHECKING:
     from oms_gate.gate import Gate

@@ -20,9 +20,9 @@ from oms_gate.delivery.staging import MODEL, Staging
 from oms_gate.errors import DeliveryError, MeasureError
 from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Resource
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.streaming.hashing import FileRange, ProgressCallback, RangeWriter
 from oms_gate.streaming.measure import measure
-from oms_gate.verdict import ReasonCode
 
 # Nobody is to write into what was hashed.
 _READ_ONLY = Access(file=0o444, folder=0o700, owner=None)

@@ -21,10 +21,11 @@ from oms_gate.cache.layout import KNOWN, Layout
 from oms_gate.cache.view import write_whole
 from oms_gate.delivery.folders import content_of, opened
 from oms_gate.errors import StoreError
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.stores.hub import HubStore
-from oms_gate.verdict import ReasonCode, Verdict
+from oms_gate.verdict import Verdict
 
 
 class KnownModel(BaseModel):

@@ -23,7 +23,7 @@ from typing import Final, Self
 from oms_gate.delivery.folders import opened
 from oms_gate.delivery.place import Place
 from oms_gate.errors import ConfigError, DeliveryError
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 CACHE_VARIABLE: Final = "OMS_GATE_CACHE"
 """The environment variable that names the folder."""

@@ -17,10 +17,11 @@ from oms_gate.delivery.folders import around, open_file
 from oms_gate.errors import AdmissionDenied, StepError, defect, machine_failure
 from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Resource
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.streaming.hashing import ProgressCallback
-from oms_gate.verdict import Reason, ReasonCode, Verdict
+from oms_gate.verdict import Reason, Verdict
 
 # As often another process can give a file a further name before it is handed out: to the system
 # that is a change of the file like any other, after which it is hashed again.

@@ -27,7 +27,7 @@ from oms_gate.cache.view import RECEIPTS
 from oms_gate.delivery.folders import around, status_of, walk
 from oms_gate.delivery.stage import LOCK, locked_stage, remove_stage
 from oms_gate.errors import DeliveryError
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 # Nobody takes so long to write a record.
 _WRITING_SECONDS = 3600

@@ -53,7 +53,8 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
 def _explain(error: Exception) -> int:
     """Say what went wrong in one sentence; the exit status that it stands for."""
     from oms_gate.errors import ConfigError, OmsGateError, StepError, UsageError
-    from oms_gate.verdict import ReasonCode, printable
+    from oms_gate.reason_codes import ReasonCode
+    from oms_gate.verdict import printable
 
     known = isinstance(error, OmsGateError)
     what = f"{error}" if known else f"it failed ({type(error).__name__}: {error})"

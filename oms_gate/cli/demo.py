@@ -19,10 +19,10 @@ from oms_gate.errors import UsageError
 from oms_gate.gate import Gate
 from oms_gate.limits import Limits
 from oms_gate.oms.sign import sign_with_key
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores.local import LocalStore
 from oms_gate.streaming.manifest import manifest_of
-from oms_gate.verdict import ReasonCode
 
 _WEIGHT_BYTES = 1024 * 1024
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.streaming.hashing import Progress, ProgressCallback
 from oms_gate.verdict import (
     Assurance,
@@ -19,7 +20,6 @@ from oms_gate.verdict import (
     Coverage,
     Delivery,
     Reason,
-    ReasonCode,
     SignatureTime,
     Signer,
     Verdict,

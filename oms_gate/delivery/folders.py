@@ -13,8 +13,8 @@ from pathlib import Path
 from oms_gate.delivery.access import Access
 from oms_gate.errors import DeliveryError
 from oms_gate.limits import MIB
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.local_names import native, portable
-from oms_gate.verdict import ReasonCode
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # To open must not wait for the other end of a pipe.

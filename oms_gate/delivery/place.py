@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oms_gate.errors import DeliveryError, UsageError
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 STAGE = ".oms-gate-pull"
 """The stage's name inside a folder; beside one, this follows the folder's own."""

@@ -11,12 +11,13 @@ from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Resource
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.stores.snapshot import chunked
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.measure import measure
-from oms_gate.verdict import ReasonCode, printable
+from oms_gate.verdict import printable
 
 
 def right_files(

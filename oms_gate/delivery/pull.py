@@ -34,11 +34,12 @@ from oms_gate.errors import DeliveryError
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Resource
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.signature_file import SignatureFile
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import FileRange, Hashing, ProgressCallback
 from oms_gate.streaming.measure import Measurement, measure
-from oms_gate.verdict import VERDICT_FILE, Delivery, ReasonCode, printable
+from oms_gate.verdict import VERDICT_FILE, Delivery, printable
 
 _LOG = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ from oms_gate.errors import DeliveryError, UsageError
 from oms_gate.oms import names
 from oms_gate.oms.manifest import Resource
 from oms_gate.oms.quoting import quoted
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot
-from oms_gate.verdict import VERDICT_FILE, ReasonCode
+from oms_gate.verdict import VERDICT_FILE
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from oms_gate.delivery.folders import (
 )
 from oms_gate.delivery.place import Place
 from oms_gate.errors import DeliveryError
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 _LOG = logging.getLogger(__name__)
 LOCK = "lock"

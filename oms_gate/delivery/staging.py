@@ -27,10 +27,10 @@ from oms_gate.errors import DeliveryError
 from oms_gate.limits import MIB
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Resource
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.snapshot import CHUNK_BYTES
 from oms_gate.streaming.hashing import FileRange
 from oms_gate.streaming.window import AHEAD_BYTES
-from oms_gate.verdict import ReasonCode
 
 PARTIAL = "partial"
 MODEL = "model"

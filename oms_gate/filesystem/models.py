@@ -21,10 +21,11 @@ from oms_gate.errors import AdmissionDenied, ConfigError, StoreError
 from oms_gate.filesystem.together import Together
 from oms_gate.filesystem.tree import Tree
 from oms_gate.gate import Gate
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import S3_SCHEMES, Reference
 from oms_gate.stores import open_store
 from oms_gate.stores.s3_releases import POINTER
-from oms_gate.verdict import ReasonCode, Verdict
+from oms_gate.verdict import Verdict
 
 _LOG = logging.getLogger("oms_gate")
 

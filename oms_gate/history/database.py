@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from oms_gate.errors import HistoryError
 from oms_gate.oms.quoting import one_line
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 APPLICATION_ID: Final = 0x6F6D7367
 """What tells the file from databases of other programs: "omsg"."""

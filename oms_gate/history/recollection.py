@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from oms_gate.errors import HistoryError
 from oms_gate.history.observation import Observation
 from oms_gate.policy.input import InputHistory
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from oms_gate.history.history import History

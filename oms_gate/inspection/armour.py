@@ -10,7 +10,7 @@ from heapq import merge
 
 from oms_gate.inspection.findings import Sighting
 from oms_gate.inspection.windows import LOOK_AHEAD_BYTES, Window
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 _BEGIN = b"BEGIN "
 # SSH2 has four hyphens and a space where all others have five.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from oms_gate.inspection.findings import Sighting
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 # What stands for a value that is put in later.
 _VALUE = rb"(?![\"']?(?:\$|<|\{|%|x{3}|\*{3}|(?i:your|change|example|none|null|todo)))"

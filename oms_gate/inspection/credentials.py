@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from oms_gate.inspection.findings import Sighting
 from oms_gate.inspection.windows import Window
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 # What documentation has in the place of a secret.
 _PLACEHOLDER = re.compile(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from oms_gate.inspection.settings import PublishSettings
 from oms_gate.limits import Limits
 from oms_gate.policy.globs import Globs
 from oms_gate.policy.kinds import kind_of
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.verdict import Reason
 
 # Of one file; the others are found when these are gone.
 _MOST_REASONS = {ReasonCode.PUBLISH_SECRET: 10, ReasonCode.PUBLISH_TRUST_ANCHOR: 1}

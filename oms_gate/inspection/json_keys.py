@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from oms_gate.inspection.findings import Sighting
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 _TYPE_NAME = b"kty"
 # Members are side by side between two braces, in quotes that may be escaped.

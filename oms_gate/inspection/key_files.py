@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 
 from oms_gate.inspection.findings import Sighting
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 # The beginning of a sequence in DER or BER.
 _SEQUENCE = rb"0(?:\x80|\x81.|\x82..|\x83...)"

@@ -16,7 +16,7 @@ from oms_gate.inspection.json_keys import json_web_key
 from oms_gate.inspection.key_files import key_file
 from oms_gate.inspection.windows import windows
 from oms_gate.limits import MIB
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 HEAD_BYTES: Final = MIB
 """What is looked at as a whole: most headers of weights, and files that are nothing but a key."""

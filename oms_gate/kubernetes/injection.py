@@ -30,7 +30,8 @@ from oms_gate.kubernetes.paths import is_below
 from oms_gate.kubernetes.pins import ADMITTED_ANNOTATION, Pin, written_pins
 from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.kubernetes.volumes import HUB_FOLDER, Filled, Volumes
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Reason
 
 _KSERVE = frozenset({INITIALIZER})
 

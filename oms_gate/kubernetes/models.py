@@ -15,8 +15,9 @@ from oms_gate.kubernetes.kserve import INITIALIZER, initializer_models
 from oms_gate.kubernetes.mentions import Mention, Run, Table, runs
 from oms_gate.kubernetes.paths import is_path, normal
 from oms_gate.kubernetes.settings import KubernetesSettings
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.verdict import Reason
 
 MODELS_ANNOTATION: Final = "oms-gate.dev/models"
 """Names the models of a pod: references, each with ``=/folder`` where it is to be in one."""

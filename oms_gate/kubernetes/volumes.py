@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from oms_gate.kubernetes.models import MODELS_FOLDER, ModelUse, containers_of, problem
 from oms_gate.kubernetes.paths import is_below, normal
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Reason
 
 HUB_VOLUME: Final = "oms-gate-hub"
 HUB_FOLDER: Final = "/oms-gate/hub"

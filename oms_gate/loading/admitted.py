@@ -19,8 +19,9 @@ from oms_gate import __version__
 from oms_gate.cache import Cache, CachedModel
 from oms_gate.errors import AdmissionDenied, AdmissionWarning
 from oms_gate.gate import Gate
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
-from oms_gate.verdict import Model, Reason, ReasonCode, Verdict
+from oms_gate.verdict import Model, Reason, Verdict
 
 _LOG = logging.getLogger("oms_gate")
 _KINDS = {None: "", "model": "", "dataset": "datasets/", "space": "spaces/"}

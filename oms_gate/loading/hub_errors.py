@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub import errors
 
 from oms_gate.errors import AdmissionDenied
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 # Nothing was denied where there is nothing: libraries look for repositories that may not exist.
 _NOT_THERE = {

@@ -14,8 +14,8 @@ from oms_gate.errors import AdmissionDenied
 from oms_gate.loading.admitted import Admitted
 from oms_gate.loading.guard import models_on
 from oms_gate.loading.made import Made
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import local
-from oms_gate.verdict import ReasonCode
 
 
 @dataclass

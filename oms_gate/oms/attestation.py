@@ -22,7 +22,8 @@ from oms_gate.oms.statement import OLD_PREDICATE_TYPE, PREDICATE_TYPE, STATEMENT
 from oms_gate.oms.strict_json import JsonObject, MalformedJson, parse
 from oms_gate.oms.trust import Trust
 from oms_gate.oms.verify import VerifiedSignature, check_signature
-from oms_gate.verdict import ReasonCode, SignatureTime, Signer
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import SignatureTime, Signer
 
 # The second is what cosign writes.
 _STATEMENT_TYPES: Final = (STATEMENT_TYPE, "https://in-toto.io/Statement/v0.1")

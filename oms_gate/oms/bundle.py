@@ -15,7 +15,7 @@ from oms_gate.oms.dsse import PAYLOAD_TYPE
 from oms_gate.oms.evidence import LogEntry, read_log_entry, read_timestamps
 from oms_gate.oms.quoting import quoted
 from oms_gate.oms.strict_json import JsonObject, MalformedJson, parse
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 Method = Literal["key", "certificate", "sigstore"]
 

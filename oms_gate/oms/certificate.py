@@ -42,7 +42,8 @@ from oms_gate.oms.bundle import Bundle
 from oms_gate.oms.general_names import text_of
 from oms_gate.oms.quoting import one_line, quoted
 from oms_gate.oms.trust import CertificateRoot, fingerprint
-from oms_gate.verdict import ReasonCode, SignatureTime, Signer, TrustRoot, printable
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import SignatureTime, Signer, TrustRoot, printable
 
 _LONGEST_PATH = 10
 _RSA_BITS = 2048

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.errors import SignatureError
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 

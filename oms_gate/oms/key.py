@@ -18,7 +18,8 @@ from oms_gate.oms import dsse
 from oms_gate.oms.bundle import Bundle
 from oms_gate.oms.quoting import quoted
 from oms_gate.oms.trust import KeyRoot
-from oms_gate.verdict import ReasonCode, Signer, TrustRoot
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Signer, TrustRoot
 
 _MOST_HINTS = 3
 

@@ -19,7 +19,7 @@ from oms_gate.errors import SignatureError
 from oms_gate.oms import names
 from oms_gate.oms.digests import DIGEST_BYTES, HASH_TYPES, HashType
 from oms_gate.oms.quoting import quoted
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 Serialization = Literal["files", "shards"]
 

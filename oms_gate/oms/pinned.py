@@ -15,7 +15,8 @@ from oms_gate.oms import old_format
 from oms_gate.oms.bundle import parse_bundle
 from oms_gate.oms.manifest import Manifest
 from oms_gate.oms.statement import Format, parse_statement
-from oms_gate.verdict import ReasonCode, Signature
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Signature
 
 
 @dataclass(frozen=True)

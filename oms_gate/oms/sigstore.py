@@ -28,7 +28,8 @@ from oms_gate.oms.general_names import text_of
 from oms_gate.oms.quoting import one_line
 from oms_gate.oms.timestamps import is_by
 from oms_gate.oms.trust import SigstoreRoot, fingerprint
-from oms_gate.verdict import ReasonCode, SignatureTime, Signer, TrustRoot, printable
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import SignatureTime, Signer, TrustRoot, printable
 
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse

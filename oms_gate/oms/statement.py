@@ -20,7 +20,7 @@ from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Manifest, Resource, Serialization
 from oms_gate.oms.quoting import quoted
 from oms_gate.oms.strict_json import JsonObject, MalformedJson, parse
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://model_signing/signature/v1.0"

@@ -30,7 +30,8 @@ from oms_gate.oms.statement import (
 )
 from oms_gate.oms.timestamps import proven_times
 from oms_gate.oms.trust import Trust
-from oms_gate.verdict import ReasonCode, Signature, SignatureTime, Signer
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Signature, SignatureTime, Signer
 
 
 @dataclass(frozen=True)

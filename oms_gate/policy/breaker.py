@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from oms_gate.errors import PolicyError
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 # What says that the server is ill, rather than what it was asked.
 _ILLNESS: Final = (ReasonCode.POLICY_UNREACHABLE, ReasonCode.POLICY_TIMEOUT)

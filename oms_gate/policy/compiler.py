@@ -21,7 +21,7 @@ from oms_gate.errors import ConfigError, PolicyError
 from oms_gate.limits import MIB
 from oms_gate.policy.engine import DECISION_PATH
 from oms_gate.policy.program import find_opa, run_program
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 _LOG = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from oms_gate.errors import PolicyError
-from oms_gate.verdict import Assurance, Printable, Reason, ReasonCode
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Assurance, Printable, Reason
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -26,7 +26,8 @@ from oms_gate.errors import ConfigError, PolicyError
 from oms_gate.limits import MIB
 from oms_gate.policy.decision import Decision
 from oms_gate.policy.engine import DECISION_PATH, Engine
-from oms_gate.verdict import Reason, ReasonCode, printable
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Reason, printable
 
 _LABELS: Final = {"app": "oms-gate", "version": __version__}
 _ENDINGS: Final = (".jsonl", ".json", ".ndjson", ".log", ".gz")

@@ -18,8 +18,9 @@ from oms_gate.policy.decision import Decision, parse_decision
 from oms_gate.policy.engine import ANSWER_BYTES, DECISION_PATH
 from oms_gate.policy.transport import Transport
 from oms_gate.policy.wire import TlsFiles, Wire
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reload import Followed, files_state
-from oms_gate.verdict import ReasonCode, printable
+from oms_gate.verdict import printable
 
 _ORIGIN: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?"

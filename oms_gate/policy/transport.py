@@ -12,7 +12,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from oms_gate.policy.wire import Answer, NoAnswerError, Wire
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 # What is before a server says these where the server itself is not there, or busy.
 _PASSING: Final = (429, 502, 503, 504)

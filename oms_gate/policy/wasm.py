@@ -28,7 +28,8 @@ from oms_gate.policy.compiler import compile_rego
 from oms_gate.policy.decision import Decision, parse_decision
 from oms_gate.policy.engine import ANSWER_BYTES, DECISION_PATH
 from oms_gate.policy.shipped import shipped
-from oms_gate.verdict import ReasonCode, printable
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import printable
 
 _PAGE_BYTES: Final = 65536
 # The library gives every policy two pages to begin with, and has no setting for it; one whose texts

@@ -21,8 +21,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from oms_gate.errors import ConfigError, PolicyError
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reload import Followed, files_state
-from oms_gate.verdict import ReasonCode
 
 _SHOWN_CHARACTERS: Final = 300
 _IDLE_CONNECTIONS: Final = 8

@@ -10,8 +10,9 @@ from oms_gate.errors import SignatureError
 from oms_gate.gate import Gate
 from oms_gate.oms.bundle import parse_bundle
 from oms_gate.oms.statement import parse_statement
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.verdict import Reason
 
 _INDEX = ".index.json"
 _SIGNATURE = ".sig"

@@ -13,10 +13,11 @@ from oms_gate.limits import Limits
 from oms_gate.publish.hub_errors import answered
 from oms_gate.publish.overlay import overlay
 from oms_gate.publish.publication import Judgement, Publication
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.hub_api import HubApi
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.measure import measure
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.verdict import Reason
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from oms_gate.errors import StepError, StoreError
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.connections import origin
 from oms_gate.stores.hub_api import HubApi
 from oms_gate.stores.store import in_short
-from oms_gate.verdict import ReasonCode
 
 _PRECONDITION_FAILED = 412
 _TOO_MANY_REQUESTS = 429

@@ -14,12 +14,13 @@ from oms_gate.publish.hub_errors import answered, overtaken
 from oms_gate.publish.publication import Judgement, Publication
 from oms_gate.publish.registry import Published
 from oms_gate.publish.rollback import statement_digest
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.stores.hub import HubStore
 from oms_gate.stores.hub_api import COMMIT
 from oms_gate.streaming.hashing import ProgressCallback
-from oms_gate.verdict import ReasonCode, printable
+from oms_gate.verdict import printable
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

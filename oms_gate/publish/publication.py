@@ -17,10 +17,11 @@ from oms_gate.oms.manifest import Resource, whole_digests, whole_sha256
 from oms_gate.policy.kinds import INERT
 from oms_gate.publish.consistency import inconsistencies
 from oms_gate.publish.rollback import rollback
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import ProgressCallback
-from oms_gate.verdict import Assurance, Reason, ReasonCode, Verdict
+from oms_gate.verdict import Assurance, Reason, Verdict
 
 if TYPE_CHECKING:
     from oms_gate.oms.digests import HashType

@@ -11,8 +11,9 @@ from oms_gate.errors import SignatureError, StepError
 from oms_gate.gate import Gate
 from oms_gate.limits import Limits
 from oms_gate.oms.bundle import parse_bundle
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot
-from oms_gate.verdict import Reason, ReasonCode, Signature
+from oms_gate.verdict import Reason, Signature
 
 if TYPE_CHECKING:
     from oms_gate.publish.publication import Publication

@@ -12,6 +12,7 @@ from oms_gate.publish.publication import Judgement, Publication
 from oms_gate.publish.registry import Published
 from oms_gate.publish.rollback import statement_digest
 from oms_gate.publish.s3_transfer import Transfer
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import S3_SCHEMES, Reference
 from oms_gate.stores import Snapshot
 from oms_gate.stores.s3 import S3Store
@@ -28,7 +29,7 @@ from oms_gate.stores.s3_releases import (
 from oms_gate.stores.s3_uploading import S3Uploader
 from oms_gate.stores.store import translated, unanswered
 from oms_gate.streaming.hashing import ProgressCallback
-from oms_gate.verdict import Assurance, ReasonCode
+from oms_gate.verdict import Assurance
 
 # Answers by which the pointer was not written, now. After any other error nobody knows.
 _REFUSED = (ReasonCode.STORE_CHANGED, ReasonCode.STORE_FORBIDDEN)

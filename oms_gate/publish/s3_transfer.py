@@ -12,10 +12,11 @@ from oms_gate.errors import MeasureError, UsageError
 from oms_gate.limits import MIB, Limits
 from oms_gate.publish.checked import CheckedFile
 from oms_gate.publish.publication import Judgement
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.stores.s3_uploading import SINGLE_REQUEST_BYTES, S3Uploader
 from oms_gate.streaming.hashing import THREAD_NAME, Progress, ProgressCallback
-from oms_gate.verdict import Assurance, ReasonCode
+from oms_gate.verdict import Assurance
 
 # Less is sent as fast as it is copied.
 SMALL_BYTES: Final = MIB

@@ -11,10 +11,11 @@ from oms_gate.oms.manifest import whole_digests
 from oms_gate.publish.overlay import overlay
 from oms_gate.publish.publication import OPERATION, Publication
 from oms_gate.publish.rollback import statement_digest
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.signing.model import ModelSigner
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.manifest import manifest_of
-from oms_gate.verdict import ReasonCode, Signer
+from oms_gate.verdict import Signer
 
 
 def sign(

@@ -26,12 +26,13 @@ from oms_gate.kubernetes.models import (
 from oms_gate.kubernetes.pins import ADMITTED_ANNOTATION, Pin, read_pins, written_pins
 from oms_gate.kubernetes.settings import KubernetesSettings
 from oms_gate.kubernetes.workloads import Path, Workload, at, workload_of
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.server.decisions import Decisions, Question
 from oms_gate.server.findings import Judged, Review, answer
 from oms_gate.server.review import Answer, ReviewRequest
 from oms_gate.server.rulebook import Rulebook
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.verdict import Reason
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from kubernetes.client import ApiClient, ApiException, CoreV1Api, CustomObjectsA
 from kubernetes.config import ConfigException
 
 from oms_gate.errors import ConfigError, StepError
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.server.gate_policies import CLUSTER_PLURAL, GROUP, PLURAL, VERSION
 from oms_gate.server.mirror import Mirror
-from oms_gate.verdict import ReasonCode
 
 _REQUEST_SECONDS = (5, 10)
 

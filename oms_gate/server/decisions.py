@@ -19,8 +19,9 @@ from pydantic import JsonValue
 from oms_gate import __version__
 from oms_gate.errors import AdmissionDenied, ConfigError, UsageError, defect
 from oms_gate.gate import Gate
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
-from oms_gate.verdict import Assurance, Model, Reason, ReasonCode, Verdict
+from oms_gate.verdict import Assurance, Model, Reason, Verdict
 
 Key = tuple[str, ...]
 

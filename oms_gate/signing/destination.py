@@ -12,12 +12,12 @@ from oms_gate.errors import ConfigError, SignatureError, StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms import names
 from oms_gate.oms.bundle import parse_bundle
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.signing.ignored import flaw_of
 from oms_gate.stores import Snapshot, Written
 from oms_gate.stores.local_names import native, portable
 from oms_gate.stores.local_writing import write_below
-from oms_gate.verdict import ReasonCode
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from oms_gate.oms.manifest import Manifest
 from oms_gate.oms.sign import Timestamper, check_pair, sign_with_certificate, sign_with_key
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, Trust
 from oms_gate.oms.verify import verify
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.signing.destination import Destination
 from oms_gate.signing.ignored import left_out
@@ -33,7 +34,7 @@ from oms_gate.stores import Snapshot, StoreSettings, open_store
 from oms_gate.stores.local_writing import is_temporary
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.manifest import manifest_of
-from oms_gate.verdict import ReasonCode, Signer
+from oms_gate.verdict import Signer
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -18,9 +18,10 @@ from oms_gate.oms.trust import Trust
 from oms_gate.oms.verify import VerifiedSignature, verify
 from oms_gate.policy.engine import Engine
 from oms_gate.policy.input import CoverageInput, InputHistory, input_document
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.signing.model import ModelSigner
 from oms_gate.stores import Snapshot
-from oms_gate.verdict import Assurance, Model, ReasonCode, Signer
+from oms_gate.verdict import Assurance, Model, Signer
 
 
 @dataclass(frozen=True)

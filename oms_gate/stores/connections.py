@@ -28,9 +28,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from oms_gate import __version__
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.received import Received
 from oms_gate.stores.tls import CA_VARIABLES, Transport, client_context
-from oms_gate.verdict import ReasonCode
 
 PORTS = {"http": 80, "https": 443}
 # IPv4-compatible addresses, NAT64 of a network's own, and site-local ones.

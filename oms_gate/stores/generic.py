@@ -9,6 +9,7 @@ from typing import Any
 
 from oms_gate.errors import ConfigError, StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores.snapshot import (
     CHUNK_BYTES,
@@ -28,7 +29,6 @@ from oms_gate.stores.store import (
     unusable,
     within,
 )
-from oms_gate.verdict import ReasonCode
 
 
 class GenericStore:

@@ -18,11 +18,11 @@ import urllib3
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.connections import Body, Connections, read_into
 from oms_gate.stores.received import TooSlowError
 from oms_gate.stores.redirects import RemoteFile, Source, follow
 from oms_gate.stores.snapshot import CHUNK_BYTES
-from oms_gate.verdict import ReasonCode
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
 _COUNT = re.compile(r"\d{1,19}", re.ASCII)

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from oms_gate.errors import ConfigError, StoreError, UsageError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores.connections import PORTS, Body
 from oms_gate.stores.http import HttpReader
@@ -18,7 +19,6 @@ from oms_gate.stores.hub_writing import HubCommit
 from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.snapshot import Snapshot, StoredFile, Written, listed, too_many, unsafe
 from oms_gate.stores.store import StoreSettings, unanswered, unusable, within
-from oms_gate.verdict import ReasonCode
 
 _OPTIONS = {"endpoint", "token"}
 _FORM = "application/x-www-form-urlencoded"

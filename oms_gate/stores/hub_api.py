@@ -10,12 +10,12 @@ from typing import TypeVar
 from urllib.parse import urljoin
 
 from oms_gate.errors import StoreError
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores.connections import Body, origin
 from oms_gate.stores.http import Answer, HttpReader
 from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.store import in_short
-from oms_gate.verdict import ReasonCode
 
 T = TypeVar("T")
 

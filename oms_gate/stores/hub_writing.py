@@ -14,12 +14,13 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from oms_gate.errors import StoreError, UsageError
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.connections import PORTS, Body, origin
 from oms_gate.stores.hub_api import COMMIT, HubApi
 from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.snapshot import Written
 from oms_gate.stores.store import in_short
-from oms_gate.verdict import ReasonCode, printable
+from oms_gate.verdict import printable
 
 _JSON = "application/json"
 _LFS_JSON = "application/vnd.git-lfs+json"

@@ -14,6 +14,7 @@ from threading import Event
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores.local_names import native, portable
 from oms_gate.stores.local_writing import write_below
@@ -28,7 +29,6 @@ from oms_gate.stores.snapshot import (
     unsafe,
 )
 from oms_gate.stores.store import too_late, within
-from oms_gate.verdict import ReasonCode
 
 _CACHE_FOLDER = re.compile(r"(?:models|datasets|spaces)--.+")
 

@@ -10,8 +10,8 @@ import urllib3
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.connections import PORTS, Body, Connections, origin
-from oms_gate.verdict import ReasonCode
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores.http import HttpReader
 from oms_gate.stores.redirects import RemoteFile
@@ -24,7 +25,6 @@ from oms_gate.stores.snapshot import (
     listed,
 )
 from oms_gate.stores.store import StoreSettings, translated, unanswered
-from oms_gate.verdict import ReasonCode
 
 _HEADS_AT_ONCE = 32
 

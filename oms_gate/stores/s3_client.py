@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.snapshot import too_many
 from oms_gate.stores.store import StoreSettings, in_short, too_late, unusable
-from oms_gate.verdict import ReasonCode
 
 # As long as the slowest transfer; each attempt signs its URL anew.
 _URL_SECONDS = 3600

@@ -18,10 +18,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from oms_gate.errors import StoreError
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import RELEASE_ID, RELEASES, Reference
 from oms_gate.stores.s3_client import S3Client
 from oms_gate.stores.s3_writing import put
-from oms_gate.verdict import ReasonCode
 
 POINTER: Final = "oms-gate.release.json"
 """The object beside the releases that says which one is current."""

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import MIB, Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.connections import Body
 from oms_gate.stores.http import Answer, HttpReader
 from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.s3_client import S3Client, declared_sha256, store_error
 from oms_gate.stores.snapshot import Snapshot, StoredFile
 from oms_gate.stores.store import translated
-from oms_gate.verdict import ReasonCode
 
 # What S3 takes in one request, and copies in one; and of parts, how many and how large they are.
 SINGLE_REQUEST_BYTES: Final = 5 * 1024 * MIB

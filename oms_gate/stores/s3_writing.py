@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from oms_gate.errors import StoreError
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 # Met a condition that no longer holds; or another write of the same object at the same time.
 _CHANGED = (409, 412)

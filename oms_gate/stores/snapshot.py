@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
-from oms_gate.verdict import ReasonCode, printable
+from oms_gate.verdict import printable
 
 CHUNK_BYTES = 1024 * 1024
 

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from oms_gate.errors import ConfigError, StoreError, UsageError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores.snapshot import Snapshot
-from oms_gate.verdict import ReasonCode, printable
+from oms_gate.verdict import printable
 
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _ERROR_CHARACTERS = 200

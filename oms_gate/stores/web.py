@@ -8,12 +8,12 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores.http import HttpReader, count_of
 from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.snapshot import Snapshot, StoredFile, listed, too_many
 from oms_gate.stores.store import StoreSettings, within
-from oms_gate.verdict import ReasonCode
 
 _PAGE_BYTES = 64 * 1024
 # What servers show in place of a listing, where it is there.

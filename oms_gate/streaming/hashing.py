@@ -15,10 +15,10 @@ from typing import Protocol
 from oms_gate.errors import MeasureError, StoreError
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType, new_hasher
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.pace import Pace
 from oms_gate.streaming.window import KEPT_BYTES, Buffers, Piece, Window
-from oms_gate.verdict import ReasonCode
 
 THREAD_NAME = "oms-gate-hash"
 """What every thread is called that reads a model."""

@@ -20,9 +20,9 @@ from oms_gate.oms.manifest import (
 )
 from oms_gate.oms.quoting import quoted
 from oms_gate.oms.statement import serialize_statement
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import FileRange, Hashing, ProgressCallback
-from oms_gate.verdict import ReasonCode
 
 # Certificates, log entry and timestamp of a real bundle have less, and so has a model's name.
 _MATERIAL_BYTES = 32 * 1024

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Resource
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import Destination, FileRange, Hashing, ProgressCallback
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.verdict import Reason
 
 
 @dataclass(frozen=True, slots=True)

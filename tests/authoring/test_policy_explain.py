@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.commands import ROOT, oms_gate
 from tests.oms import forge

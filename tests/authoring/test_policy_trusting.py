@@ -12,7 +12,7 @@ import yaml
 
 from oms_gate.authoring.trusting import Advice, advise
 from oms_gate.config import GateConfig, open_engine
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.policy.samples import certificate, document, key, sigstore
 
 CA: dict[str, Any] = {"certificates": {"ca": "ca.pem"}, "keys": {"release": "release.pub"}}

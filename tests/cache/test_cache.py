@@ -23,8 +23,8 @@ from oms_gate.cache.layout import Layout
 from oms_gate.cache.pruning import prune
 from oms_gate.errors import AdmissionDenied, ConfigError
 from oms_gate.gate import Gate
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
-from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.peers import faults
 from tests.peers.hub import HubStandIn

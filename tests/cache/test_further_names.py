@@ -15,10 +15,10 @@ from oms_gate.cache import Cache
 from oms_gate.cache.contents import Contents
 from oms_gate.errors import AdmissionDenied
 from oms_gate.gate import Gate
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.streaming import hashing
 from oms_gate.streaming.hashing import Progress
-from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.peers import faults
 from tests.peers.content import Content

@@ -17,9 +17,10 @@ from oms_gate.errors import AdmissionDenied, UsageError
 from oms_gate.gate import Gate
 from oms_gate.policy.decision import Decision
 from oms_gate.policy.input import InputDocument
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.settings import TrustSettings
-from oms_gate.verdict import Reason, ReasonCode, printable
+from oms_gate.verdict import Reason, printable
 from tests.conformance.places import inside
 
 _STAGING = "https://tuf-repo-cdn.sigstage.dev"

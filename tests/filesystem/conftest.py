@@ -17,7 +17,7 @@ from oms_gate import Gate
 from oms_gate.config import GateConfig
 from oms_gate.errors import AdmissionDenied
 from oms_gate.filesystem import OmsFileSystem
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests import models
 
 PROJECT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.errors import AdmissionDenied
 from oms_gate.filesystem import OmsFileSystem
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.filesystem.conftest import Open, codes_of, signed
 from tests.peers import faults

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from oms_gate import Gate
 from oms_gate.config import GateConfig
 from oms_gate.errors import ConfigError, UsageError
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.filesystem.conftest import Open, codes_of, signed
 from tests.peers import faults

@@ -19,7 +19,7 @@ from oms_gate import AdmissionDenied
 from oms_gate.errors import HistoryError
 from oms_gate.history import Release, database
 from oms_gate.history.database import APPLICATION_ID, MIGRATIONS
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.delivery.pulling import mount
 from tests.history.remembering import (

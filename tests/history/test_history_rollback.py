@@ -17,8 +17,8 @@ from oms_gate.errors import HistoryError
 from oms_gate.history import History, Observation
 from oms_gate.history.observation import asked_of
 from oms_gate.policy.input import InputHistory
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import RELEASES, Reference
-from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.history.remembering import (
     KEYS,

@@ -15,8 +15,9 @@ from oms_gate import AdmissionDenied, Gate
 from oms_gate.config import GateConfig
 from oms_gate.errors import ConfigError
 from oms_gate.history.observation import identity_of
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.server.rulebook import Rulebook
-from oms_gate.verdict import ReasonCode, Signer, TrustRoot
+from oms_gate.verdict import Signer, TrustRoot
 from tests import models
 from tests.history.remembering import (
     FIRST_USE,

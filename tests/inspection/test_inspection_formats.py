@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from oms_gate.inspection.search import HEAD_BYTES
 from oms_gate.inspection.settings import PublishSettings
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.inspection.looking import look
 

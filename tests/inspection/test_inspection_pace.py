@@ -17,7 +17,7 @@ from oms_gate import inspection
 from oms_gate.inspection.armour import armoured
 from oms_gate.inspection.credentials import credentials
 from oms_gate.inspection.windows import Window
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.inspection.looking import drawn, hub_token, look, private_pem
 
 _SIZE = 16 * 1024

@@ -26,9 +26,9 @@ from oms_gate.inspection.inspect import inspect
 from oms_gate.inspection.settings import PublishSettings
 from oms_gate.inspection.windows import windows
 from oms_gate.limits import MIB, Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile, StoreSettings, open_store
-from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.inspection.looking import (
     ALPHANUMERIC,

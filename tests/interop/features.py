@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.errors import OmsGateError
 from oms_gate.policy.engine import Engine
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.interop.clients import (
     Method,
     Settings,

@@ -20,7 +20,7 @@ from oms_gate.cli.app import app
 from oms_gate.oms.digests import HASH_TYPES
 from oms_gate.oms.sign import sign_with_key
 from oms_gate.policy.engine import Engine
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.corpus import needs_corpus
 from tests.interop import keyless
 from tests.interop.clients import (

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.oms.statement import OLD_PREDICATE_TYPE, STATEMENT_TYPE
 from oms_gate.policy.engine import Engine
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.interop.clients import (
     NOW,
     VALID,

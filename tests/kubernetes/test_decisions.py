@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.errors import ConfigError
 from oms_gate.gate import Gate
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.server.decisions import Decisions, Question
-from oms_gate.verdict import Assurance, ReasonCode, Verdict
+from oms_gate.verdict import Assurance, Verdict
 from tests.delivery.pulling import close_gates, gate_of, signed
 from tests.peers.content import bytes_of
 

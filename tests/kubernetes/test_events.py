@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, cast
 
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.server.cluster import Cluster
 from oms_gate.server.events import EventWriter
 from oms_gate.server.findings import Review
 from oms_gate.server.review import ReviewRequest
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.verdict import Reason
 
 
 class Slow:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from oms_gate.kubernetes.changes import changes
 from oms_gate.kubernetes.settings import KubernetesSettings
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.kubernetes.pods import COMMIT, SETTINGS, SIGNATURE, container, injected, of
 
 HUB_MOUNT = {"name": "oms-gate-hub", "mountPath": "/oms-gate/hub", "readOnly": True}

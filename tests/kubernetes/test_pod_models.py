@@ -13,7 +13,7 @@ from oms_gate.errors import StepError
 from oms_gate.kubernetes.clients import CLIENTS, Client
 from oms_gate.kubernetes.scripts import tokens
 from oms_gate.kubernetes.settings import KubernetesSettings
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.kubernetes.pods import container, found_in, models_in
 
 ORG = "hf://acme/m"

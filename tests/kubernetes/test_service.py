@@ -20,7 +20,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.delivery.pulling import signed
 from tests.kubernetes.guarding import Service, install_policies, rendered
 from tests.kubernetes.test_admission import pod

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oms_gate.kubernetes.injection import Injected
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.kubernetes.pods import container, injected, models_in, of
 
 Json = dict[str, Any]

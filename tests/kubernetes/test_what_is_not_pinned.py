@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from oms_gate.config import GateConfig
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.kubernetes.reviewing import mutated
 from tests.models import write
 from tests.oms import forge

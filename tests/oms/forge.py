@@ -25,7 +25,7 @@ from oms_gate.oms import dsse
 from oms_gate.oms.key import key_hint
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, Trust
 from oms_gate.oms.verify import VerifiedSignature, verify
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 Json = dict[str, Any]
 Change = Callable[[Json], object]

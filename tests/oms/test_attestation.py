@@ -20,7 +20,7 @@ from oms_gate.oms.attestation import (
 from oms_gate.oms.manifest import Resource
 from oms_gate.oms.trust import Trust
 from oms_gate.oms.verify import verify
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests import attesting
 from tests.oms import forge
 from tests.oms.forge import LIMITS, NOW, Json, encode, trusting

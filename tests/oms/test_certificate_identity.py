@@ -10,7 +10,8 @@ from cryptography.x509.oid import NameOID
 
 from oms_gate.errors import SignatureError
 from oms_gate.oms.verify import inspect
-from oms_gate.verdict import ReasonCode, Signer
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Signer
 from tests.oms import forge
 from tests.oms.forge import LIMITS, anchored, certified, checked, refused
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from oms_gate.errors import StepError
 from oms_gate.oms.trust import CertificateRoot, Trust
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import (
     CERT_SIGN,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from oms_gate.oms.trust import Trust
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import Json, checked, encode, refused, statement
 

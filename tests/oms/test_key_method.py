@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 from oms_gate.oms import dsse
 from oms_gate.oms.key import key_hint
 from oms_gate.oms.trust import Trust
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import b64, checked, encode, refused, statement, trusting
 

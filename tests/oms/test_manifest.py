@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from oms_gate.errors import SignatureError
 from oms_gate.oms.digests import DIGEST_BYTES, HASH_TYPES, HashType
 from oms_gate.oms.manifest import LARGEST_OFFSET, Manifest, Resource
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 DIGEST = "ab" * 32
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from oms_gate.oms import dsse
 from oms_gate.oms.trust import SigstoreRoot, Trust
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.corpus import CORPUS, needs_corpus
 from tests.oms import forge
 from tests.oms.forge import Json, b64, checked, encode, refused, statement

@@ -14,7 +14,7 @@ from oms_gate.errors import SignatureError
 from oms_gate.limits import Limits
 from oms_gate.oms.old_format import encoding
 from oms_gate.oms.verify import inspect, verify
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import NOW, checked, encode, refused
 

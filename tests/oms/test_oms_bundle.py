@@ -19,7 +19,7 @@ from oms_gate.oms.bundle import LARGEST_CERTIFICATE, MOST_CERTIFICATES, MOST_VAL
 from oms_gate.oms.dsse import pae
 from oms_gate.oms.trust import SigstoreRoot, Trust
 from oms_gate.oms.verify import inspect, verify
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import LIMITS, NOW, Json, b64, changed, checked, encode, key_bundle, refused
 

@@ -25,7 +25,7 @@ from oms_gate.oms.sign import sign_with_key
 from oms_gate.oms.statement import parse_statement
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, Trust
 from oms_gate.oms.verify import inspect, verify
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.corpus import CORPUS, corpus_files, needs_corpus
 from tests.oms import forge
 from tests.oms.schemas import KINDS, SCHEMAS, assert_schema_valid

@@ -14,7 +14,7 @@ from oms_gate.oms.digests import DIGEST_BYTES, HashType
 from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.oms.sign import sign_with_key
 from oms_gate.oms.verify import inspect
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import LIMITS, checked, refused, trusting
 

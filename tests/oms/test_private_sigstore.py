@@ -15,7 +15,7 @@ from cryptography import x509
 from oms_gate.errors import SignatureError, StepError
 from oms_gate.oms.bundle import parse_bundle
 from oms_gate.oms.sigstore import verify_sigstore
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import LIMITS, NOW, encode, statement
 from tests.sigstore.authority import ISSUER, CertificateAuthority, email, other_name, uri

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from oms_gate.oms import dsse
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import NOW, b64
 from tests.sigstore.instance import KEY, Rekor, Sigstore, certificate_of, signature_of

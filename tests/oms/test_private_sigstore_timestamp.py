@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rfc3161_client import decode_timestamp_response
 
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import NOW, TLS_SERVER, b64
 from tests.sigstore.authority import CertificateAuthority

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oms_gate.oms.names import NAME_BYTES, clash, flaw
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import Json, checked, encode, refused, signed
 

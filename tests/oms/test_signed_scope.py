@@ -13,7 +13,7 @@ from oms_gate.errors import SignatureError
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import DIGEST_BYTES, HASH_TYPES, HashType
 from oms_gate.oms.verify import verify
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms.forge import (
     LIMITS,
     NOW,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from oms_gate.errors import StepError
 from oms_gate.oms.trust import SigstoreRoot, Trust
 from oms_gate.oms.verify import VerifiedSignature
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.corpus import CORPUS, needs_corpus
 from tests.oms import forge
 from tests.oms.forge import checked, encode, refused

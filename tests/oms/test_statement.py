@@ -15,7 +15,7 @@ from oms_gate.oms.digests import DIGEST_BYTES, HashType
 from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.oms.statement import parse_statement, serialize_statement
 from oms_gate.oms.verify import verify
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms.forge import (
     LIMITS,
     NOW,

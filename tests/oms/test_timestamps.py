@@ -11,7 +11,7 @@ import pytest
 from oms_gate.errors import ConfigError
 from oms_gate.oms.evidence import LARGEST_TIMESTAMP, MOST_TIMESTAMPS
 from oms_gate.oms.trust import TimestampRoot, Trust
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.oms.forge import NOW, checked, encode, refused
 from tests.sigstore.authority import CertificateAuthority

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from oms_gate.errors import PolicyError
 from oms_gate.policy.decision import Decision, parse_decision
-from oms_gate.verdict import Assurance, Reason, ReasonCode
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Assurance, Reason
 
 
 def test_a_whole_decision() -> None:

@@ -19,7 +19,7 @@ from oms_gate.policy.decision import parse_decision
 from oms_gate.policy.decision_log import LoggedEngine, append_event, event, read_events
 from oms_gate.policy.server import ServerEngine
 from oms_gate.policy.wasm import WasmEngine
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.policy.hostile_server import answer, serve
 from tests.policy.samples import document
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from oms_gate.policy.decision import Decision
 from oms_gate.policy.engine import Engine
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.policy.decision_table import (
     CASES,
     EXCEPTIONS,

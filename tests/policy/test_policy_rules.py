@@ -11,7 +11,8 @@ import pytest
 from oms_gate.limits import Limits
 from oms_gate.policy.server import ServerEngine
 from oms_gate.policy.wasm import WasmEngine
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Reason
 from tests.policy.amiss import VALUES, at, kind_of, places, replaced, without
 from tests.policy.decision_table import EXCEPTIONS
 from tests.policy.opa_process import TOKEN, OpaServer

@@ -15,7 +15,7 @@ from oms_gate.errors import ConfigError, PolicyError
 from oms_gate.policy.decision_log import read_events
 from oms_gate.policy.server import ServerEngine
 from oms_gate.policy.wire import TlsFiles
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.policy.certificates import Certify
 from tests.policy.hostile_server import SECONDS, answer, failure, failure_at, serve
 from tests.policy.opa_process import TOKEN, OpaServer, free_port, run_opa

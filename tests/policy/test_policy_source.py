@@ -21,9 +21,9 @@ from oms_gate.limits import Limits
 from oms_gate.policy.bundle import Bundle
 from oms_gate.policy.bundle_signature import _hashed
 from oms_gate.policy_source import bundle_digest, latest_bundle
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.settings import PolicyBundle
 from oms_gate.stores import StoreSettings
-from oms_gate.verdict import ReasonCode
 from tests.peers.seaweedfs import SeaweedFS
 from tests.policy.certificates import Certify
 from tests.policy.hostile_server import HostileServer, answer, raw, serve

@@ -15,7 +15,7 @@ from oms_gate.policy.breaker import Breaker
 from oms_gate.policy.engine import ANSWER_BYTES
 from oms_gate.policy.server import ServerEngine
 from oms_gate.policy.wire import TlsFiles
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.policy.certificates import Certify
 from tests.policy.hostile_server import (
     GOOD,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
 import subprocess
 import tarfile
-import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ from oms_gate.limits import MIB, Limits
 from oms_gate.policy.publishers import Publisher
 from oms_gate.policy.rules import data_document
 from oms_gate.policy.wasm import WasmEngine
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.policy.opa_process import ROOT
 from tests.policy.samples import (
     ALLOW,

@@ -15,7 +15,7 @@ from oms_gate.policy.input import (
     InputHistory,
     InputRefusedAttestation,
 )
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.policy.amiss import VALUES, Path, at, kind_of, places, replaced, without
 from tests.policy.decision_table import EXCEPTIONS, PUBLISHERS, REQUIREMENTS
 from tests.policy.samples import MEMORY, Engines, certificate, document, key, sigstore

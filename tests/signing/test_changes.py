@@ -12,13 +12,14 @@ import pytest
 from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.signing.changes import Changes
 from oms_gate.signing.model import Signing, signable
 from oms_gate.signing.review import Review, diff_model, review_to_sign
 from oms_gate.signing.standing import of_the_signer
 from oms_gate.stores import StoreSettings
-from oms_gate.verdict import FileFact, ReasonCode
+from oms_gate.verdict import FileFact
 from tests import models
 from tests.oms import forge, test_old_format
 from tests.peers.hub import HubStandIn

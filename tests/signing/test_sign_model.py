@@ -19,9 +19,9 @@ from oms_gate.oms.digests import HASH_TYPES, HashType
 from oms_gate.oms.manifest import Manifest, Resource
 from oms_gate.oms.sign import sign_with_key
 from oms_gate.oms.trust import Trust
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.signing.model import ModelSigner
 from oms_gate.stores import StoreSettings
-from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.oms import forge
 from tests.oms.schemas import assert_schema_valid

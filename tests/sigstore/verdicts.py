@@ -7,7 +7,7 @@ from typing import Any
 
 from oms_gate.oms.trust import SigstoreRoot, Trust
 from oms_gate.oms.verify import VerifiedSignature
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
 from tests.sigstore.instance import Sigstore
 from tests.sigstore.trust import Json

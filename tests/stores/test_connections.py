@@ -20,12 +20,12 @@ from pydantic import ValidationError
 
 from oms_gate.errors import ConfigError, StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import StoreSettings, open_store
 from oms_gate.stores.connections import Connections, _Guard, _is_internal, _is_public
 from oms_gate.stores.http import HttpReader, count_of
 from oms_gate.stores.redirects import RemoteFile
-from oms_gate.verdict import ReasonCode
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
 from tests.stores.serving import QuietHandler, serving

@@ -12,10 +12,10 @@ import pytest
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings
 from oms_gate.stores.hub import HubStore
-from oms_gate.verdict import ReasonCode
 from tests.peers import faults
 from tests.peers.hub import HubStandIn
 

@@ -11,12 +11,12 @@ from huggingface_hub import constants
 
 from oms_gate.errors import ConfigError, StoreError
 from oms_gate.limits import MIB, Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings
 from oms_gate.stores.hub import HubStore
 from oms_gate.streaming.hashing import FileRange, Hashing
 from oms_gate.streaming.window import LONG_PIECE_BYTES
-from oms_gate.verdict import ReasonCode
 from tests.peers import faults
 from tests.peers.content import Repeated, sha256_of
 from tests.peers.hub import HubStandIn

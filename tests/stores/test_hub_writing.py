@@ -11,10 +11,10 @@ from huggingface_hub import HfApi, hf_hub_download
 
 from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings, Written
 from oms_gate.stores.hub import HubStore
-from oms_gate.verdict import ReasonCode
 from tests.peers import faults
 from tests.peers.content import sha256_of
 from tests.peers.hub import HubStandIn

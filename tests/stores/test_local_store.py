@@ -11,10 +11,10 @@ import pytest
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.stores.local import LocalStore
-from oms_gate.verdict import ReasonCode
 
 
 def snapshot(path: Path, **limits: int) -> Snapshot:

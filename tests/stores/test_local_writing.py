@@ -15,10 +15,10 @@ import pytest
 
 from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, Written, local_writing
 from oms_gate.stores.local import LocalStore
-from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.stores.test_local_store import as_nobody
 from tests.stores.writing import refused, write

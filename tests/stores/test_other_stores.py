@@ -21,9 +21,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from oms_gate.errors import ConfigError, StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile, StoreSettings, open_store
-from oms_gate.verdict import ReasonCode
 
 LIMITS = Limits(read_seconds=1, connect_seconds=1, retries=0)
 

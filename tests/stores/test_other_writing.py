@@ -16,9 +16,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings, Written, open_store
-from oms_gate.verdict import ReasonCode
 from tests.stores.writing import refused, write
 
 FILES = {"config.json": b"{}", "sub/a.gguf": b"weights"}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from oms_gate.errors import StoreError
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.http import HttpReader
 from oms_gate.stores.redirects import RemoteFile
-from oms_gate.verdict import ReasonCode
 from tests.stores.serving import LIMITS, Files, QuietHandler, fetched, read, serving, snapshot
 
 

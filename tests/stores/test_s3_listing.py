@@ -12,10 +12,10 @@ import pytest
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings
 from oms_gate.stores.s3 import S3Store
-from oms_gate.verdict import ReasonCode
 
 LIMITS = Limits(read_seconds=1, connect_seconds=1, retries=0)
 _ENTRY = "<Contents><Key>{}</Key><Size>1</Size><ETag>&quot;a&quot;</ETag></Contents>"

@@ -9,10 +9,10 @@ import pytest
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings, open_store
 from oms_gate.stores.s3 import S3Store
-from oms_gate.verdict import ReasonCode
 from tests.peers import faults
 from tests.peers.content import sha256_of
 from tests.peers.seaweedfs import SeaweedFS, User

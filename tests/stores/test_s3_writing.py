@@ -9,10 +9,10 @@ import pytest
 
 from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoreSettings, Written
 from oms_gate.stores.s3 import S3Store
-from oms_gate.verdict import ReasonCode
 from tests.peers import faults
 from tests.peers.seaweedfs import SeaweedFS, User
 from tests.peers.wire import Response

@@ -15,10 +15,10 @@ from oms_gate.config import GateConfig
 from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Manifest
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.signing.model import ModelSigner, Signing, sign_model
 from oms_gate.stores import Snapshot, StoreSettings, open_store
-from oms_gate.verdict import ReasonCode
 from tests import models
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS

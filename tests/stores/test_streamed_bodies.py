@@ -11,10 +11,10 @@ import pytest
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.connections import Body
 from oms_gate.stores.http import Answer, HttpReader
 from oms_gate.stores.redirects import RemoteFile
-from oms_gate.verdict import ReasonCode
 from tests.stores.serving import QuietHandler, certify_localhost, server_context, serving
 
 CHUNK = bytes(range(256)) * 4096

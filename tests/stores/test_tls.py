@@ -19,10 +19,10 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.http import HttpReader
 from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.tls import Transport, client_context
-from oms_gate.verdict import ReasonCode
 from tests.oms import forge
 from tests.stores.serving import (
     LIMITS,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oms_gate.errors import StoreError
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot, Written
-from oms_gate.verdict import ReasonCode
 
 
 def write(of: Snapshot, content: bytes = b"bundle", name: str = "model.sig") -> Written:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from oms_gate.errors import StoreError
 from oms_gate.publish.git.program import Git
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 _SUBMODULE = b"160000"
 

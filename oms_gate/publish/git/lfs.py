@@ -9,11 +9,11 @@ from pathlib import Path
 
 from oms_gate.errors import StoreError
 from oms_gate.publish.git.program import Git
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.stores.local import LocalStore
 from oms_gate.stores.snapshot import unsafe
-from oms_gate.verdict import ReasonCode
 
 POINTER_BYTES = 1024
 """No file of more bytes is a pointer."""

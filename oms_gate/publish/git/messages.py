@@ -11,8 +11,9 @@ from oms_gate.gate import Gate
 from oms_gate.inspection.inspect import inspect
 from oms_gate.publish.git.objects import Objects
 from oms_gate.publish.overlay import overlay
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.verdict import Reason
 
 _OF_A_TAG = re.compile(rb"object ([0-9a-f]+)\ntype tag\n")
 _MOST_TAGS = 8

@@ -9,7 +9,7 @@ from typing import Literal
 
 from oms_gate.errors import StoreError
 from oms_gate.publish.git.program import Git, end, read_within
-from oms_gate.verdict import ReasonCode
+from oms_gate.reason_codes import ReasonCode
 
 _PIECE_BYTES = 64 * 1024
 _HEADER_BYTES = 200

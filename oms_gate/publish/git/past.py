@@ -15,8 +15,9 @@ from oms_gate.publish.git.lfs import ambiguous
 from oms_gate.publish.git.messages import inspect_messages
 from oms_gate.publish.git.program import Git
 from oms_gate.publish.git.tree import Tree, Trees
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
-from oms_gate.verdict import Reason, ReasonCode
+from oms_gate.verdict import Reason
 
 _File = tuple[str, str]
 """A path, and the blob that is there."""

@@ -14,8 +14,8 @@ from typing import IO
 
 from oms_gate.errors import ConfigError, StoreError, UsageError
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.store import in_short
-from oms_gate.verdict import ReasonCode
 
 OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 """The name of an object, in repositories of either hash function."""

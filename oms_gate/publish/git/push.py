@@ -19,10 +19,11 @@ from oms_gate.publish.git.program import OBJECT_ID, Git
 from oms_gate.publish.git.tree import Tree, Trees
 from oms_gate.publish.publication import Judgement, Publication, judge, refusal
 from oms_gate.publish.rollback import statement_digest
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import ProgressCallback
-from oms_gate.verdict import Assurance, Reason, ReasonCode, Verdict, printable
+from oms_gate.verdict import Assurance, Reason, Verdict, printable
 
 # Also the pull requests of the Hub.
 _OF_A_MODEL = re.compile(r"refs/(?:(?:heads|tags)/.+|pr/[0-9]+)", re.DOTALL)
