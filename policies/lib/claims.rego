@@ -8,9 +8,8 @@ package oms_gate.lib.claims
 import data.oms_gate.lib.globs
 
 # METADATA
-# description: |
-#   What of a requirement on claims is not met. `claims`: for each claim the globs, one of which it
-#   has to match.
+# title: What of a requirement on claims is not met
+# description: "`claims`: for each claim the globs, one of which it has to match."
 unmet(requirement) := {{"code": "requirement.claims", "msg": msg} |
 	some claim, allowed in requirement.claims
 	not holds(claim, allowed)
@@ -20,6 +19,6 @@ unmet(requirement) := {{"code": "requirement.claims", "msg": msg} |
 }
 
 holds(claim, allowed) if {
-	some glob in allowed
-	globs.matches(glob, input.signer.claims[claim])
+	some wildcard in allowed
+	globs.matches(wildcard, input.signer.claims[claim])
 }

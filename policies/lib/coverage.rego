@@ -35,7 +35,9 @@ instructs(file) if {
 	file.kind in {"document", "other"}
 	folders := split(lower(file.path), "/")
 	some depth in numbers.range(0, count(folders) - 1)
-	concat("/", array.slice(folders, 0, depth)) in skills
+
+	# A look-up. "in" goes through all of a set in WebAssembly, and there may be many skills.
+	skills[concat("/", array.slice(folders, 0, depth))]
 }
 
 # The folders of skills; that of the whole model has no name. A SKILL.md is of the kind "config".
@@ -99,16 +101,28 @@ is_only_warned_of(file) if {
 	file.kind in {"config", "tokenizer"}
 }
 
-# One expression for all the paths that the trusting rules allow; none where they allow none.
-allowed_paths[permission] := globs.any_of(allowed) if {
+# One expression for all the paths that the rules that name the signer allow; none where they allow none.
+allowed_paths[permission] := globs.any_of(wildcards) if {
 	some permission in ["allow_ignored", "allow_unsigned"]
-	allowed := {glob | some rule in publishers.trusting; some glob in rule[permission]}
-	count(allowed) > 0
+	wildcards := {wildcard |
+		some rule in publishers.heeded
+		some wildcard in rule[permission]
+	}
+	count(wildcards) > 0
 }
 
-deny contains {"code": "coverage.missing", "msg": "no file of the model is signed; sign the model itself"} if {
-	input.coverage.signed == 0
+# METADATA
+# title: Nothing is signed
+# description: What no exception covers, as there is nothing to admit.
+nothing_signed contains {"code": "coverage.missing", "msg": "no file of the model is signed; sign the model itself"} if {
+	not input.coverage.signed > 0
 }
+
+# METADATA
+# title: Files that stand against the model
+# description: What is missing, and what a loader may read although it is not signed.
+# scope: document
+deny contains finding if some finding in nothing_signed
 
 deny contains finding if {
 	missing := [{"path": path} | some path in input.coverage.missing]
@@ -129,6 +143,9 @@ deny contains finding if {
 	some finding in findings.of_files("coverage.ignored", files, "is where the format signs nothing (.git, .github) although a loader may read it; move it, remove it, or let allow_ignored of the publisher rule name it")
 }
 
+# METADATA
+# title: Files that may stand against the model
+# description: What is left out of the signature, and may be read by something.
 warn contains finding if {
 	some scope, problem in {
 		"signer": "was left out of the signature by its signer; make sure that nothing reads it",
@@ -139,8 +156,9 @@ warn contains finding if {
 }
 
 # METADATA
+# title: What of a requirement on coverage is not met
 # description: |
-#   What of a requirement on coverage is not met. `signed_kinds`: kinds of which every file has to be
+#   `signed_kinds`: kinds of which every file has to be
 #   signed, whatever the publisher rule allows. `ignored_kinds`: the only kinds that a signer may
 #   leave out.
 unmet(requirement) := unsigned_kinds(requirement) | ignored_kinds(requirement)
@@ -162,6 +180,6 @@ ignored_kinds(requirement) := {finding |
 		file.scope == "signer"
 		not file.kind in allowed
 	]
-	problem := $`was left out of the signature by its signer, which the requirement "{requirement.name}" does not let pass for its kind ({concat(", ", {file.kind | some file in files})}); sign it or remove it`
+	problem := $`was left out of the signature by its signer, which the requirement "{requirement.name}" does not let pass for its kind ({concat(", ", sort({file.kind | some file in files}))}); sign it or remove it`
 	some finding in findings.of_files("coverage.ignored", files, problem)
 }

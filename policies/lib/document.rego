@@ -1,100 +1,96 @@
 # METADATA
 # title: The input document
 # description: |
-#   Whether the input is whole: every member is there, and of its type. A member that is missing
-#   would leave a rule of `deny` undefined, and that denies nothing. So nothing is allowed on
-#   anything but a whole document of the schema oms-gate/input/v1.
+#   Whether the input is whole: every member is there, none is unknown, and each is of its type. A
+#   member that is missing leaves an expression undefined, under "not" as well, and a rule of `deny`
+#   with it: that would deny nothing. So nothing is allowed on anything but a whole document of the
+#   schema oms-gate/input/v1.
+#
+#   Types come before what needs them, as a server may take an error in a builtin for a failure of
+#   the policy.
 package oms_gate.lib.document
 
 default valid := false
 
 # METADATA
-# description: Whether the input is a whole document.
+# title: The input is whole
+# scope: document
 valid if {
-	input.schema == "oms-gate/input/v1"
-	object.keys(input) == {
-		"schema", "model", "signer", "signature", "coverage", "attestations",
-		"refused_attestations", "history", "assurance", "now", "context",
+	is_object(input)
+	object.keys(input) == members
+	every member in members {
+		is_whole(member)
 	}
-	is_model(input.model)
-	is_signer(input.signer)
-	is_signature(input.signature)
-	is_coverage(input.coverage)
-	is_array(input.attestations)
-	every attestation in input.attestations {
-		is_attestation(attestation)
-	}
-	is_array(input.refused_attestations)
-	every refused in input.refused_attestations {
-		object.keys(refused) == {"name", "path", "code", "msg"}
-		are_strings(refused)
-	}
-	is_history(input.history)
-	input.assurance in {"signature", "declared", "bytes"}
-	is_number(input.now)
-	input.context.operation in operations
 }
 
 # METADATA
+# title: What is wrong with the input
+# description: The members that are missing, mistyped or unknown, by their names.
+# scope: document
+faults contains member if {
+	some member in members
+	not is_whole(member)
+}
+
+faults contains member if {
+	is_object(input)
+	some member in (object.keys(input) - members)
+}
+
+# METADATA
+# title: Operations
 # description: What a model can be wanted for.
 operations := {"verify", "load", "pull", "admit", "publish", "proxy"}
 
 # METADATA
-# description: The kinds of files.
+# title: Kinds
+# description: What a file can be to a loader.
 kinds := {
 	"weights", "pickle", "code", "config", "tokenizer", "archive", "image", "document", "signature",
 	"vcs", "cache", "other",
 }
 
-is_model(model) if {
-	object.keys(model) == {"url", "name", "revision", "scheme"}
+members := {
+	"schema", "model", "signer", "signature", "coverage", "attestations", "refused_attestations",
+	"history", "assurance", "now", "context",
+}
+
+is_whole("schema") if input.schema == "oms-gate/input/v1"
+
+is_whole("model") if {
+	model := input.model
+	has_exactly(model, {"url", "name", "revision", "scheme"})
 	is_string(model.url)
 	is_string(model.name)
 	is_optional_string(model.revision)
 	is_string(model.scheme)
 }
 
-is_signer(signer) if {
-	object.keys(signer) == {
-		"method", "identity", "issuer", "subject", "alternative_names", "claims", "chain",
-		"expired_at", "key_sha256", "root",
-	}
-	signer.method in {"key", "certificate", "sigstore"}
-	is_string(signer.identity)
-	is_optional_string(signer.issuer)
-	is_optional_string(signer.subject)
-	is_array(signer.alternative_names)
-	are_strings(signer.alternative_names)
-	is_object(signer.claims)
-	are_strings(signer.claims)
-	is_array(signer.chain)
-	are_strings(signer.chain)
-	is_optional_string(signer.expired_at)
-	is_string(signer.key_sha256)
-	object.keys(signer.root) == {"name", "sha256"}
-	are_strings(signer.root)
-}
+is_whole("signer") if is_signer(input.signer)
 
-is_signature(signature) if {
-	object.keys(signature) == {
+is_whole("signature") if {
+	signature := input.signature
+	has_exactly(signature, {
 		"format", "root_digest", "serialization", "hash_type", "allow_symlinks", "sorted", "times",
 		"log_index", "bundle_sha256",
-	}
+	})
 	signature.format in {"v1.0", "v0.2"}
 	is_string(signature.root_digest)
 	signature.serialization in {"files", "shards"}
 	signature.hash_type in {"sha256", "blake2b", "blake3"}
 	is_boolean(signature.allow_symlinks)
 	is_boolean(signature.sorted)
-	is_array(signature.times)
-	are_numbers(signature.times)
+	is_list_of_numbers(signature.times)
 	is_optional_number(signature.log_index)
 	is_string(signature.bundle_sha256)
 }
 
-is_coverage(coverage) if {
-	object.keys(coverage) == {"signed", "signed_files", "missing", "unsigned", "ignored"}
-	coverage.signed == sum([count(files) | some files in coverage.signed_files])
+is_whole("coverage") if {
+	coverage := input.coverage
+	has_exactly(coverage, {"signed", "signed_files", "missing", "unsigned", "ignored"})
+	is_list_of_strings(coverage.missing)
+	is_array(coverage.unsigned)
+	is_array(coverage.ignored)
 	is_object(coverage.signed_files)
 	every kind, files in coverage.signed_files {
 		kind in kinds
@@ -103,19 +99,84 @@ is_coverage(coverage) if {
 			is_optional_number(size)
 		}
 	}
-	is_array(coverage.missing)
-	are_strings(coverage.missing)
-	is_array(coverage.unsigned)
+	coverage.signed == sum([count(files) | some files in coverage.signed_files])
 	every file in coverage.unsigned {
-		object.keys(file) == {"path", "size", "kind"}
+		has_exactly(file, {"path", "size", "kind"})
 		is_file(file)
 	}
-	is_array(coverage.ignored)
 	every file in coverage.ignored {
-		object.keys(file) == {"path", "size", "kind", "scope"}
+		has_exactly(file, {"path", "size", "kind", "scope"})
 		is_file(file)
 		file.scope in {"default", "signer", "signature", "cache"}
 	}
+}
+
+is_whole("attestations") if {
+	is_array(input.attestations)
+	every attestation in input.attestations {
+		is_attestation(attestation)
+	}
+}
+
+is_whole("refused_attestations") if {
+	is_array(input.refused_attestations)
+	every refused in input.refused_attestations {
+		has_exactly(refused, {"name", "path", "code", "msg"})
+		are_strings(refused)
+	}
+}
+
+is_whole("history") if is_null(input.history)
+
+is_whole("history") if {
+	history := input.history
+	has_exactly(history, {"first_seen", "pinned", "signer_pinned", "newer"})
+	is_optional_number(history.first_seen)
+	is_boolean(history.signer_pinned)
+	is_optional_release(history.newer)
+	is_array(history.pinned)
+	every signer in history.pinned {
+		is_signer(signer)
+	}
+}
+
+is_whole("assurance") if input.assurance in {"signature", "declared", "bytes"}
+
+is_whole("now") if is_number(input.now)
+
+# A caller may add what it likes. What requirements look at is of its type.
+is_whole("context") if {
+	is_object(input.context)
+	input.context.operation in operations
+	is_string(object.get(input.context, "namespace", ""))
+	is_string(object.get(input.context, "service_account", ""))
+	labels := object.get(input.context, "namespace_labels", {})
+	is_object(labels)
+	are_strings(labels)
+}
+
+has_exactly(object_, names) if {
+	is_object(object_)
+	object.keys(object_) == names
+}
+
+is_signer(signer) if {
+	has_exactly(signer, {
+		"method", "identity", "issuer", "subject", "alternative_names", "claims", "chain",
+		"expired_at", "key_sha256", "root",
+	})
+	signer.method in {"key", "certificate", "sigstore"}
+	is_string(signer.identity)
+	is_optional_string(signer.issuer)
+	is_optional_string(signer.subject)
+	is_list_of_strings(signer.alternative_names)
+	is_object(signer.claims)
+	are_strings(signer.claims)
+	is_list_of_strings(signer.chain)
+	is_optional_string(signer.expired_at)
+	is_string(signer.key_sha256)
+	has_exactly(signer.root, {"name", "sha256"})
+	are_strings(signer.root)
 }
 
 is_file(file) if {
@@ -125,10 +186,10 @@ is_file(file) if {
 }
 
 is_attestation(attestation) if {
-	object.keys(attestation) == {
+	has_exactly(attestation, {
 		"name", "path", "predicate_type", "predicate", "predicate_times", "signer", "times",
 		"log_index", "model", "files",
-	}
+	})
 	is_string(attestation.name)
 	is_string(attestation.path)
 	is_string(attestation.predicate_type)
@@ -136,40 +197,39 @@ is_attestation(attestation) if {
 	is_object(attestation.predicate_times)
 	are_numbers(attestation.predicate_times)
 	is_signer(attestation.signer)
-	is_array(attestation.times)
-	are_numbers(attestation.times)
+	is_list_of_numbers(attestation.times)
 	is_optional_number(attestation.log_index)
 	is_boolean(attestation.model)
-	is_array(attestation.files)
-	are_strings(attestation.files)
+	is_list_of_strings(attestation.files)
 }
 
-is_history(history) if is_null(history)
+is_optional_release(release) if is_null(release)
 
-is_history(history) if {
-	object.keys(history) == {"first_seen", "pinned", "signer_pinned", "newer"}
-	is_optional_number(history.first_seen)
-	is_array(history.pinned)
-	every signer in history.pinned {
-		is_signer(signer)
-	}
-	is_boolean(history.signer_pinned)
-	is_release(history.newer)
-}
-
-is_release(release) if is_null(release)
-
-is_release(release) if {
-	object.keys(release) == {"revision", "root_digest", "signed_at", "seen_at"}
+is_optional_release(release) if {
+	has_exactly(release, {"revision", "root_digest", "signed_at", "seen_at"})
 	is_optional_string(release.revision)
 	is_string(release.root_digest)
 	is_optional_number(release.signed_at)
 	is_number(release.seen_at)
 }
 
-is_optional_string(value) if type_name(value) in {"string", "null"}
+is_optional_string(value) if is_string(value)
 
-is_optional_number(value) if type_name(value) in {"number", "null"}
+is_optional_string(value) if is_null(value)
+
+is_optional_number(value) if is_number(value)
+
+is_optional_number(value) if is_null(value)
+
+is_list_of_strings(values) if {
+	is_array(values)
+	are_strings(values)
+}
+
+is_list_of_numbers(values) if {
+	is_array(values)
+	are_numbers(values)
+}
 
 are_strings(values) if {
 	every value in values {

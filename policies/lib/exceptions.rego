@@ -8,43 +8,61 @@ package oms_gate.lib.exceptions
 import data.oms_gate.lib.globs
 
 # METADATA
-# description: Those of the findings that deny.
+# title: Findings that deny
+# description: Those of the findings that no exception covers; where one has ended, they say so.
 denying(found) := {finding |
 	some candidate in found
-	count(covering(candidate)) == 0
-	finding := object.union(candidate, {"msg": concat("", [candidate.msg, outdated(candidate)])})
+	not is_covered(candidate)
+	finding := object.union(candidate, {"msg": concat("", [candidate.msg, ended(candidate)])})
 }
 
 # METADATA
-# description: Those of the findings that an exception makes warnings.
+# title: Findings that are excepted
+# description: Those of the findings that an exception covers, with its words. They are warnings.
 excepted(found) := {finding |
 	some candidate in found
-	some exception in covering(candidate)
+	some exception in in_force
+	is_about(exception, candidate)
 	msg := $`{candidate.msg} (excepted by {exception.owner} until {exception.expires}: {exception.reason})`
 	finding := object.union(candidate, {"msg": msg})
 }
 
-covering(finding) := {exception |
-	some exception in about(finding)
+# METADATA
+# title: A file is excepted
+# description: Whether an exception covers findings of this code on the file.
+covers(code, path) if is_covered({"code": code, "path": path})
+
+is_covered(finding) if {
+	some exception in in_force
+	is_about(exception, finding)
+}
+
+in_force contains exception if {
+	some exception in for_model
 	input.now < exception.expires_at
 }
 
-about(finding) := {exception |
+for_model contains exception if {
 	some exception in data.oms_gate.exceptions
+	some wildcard in exception.models
+	globs.covers(wildcard, input.model.name)
+}
+
+is_about(exception, finding) if {
 	finding.code in exception.codes
-	some glob in exception.models
-	globs.covers(glob, input.model.name)
 	is_about_path(exception, finding)
 }
 
 is_about_path(exception, _) if not exception.paths
 
+# What has no path is about the model, which no path covers.
 is_about_path(exception, finding) if {
-	some glob in exception.paths
-	globs.matches(glob, finding.path)
+	some wildcard in exception.paths
+	globs.matches(wildcard, finding.path)
 }
 
-outdated(finding) := concat("", {text |
-	some exception in about(finding)
+ended(finding) := concat("", sort({text |
+	some exception in for_model
+	is_about(exception, finding)
 	text := $` (the exception of {exception.owner} for this ended at {exception.expires}: {exception.reason})`
-})
+}))

@@ -8,40 +8,63 @@ package oms_gate.lib.formats
 import data.oms_gate.lib.publishers
 
 # METADATA
-# description: The signed files of formats that can run code, as sets of paths by format.
-unsafe.pickle contains path if some path, _ in input.coverage.signed_files.pickle
+# title: Files that can run code
+# description: |
+#   Their paths, by the name of the format. A file that need not be signed is no safer than one that
+#   is. What is the signature or a download client's own is no part of the model.
+# scope: document
+unsafe.pickle contains path if some path in of_kind("pickle")
 
-unsafe.archive contains path if some path, _ in input.coverage.signed_files.archive
+unsafe.archive contains path if some path in of_kind("archive")
 
-unsafe.code contains path if some path, _ in input.coverage.signed_files.code
+unsafe.code contains path if some path in of_kind("code")
 
 unsafe.keras contains path if {
-	some path, _ in input.coverage.signed_files.weights
-	regex.match(`(?i)\.(?:keras|h5|hdf5)\z`, path)
+	some path in of_kind("weights")
+	ends_in(path, [".keras", ".h5", ".hdf5"])
 }
 
 unsafe.tensorflow contains path if {
-	some path, _ in input.coverage.signed_files.weights
-	regex.match(`(?i)\.(?:pb|pbtxt)\z`, path)
+	some path in of_kind("weights")
+	ends_in(path, [".pb", ".pbtxt"])
+}
+
+of_kind(kind) := object.keys(object.get(input.coverage.signed_files, kind, {})) | ({file.path |
+	some file in input.coverage.unsigned
+	file.kind == kind
+} | {file.path |
+	some file in input.coverage.ignored
+	file.kind == kind
+	file.scope in {"default", "signer"}
+})
+
+ends_in(path, endings) if {
+	name := lower(path)
+	some ending in endings
+	endswith(name, ending)
 }
 
 # METADATA
-# description: The formats that the rules which trust the signer allow to it by name.
+# title: Formats that the signer may publish
+# description: Those that the rules which name the signer allow to it (`allow_formats`).
 allowed contains format if {
-	some rule in publishers.trusting
+	some rule in publishers.heeded
 	some format in rule.allow_formats
 }
 
 # METADATA
+# title: What of a requirement on formats is not met
 # description: |
-#   What of a requirement on formats is not met. `restricted_formats`: those that only signers may
-#   publish whose publisher rule says so (allow_formats).
+#   `restricted_formats`: those that only signers may publish whose publisher rule has them under
+#   `allow_formats`.
 unmet(requirement) := {{"code": "requirement.format", "msg": msg, "path": first} |
 	some format in requirement.restricted_formats
 	not format in allowed
 	paths := sort(unsafe[format])
 	first := paths[0]
-	others := count(paths) - 1
-	also := {true: $` (and {others} more)`, false: ""}[others > 0]
-	msg := $`{first}{also} can run code when it is loaded ({format}), which the requirement "{requirement.name}" takes only from signers whose publisher rule has it under allow_formats; publish it in a safe format such as safetensors`
+	msg := $`{first}{others(paths)} can run code when it is loaded ({format}), which the requirement "{requirement.name}" takes only from signers whose publisher rule has it under allow_formats; publish it in a safe format such as safetensors`
 }
+
+others(paths) := "" if {
+	count(paths) == 1
+} else := $` (and {count(paths) - 1} more)`

@@ -5,6 +5,9 @@ package oms_gate.lib.history
 
 import data.oms_gate.lib.signers
 
+# METADATA
+# title: What is remembered speaks against the model
+# description: It is older than a release that was admitted before, and nobody has approved that.
 deny contains {"code": "history.rollback", "msg": msg} if {
 	newer := input.history.newer
 	is_object(newer)
@@ -12,23 +15,29 @@ deny contains {"code": "history.rollback", "msg": msg} if {
 }
 
 # METADATA
+# title: What of a requirement on history is not met
 # description: |
-#   What of a requirement on history is not met. `same_signer`: whether the signer must be one that
-#   is pinned to the model; the first one is.
+#   `same_signer`: whether the signer must be one that is pinned to the model; the first one is. It
+#   takes a memory.
 unmet(requirement) := {{"code": "history.signer-changed", "msg": msg} |
 	requirement.same_signer == true
 	not same_signer
-	msg := $`{input.model.name} was signed by {signers.found(input.signer)}, but {known}, and the requirement "{requirement.name}" wants the same signer; ask its publisher, and if the change is theirs, approve it: oms-gate trust add {input.model.name}`
+	msg := $`{input.model.name} was signed by {signers.found(input.signer)}, but {known}, and the requirement "{requirement.name}" wants the same signer; {remedy}`
 }
 
-same_signer if {
-	is_object(input.history)
-	count(input.history.pinned) == 0
-}
+same_signer if count(input.history.pinned) == 0
 
 same_signer if input.history.signer_pinned == true
 
+default known := "the gate keeps no memory"
+
 known := $`it is pinned to {before}` if {
-	before := concat(" or ", {signers.found(signer) | some signer in input.history.pinned})
+	before := concat(" or ", sort({signers.found(signer) | some signer in input.history.pinned}))
+	before != ""
+}
+
+default remedy := "set history in gate.yaml"
+
+remedy := $`ask its publisher, and if the change is theirs, approve it: oms-gate trust add {input.model.name}` if {
 	is_object(input.history)
-} else := "the gate keeps no memory (history in gate.yaml)"
+}

@@ -6,15 +6,27 @@
 package oms_gate.lib.proof
 
 # METADATA
-# description: Seconds since the signature is proven to have existed; undefined without a proven time.
-age := input.now - min(input.signature.times)
+# title: Proven age
+# description: |
+#   Seconds since the first time at which the signature is proven to have existed; undefined without
+#   one. It may be older than that, never younger: a later timestamp rejuvenates nothing.
+age := input.now - min(proven)
+
+# Clocks differ. What a clock will show only later than that proves nothing yet.
+skew_seconds := 300
+
+proven contains moment if {
+	some moment in input.signature.times
+	moment <= input.now + skew_seconds
+}
 
 # METADATA
+# title: What of a requirement on proof is not met
 # description: |
-#   What of a requirement on proof is not met. `hash_types`: the digests that may be signed.
-#   `proven_time`: whether the time of the signature must be proven. `transparency_log`: whether the
-#   signature must be in a log. `max_age_days`: how long ago it may have been made. `unexpired`:
-#   whether the certificate of the signer must still be valid.
+#   `hash_types`: the digests that may be signed. `proven_time`: whether the time of the signature
+#   must be proven. `transparency_log`: whether the signature must be in a log. `max_age_days`: how
+#   long ago it may have been made. `unexpired`: whether the certificate of the signer must still be
+#   valid.
 unmet(requirement) := union({
 	hash_type(requirement),
 	proven_time(requirement),
@@ -30,30 +42,44 @@ hash_type(requirement) := {{"code": "requirement.hash-type", "msg": msg} |
 }
 
 proven_time(requirement) := {{"code": "requirement.time", "msg": msg} |
-	requirement.proven_time == true
-	count(input.signature.times) == 0
-	msg := $`nothing proves when the model was signed, which the requirement "{requirement.name}" wants; have it signed again with a timestamp (oms-gate sign --timestamp-url) of one of the gate's timestamp_authorities`
+	wants_time(requirement)
+	not age
+	msg := $`{unproven}, but the requirement "{requirement.name}" wants its time proven; {remedy}`
 }
+
+wants_time(requirement) if requirement.proven_time == true
+
+# Without a proven time it is of no age that would do.
+wants_time(requirement) if requirement.max_age_days
+
+default unproven := "nothing proves when the model was signed"
+
+unproven := "the model was signed in the future by the gate's clock" if count(input.signature.times) > 0
+
+default remedy := "have it signed again with a timestamp (oms-gate sign --timestamp-url) of one of the gate's timestamp_authorities"
+
+remedy := "set the clock" if count(input.signature.times) > 0
 
 transparency_log(requirement) := {{"code": "requirement.log", "msg": msg} |
 	requirement.transparency_log == true
-	is_null(input.signature.log_index)
+	not is_number(input.signature.log_index)
 	msg := $`the signature is in no transparency log, which the requirement "{requirement.name}" wants; have the model signed with Sigstore`
 }
 
-# Without a proven time it is of no age that would do.
-max_age(requirement) := {{"code": "requirement.time", "msg": msg} |
-	requirement.max_age_days
-	count(input.signature.times) == 0
-	msg := $`nothing proves when the model was signed, but the requirement "{requirement.name}" wants it signed within {requirement.max_age_days} days; have it signed again with a timestamp (oms-gate sign --timestamp-url)`
-} | {{"code": "requirement.age", "msg": msg} |
+max_age(requirement) := {{"code": "requirement.age", "msg": msg} |
 	age > requirement.max_age_days * 86400
 	days := floor(age / 86400)
-	msg := $`the model was signed {days} days ago, but the requirement "{requirement.name}" wants that within {requirement.max_age_days} days; use a newer release, or have it signed again`
+	wanted := whole(requirement.max_age_days)
+	msg := $`the model was signed {days} days ago or before, but the requirement "{requirement.name}" wants that within {wanted} days; use a newer release, or have it signed again`
 }
+
+# 7.0 is 7.
+whole(number) := floor(number) if {
+	floor(number) == number
+} else := number
 
 unexpired(requirement) := {{"code": "publisher.expired-signer", "msg": msg} |
 	requirement.unexpired == true
-	is_string(input.signer.expired_at)
+	not input.signer.expired_at == null
 	msg := $`the signer's certificate expired at {input.signer.expired_at}, which the requirement "{requirement.name}" does not let pass; have the model signed again`
 }

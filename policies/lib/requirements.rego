@@ -14,7 +14,8 @@ import data.oms_gate.lib.history
 import data.oms_gate.lib.proof
 
 # METADATA
-# description: The requirements that apply to this model, in what it is wanted for and where.
+# title: Requirements that apply
+# description: Those that are about this model, what it is wanted for, and where.
 applying contains requirement if {
 	some requirement in data.oms_gate.requirements
 	where := object.get(requirement, "where", {})
@@ -28,8 +29,8 @@ applying contains requirement if {
 is_about_model(where) if not where.models
 
 is_about_model(where) if {
-	some glob in where.models
-	globs.covers(glob, input.model.name)
+	some wildcard in where.models
+	globs.covers(wildcard, input.model.name)
 }
 
 is_about_operation(where) if not where.operations
@@ -38,15 +39,19 @@ is_about_operation(where) if input.context.operation in where.operations
 
 is_about_namespace(where) if not where.namespaces
 
+is_about_namespace(_) if is_untold("namespace")
+
 is_about_namespace(where) if {
-	some glob in where.namespaces
-	globs.matches(glob, input.context.namespace)
+	some wildcard in where.namespaces
+	globs.matches(wildcard, input.context.namespace)
 }
 
 is_about_labels(where) if not where.namespace_labels
 
+is_about_labels(_) if is_untold("namespace_labels")
+
 is_about_labels(where) if {
-	labels := object.get(input.context, "namespace_labels", {})
+	labels := input.context.namespace_labels
 	every name, value in where.namespace_labels {
 		labels[name] == value
 	}
@@ -54,13 +59,22 @@ is_about_labels(where) if {
 
 is_about_service_account(where) if not where.service_accounts
 
+is_about_service_account(_) if is_untold("service_account")
+
 is_about_service_account(where) if {
-	some glob in where.service_accounts
-	globs.matches(glob, input.context.service_account)
+	some wildcard in where.service_accounts
+	globs.matches(wildcard, input.context.service_account)
+}
+
+# A pod is somewhere. Where nobody says in which namespace, it may be in any.
+is_untold(member) if {
+	input.context.operation == "admit"
+	not input.context[member]
 }
 
 # METADATA
-# description: What a requirement is not met by.
+# title: What of a requirement is not met
+# description: The findings on whatever it requires.
 unmet(requirement) := union({
 	coverage.unmet(requirement),
 	proof.unmet(requirement),
@@ -70,18 +84,30 @@ unmet(requirement) := union({
 	attestations.unmet(requirement),
 })
 
+# METADATA
+# title: Requirements that stand against the model
+# description: What of them is not met. A requirement denies unless it says that it only warns.
 deny contains finding if {
 	some requirement in applying
-	not requirement.effect == "warn"
-	some finding in unmet(requirement)
-}
-
-warn contains finding if {
-	some requirement in applying
-	requirement.effect == "warn"
+	not only_warns(requirement)
 	some finding in unmet(requirement)
 }
 
 # METADATA
-# description: The assurances that they want.
-assurances contains requirement.assurance if some requirement in applying
+# title: Requirements that only warn
+# description: What of them is not met.
+warn contains finding if {
+	some requirement in applying
+	only_warns(requirement)
+	some finding in unmet(requirement)
+}
+
+# METADATA
+# title: Required assurances
+# description: Those that the requirements which deny want.
+assurances contains requirement.assurance if {
+	some requirement in applying
+	not only_warns(requirement)
+}
+
+only_warns(requirement) if requirement.effect == "warn"

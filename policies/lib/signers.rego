@@ -6,7 +6,9 @@
 package oms_gate.lib.signers
 
 # METADATA
+# title: A signer is named
 # description: Whether a rule's signer names one who signed.
+# scope: document
 names(rule, signer) if {
 	rule.method == "sigstore"
 	signer.method == "sigstore"
@@ -39,16 +41,20 @@ names(rule, signer) if {
 
 identifies(rule, signer) if signer.identity == rule.identity
 
-# A pattern must be one by itself: "a)|(b" would break out of the anchors.
+# A pattern must be one by itself: "a)|(b" would break out of the anchors. An open \Q takes them in.
 identifies(rule, signer) if {
 	regex.is_valid(rule.identity_pattern)
-	regex.match(concat("", [`\A(?:`, rule.identity_pattern, `)\z`]), signer.identity)
+	anchored := concat("", [`\A(?:`, rule.identity_pattern, `)\z`])
+	regex.is_valid(anchored)
+	regex.match(anchored, signer.identity)
 }
 
 # METADATA
+# title: A signer is in time
 # description: |
 #   Whether a rule's signer accepts how the certificate of one who signed stands in time: one that
 #   has expired since is one that the rule must allow.
+# scope: document
 in_time(_, signer) if signer.expired_at == null
 
 in_time(rule, signer) if {
@@ -57,25 +63,36 @@ in_time(rule, signer) if {
 }
 
 # METADATA
+# title: A signer goes by the subject
 # description: |
 #   Whether one who signed has no name but the certificate's subject. "CN=me@example.com" must not
 #   pass for the name that ".*@example.com" means, nor an alternative name for a subject.
-goes_by_subject(signer) := signer.identity == signer.subject
+# scope: document
+default goes_by_subject(_) := false
+
+goes_by_subject(signer) if signer.identity == signer.subject
 
 # METADATA
+# title: A text is about subjects
 # description: Whether an identity or a pattern is about subjects. These have a "=", and so may a URI.
+# scope: document
+default speaks_of_subjects(_) := false
+
 speaks_of_subjects(text) if {
 	contains(text, "=")
 	not regex.match(`\A[A-Za-z][A-Za-z0-9+.-]*:`, text)
-} else := false
+}
 
 # METADATA
+# title: Wanted identity
 # description: The identity of a rule's signer, or the pattern.
+# scope: document
 wanted(rule) := rule.identity_pattern
 
 wanted(rule) := rule.identity if not rule.identity_pattern
 
 # METADATA
+# title: Description of one who signed
 # description: One who signed, in the words used for those of rules.
 found(signer) := description(object.union(signer, {
 	"root": signer.root.name,
@@ -83,7 +100,9 @@ found(signer) := description(object.union(signer, {
 }))
 
 # METADATA
+# title: Description of a signer
 # description: A rule's signer, in words.
+# scope: document
 description(rule) := $`the key "{rule.key}"` if {
 	rule.method == "key"
 } else := $`{holder(rule)} of the issuer "{rule.issuer}" (sigstore, root "{rule.root}")` if {

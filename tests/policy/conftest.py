@@ -11,12 +11,10 @@ import pytest
 
 from oms_gate.limits import Limits
 from oms_gate.policy.engine import Engine
-from oms_gate.policy.publishers import Publisher
-from oms_gate.policy.rules import data_document
 from oms_gate.policy.server import ServerEngine
 from oms_gate.policy.wasm import WasmEngine
 from tests.policy.opa_process import AUTHORIZATION, ROOT, TOKEN, OpaServer, run_opa
-from tests.policy.samples import NO_DATA, Build, MakeEngine, policy_folder
+from tests.policy.samples import NO_DATA, Build, Engines, MakeEngine, data_of, policy_folder
 
 
 @pytest.fixture(scope="session")
@@ -25,20 +23,21 @@ def opa_server(opa: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("opa")
     (folder / "authorization.rego").write_text(AUTHORIZATION)
     options = ("--authentication=token", "--authorization=basic")
-    policy = str(ROOT / "policies/admission.rego")
-    with run_opa(opa, folder, *options, "authorization.rego", policy) as server:
+    policy = [str(ROOT / "policies/admission.rego"), str(ROOT / "policies/lib")]
+    options += ("--ignore=*_test.rego", "authorization.rego")
+    with run_opa(opa, folder, *options, *policy) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def make_wasm() -> MakeEngine:
-    return lambda publishers: WasmEngine.bundled(_data(publishers), Limits())
+    return lambda *rules: WasmEngine.bundled(data_of(*rules), Limits())
 
 
 @pytest.fixture(scope="session")
 def make_server(opa_server: OpaServer) -> MakeEngine:
-    def make(publishers: Iterable[dict[str, Any]]) -> Engine:
-        opa_server.put("data", json.dumps(_data(publishers)))
+    def make(*rules: Iterable[dict[str, Any]]) -> Engine:
+        opa_server.put("data", json.dumps(data_of(*rules)))
         return ServerEngine(opa_server.url, token=TOKEN)
 
     return make
@@ -46,11 +45,27 @@ def make_server(opa_server: OpaServer) -> MakeEngine:
 
 @pytest.fixture(scope="module", params=["wasm", "server"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Each engine in turn, with the PUBLISHERS of the test's module."""
-    publishers: Sequence[dict[str, Any]] = request.module.PUBLISHERS
-    made: Engine = request.getfixturevalue(f"make_{request.param}")(publishers)
+    """Each engine in turn, with the rules of the test's module."""
+    made: Engine = request.getfixturevalue(f"make_{request.param}")(*_rules(request))
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def engines(
+    request: pytest.FixtureRequest, make_wasm: MakeEngine, make_server: MakeEngine
+) -> Iterator[Engines]:
+    """Both engines, with the rules of the test's module."""
+    made = make_wasm(*_rules(request)), make_server(*_rules(request))
+    yield made
+    for each in made:
+        each.close()
+
+
+def _rules(request: pytest.FixtureRequest) -> Iterator[Sequence[dict[str, Any]]]:
+    """PUBLISHERS, and where there are some REQUIREMENTS and EXCEPTIONS."""
+    for name in ("PUBLISHERS", "REQUIREMENTS", "EXCEPTIONS"):
+        yield getattr(request.module, name, [])
 
 
 @pytest.fixture
@@ -64,7 +79,3 @@ def build(opa: Path, tmp_path: Path) -> Build:
         )
 
     return build
-
-
-def _data(publishers: Iterable[dict[str, Any]]) -> dict[str, object]:
-    return data_document(Publisher.model_validate(publisher) for publisher in publishers)

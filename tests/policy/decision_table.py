@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from oms_gate.policy.input import InputHistory, InputRelease
 from oms_gate.verdict import Assurance, Signer
-from tests.policy.samples import ISSUER, certificate, document, key, sigstore
+from tests.policy.samples import (
+    ISSUER,
+    MEMORY,
+    NOW,
+    certificate,
+    document,
+    key,
+    signed_at,
+    sigstore,
+)
 
 UNKNOWN, WRONG = "publisher.unknown", "publisher.wrong-signer"
-EXPIRED = "publisher.expired-signer"
+EXPIRED, CHANGED = "publisher.expired-signer", "history.signer-changed"
+ROLLBACK, ERROR = "history.rollback", "policy.error"
+LOG, TIME, AGE = "requirement.log", "requirement.time", "requirement.age"
+FORMAT, CLAIMS = "requirement.format", "requirement.claims"
 MISSING, UNSIGNED, IGNORED = "coverage.missing", "coverage.unsigned", "coverage.ignored"
 
 BY_SIGSTORE = {"method": "sigstore", "identity": "release@example.com", "issuer": ISSUER}
@@ -63,8 +76,96 @@ RULES: list[dict[str, Any]] = [
             BY_CERTIFICATE | {"identity": "CN=Current", "allow_expired": False},
         ],
     },
+    {
+        "name": "Required",
+        "models": ["required/*"],
+        "signers": [
+            BY_SIGSTORE,
+            BY_KEY,
+            BY_CERTIFICATE | {"identity": "CN=Current", "allow_expired": True},
+        ],
+        "allow_unsigned": ["assets/*"],
+    },
+    {
+        "name": "Pickling",
+        "models": ["required/pickling"],
+        "signers": [BY_SIGSTORE],
+        "allow_formats": ["pickle"],
+    },
+    {"name": "First", "models": ["first/*"], "signers": [{"method": "first-use"}]},
+    {
+        "name": "Excepted",
+        "models": ["excepted/*"],
+        "signers": [BY_SIGSTORE, BY_CERTIFICATE],
+    },
     {"name": "Bucket", "models": ["s3://bucket/models"], "signers": [BY_KEY]},
     {"name": "Folder", "models": ["/srv/models/*"], "signers": [BY_KEY]},
+]
+
+
+FORMATS = ["pickle", "archive", "code", "keras", "tensorflow"]
+
+
+def required(name: str, where: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
+    about = {"models": [f"required/{name}"], **(where or {})}
+    return {"name": name, "where": about, **members}
+
+
+REQUIREMENTS: list[dict[str, Any]] = [
+    required("loaded", {"operations": ["load", "pull"]}, transparency_log=True),
+    required("namespaced", {"namespaces": ["prod-*", "live"]}, transparency_log=True),
+    required("labelled", {"namespace_labels": {"tier": "1"}}, transparency_log=True),
+    required("accounted", {"service_accounts": ["train-*"]}, transparency_log=True),
+    required("hash", hash_types=["blake2b", "blake3"]),
+    required("young", max_age_days=7),
+    required("time", proven_time=True),
+    required("log", transparency_log=True),
+    required("unexpired", unexpired=True),
+    required(
+        "everything",
+        hash_types=["blake2b"],
+        proven_time=True,
+        transparency_log=True,
+        max_age_days=1,
+        unexpired=True,
+    ),
+    required("warned", effect="warn", transparency_log=True),
+    required("bytes", assurance="bytes"),
+    required("by-operation", {"operations": ["pull"]}, assurance="bytes"),
+    required("by-operation", {"operations": ["admit"]}, assurance="declared"),
+    required("safe", restricted_formats=FORMATS),
+    required("pickling", restricted_formats=FORMATS),
+    required(
+        "claims",
+        claims={"repository": ["example/*"], "ref": ["refs/heads/main", "refs/tags/*"]},
+    ),
+    required("kinds", signed_kinds=["document"], ignored_kinds=["image"]),
+    required("same", same_signer=True),
+]
+
+EXCEPTIONS: list[dict[str, Any]] = [
+    {
+        "reason": "a move",
+        "owner": "ann",
+        "expires": date(2026, 12, 31),
+        "models": ["excepted/model"],
+        "codes": ["coverage.unsigned"],
+        "paths": ["old/**"],
+    },
+    {
+        "reason": "a move",
+        "owner": "bob",
+        "expires": date(2026, 8, 31),
+        "models": ["excepted/ended"],
+        "codes": ["coverage.missing"],
+    },
+    {
+        "reason": "a move",
+        "owner": "cyd",
+        "expires": date(2026, 9, 1),
+        "models": ["excepted/today"],
+        "codes": ["coverage.missing", "publisher.expired-signer", "history.rollback"],
+    },
 ]
 
 
@@ -93,6 +194,48 @@ def without(*path: str) -> dict[str, Any]:
     del inner[path[-1]]
     return whole
 
+
+def covering(members: dict[str, Any]) -> dict[str, Any]:
+    whole = document()
+    whole["coverage"] |= members
+    return whole
+
+
+def pinned(*signers: Signer, is_signer: bool = False) -> InputHistory:
+    return MEMORY.model_copy(update={"pinned": signers, "signer_pinned": is_signer})
+
+
+def rolled_back() -> InputHistory:
+    newer = InputRelease(revision="9", root_digest="34", signed_at=None, seen_at=NOW.timestamp())
+    known = {"newer": newer, "first_seen": NOW.timestamp()}
+    return pinned(sigstore(), is_signer=True).model_copy(update=known)
+
+
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+BLAKE = {"hash_type": "blake2b"}
+LOAD = {"operation": "load"}
+WORKLOAD = {"repository": "example/model", "ref": "refs/heads/main"}
+# A requirement by its name, what the caller says of the place, and whether it applies there.
+WHERE: list[tuple[str, dict[str, Any], bool]] = [
+    ("loaded", {"operation": "load"}, True),
+    ("loaded", {"operation": "pull"}, True),
+    ("loaded", {"operation": "verify"}, False),
+    ("loaded", {}, False),
+    ("namespaced", {"operation": "admit", "namespace": "prod-eu"}, True),
+    ("namespaced", {"operation": "admit", "namespace": "preprod-eu"}, False),
+    ("namespaced", {"operation": "admit", "namespace": "prod"}, False),
+    ("namespaced", {"operation": "admit"}, True),
+    ("namespaced", {"operation": "pull"}, False),
+    ("labelled", {"operation": "admit", "namespace_labels": {"tier": "1", "x": "y"}}, True),
+    ("labelled", {"operation": "admit", "namespace_labels": {"tier": "12"}}, False),
+    ("labelled", {"operation": "admit", "namespace_labels": {}}, False),
+    ("labelled", {"operation": "admit"}, True),
+    ("labelled", {"operation": "verify"}, False),
+    ("accounted", {"operation": "admit", "service_account": "train-1"}, True),
+    ("accounted", {"operation": "admit", "service_account": "default"}, False),
+    ("accounted", {"operation": "admit"}, True),
+    ("accounted", {"operation": "load"}, False),
+]
 
 HOSTILE = 'a\u202e"{x}\\Q\\E.*\n\x00\ud800😀.py'
 
@@ -317,48 +460,333 @@ CASES = [
         document(sorted_names=False),
         annotations={"publisher": "Example", "unsorted": "true"},
     ),
-    # Documents that the gate does not make.
-    Case("an empty document", {}, {"policy.error"}),
-    Case("another schema", changed(schema="oms-gate/input/v2"), {"policy.error"}),
-    Case("a longer schema", changed(schema="oms-gate/input/v1\n"), {"policy.error"}),
-    Case("a schema that is no text", changed(schema=["oms-gate/input/v1"]), {"policy.error"}),
-    Case("no schema", without("schema"), {"policy.error"}),
-    Case("no model", without("model"), {UNKNOWN}),
-    Case("no name", without("model", "name"), {UNKNOWN}),
-    Case("no signer", without("signer"), {WRONG}),
-    Case("no method", without("signer", "method"), {WRONG}),
-    Case("no identity", without("signer", "identity"), {WRONG}),
-    Case("no issuer", without("signer", "issuer"), {WRONG}),
-    Case("no root", without("signer", "root"), {WRONG}),
-    Case("no coverage", without("coverage"), {"policy.denied"}),
-    Case("no count", without("coverage", "signed"), {"policy.denied"}),
-    Case("no missing", without("coverage", "missing"), {"policy.denied"}),
-    Case("no unsigned", without("coverage", "unsigned"), {"policy.denied"}),
-    Case("no ignored", without("coverage", "ignored"), {"policy.denied"}),
-    Case(
-        "a file without anything",
-        changed(coverage={"signed": 1, "missing": [], "unsigned": [{}], "ignored": []}),
-        {"policy.denied"},
+    # Operations, namespaces, labels and service accounts: where a requirement applies.
+    *(
+        Case(
+            f"{name}: {context}",
+            document(f"hf://required/{name}", signature={"log_index": None}, context=dict(context)),
+            {LOG} if applies else set(),
+        )
+        for name, context, applies in WHERE
     ),
+    # Requirements, each with a look-alike.
+    Case("a hash that is allowed", document("hf://required/hash", signature=BLAKE)),
     Case(
-        "an ignored file without anything",
-        changed(coverage={"signed": 1, "missing": [], "unsigned": [], "ignored": [{}]}),
-        {"policy.denied"},
+        "a hash that is not",
+        document("hf://required/hash"),
+        {"requirement.hash-type"},
+        says=("sha256", "blake2b or blake3", "--hash blake2b"),
     ),
     *(
         Case(
-            f"an object for the {member} files",
-            changed(
-                coverage={"signed": 1, "missing": [], "unsigned": [], "ignored": [], member: {}}
-            ),
-            {"policy.denied"},
+            f"a signature that is proven {what}",
+            document("hf://required/young", signature={"times": signed_at(*ago)}),
+            {code} if code else set(),
+            says=words,
         )
-        for member in ("missing", "unsigned", "ignored")
+        for what, ago, code, words in (
+            ("now", [HOUR * 0], None, ()),
+            ("a week ago", [7 * DAY], None, ()),
+            ("a week and a second ago", [7 * DAY + SECOND], AGE, ("7 days", "within 7 days")),
+            ("long ago, and again now", [30 * DAY, HOUR], AGE, ("30 days",)),
+            ("never", [], TIME, ("--timestamp-url",)),
+            ("five minutes from now", [-300 * SECOND], None, ()),
+            ("tomorrow", [-DAY], TIME, ("clock",)),
+            ("tomorrow, and an hour ago", [-DAY, HOUR], None, ()),
+            ("tomorrow, and long ago", [-DAY, 8 * DAY], AGE, ()),
+        )
+    ),
+    Case("a proven time", document("hf://required/time")),
+    Case("no proven time", document("hf://required/time", signature={"times": ()}), {TIME}),
+    Case("a log entry", document("hf://required/log", signature={"log_index": 0})),
+    Case("no log entry", document("hf://required/log", signature={"log_index": None}), {LOG}),
+    Case(
+        "a certificate in time",
+        document("hf://required/unexpired", certificate("CN=Current", "CN=Current")),
     ),
     Case(
-        "a count that is no number",
-        changed(coverage={"signed": "0", "missing": 0, "unsigned": 0, "ignored": 0}),
-        {"policy.denied"},
+        "a certificate that a rule lets expire, and a requirement does not",
+        document("hf://required/unexpired", outlived("CN=Current")),
+        {EXPIRED},
+        says=('"unexpired"',),
+    ),
+    Case("everything of the strictest", document("hf://required/everything", signature=BLAKE)),
+    Case(
+        "nothing of the strictest",
+        document("hf://required/everything", signature={"log_index": None, "times": ()}),
+        {"requirement.hash-type", TIME, LOG},
+    ),
+    Case(
+        "a requirement that only warns",
+        document("hf://required/warned", signature={"log_index": None}),
+        warn={LOG},
+    ),
+    Case("a required assurance", document("hf://required/bytes"), require=Assurance.BYTES),
+    Case(
+        "an assurance for pulling",
+        document("hf://required/by-operation", context={"operation": "pull"}),
+        require=Assurance.BYTES,
+    ),
+    Case(
+        "an assurance for pods",
+        document("hf://required/by-operation", context={"operation": "admit"}),
+        require=Assurance.DECLARED,
+    ),
+    # Formats that can run code.
+    *(
+        Case(
+            f"{path} {'signed' if how == 'signed' else how} by {who}",
+            document(f"hf://required/{who}", **{how: ((path, 1), *extra)}),
+            codes,
+            warned,
+            says=(path,) if codes else (),
+        )
+        for who, how, path, extra, codes, warned in (
+            ("safe", "signed", "a.safetensors", (), set(), set()),
+            ("safe", "signed", "a.bin", (), {FORMAT}, set()),
+            ("safe", "signed", "a.PKL", (), {FORMAT}, set()),
+            ("safe", "signed", "x.zip", (), {FORMAT}, set()),
+            ("safe", "signed", "modeling_x.py", (("config.json", 1),), {FORMAT}, set()),
+            ("safe", "signed", "a.keras", (), {FORMAT}, set()),
+            ("safe", "signed", "d/a.H5", (), {FORMAT}, set()),
+            ("safe", "signed", "saved_model.pb", (), {FORMAT}, set()),
+            ("safe", "signed", "a.keras.onnx", (), set(), set()),
+            ("safe", "unsigned", "assets/a.bin", (), {FORMAT}, set()),
+            ("pickling", "signed", "a.bin", (), set(), set()),
+            ("pickling", "signed", "a.py", (), {FORMAT}, set()),
+            ("pickling", "signed", "a.keras", (), {FORMAT}, set()),
+        )
+    ),
+    # Claims of a workload.
+    *(
+        Case(
+            f"a workload that claims {claims}",
+            document("hf://required/claims", sigstore(claims=claims)),
+            {CLAIMS} if bad else set(),
+            says=(bad,) if bad else (),
+        )
+        for claims, bad in (
+            ({**WORKLOAD}, ""),
+            ({**WORKLOAD, "ref": "refs/tags/v1"}, ""),
+            ({**WORKLOAD, "more": "x"}, ""),
+            ({**WORKLOAD, "ref": "refs/heads/evil"}, "ref is refs/heads/evil"),
+            ({**WORKLOAD, "ref": "refs/tags/v1/x"}, "ref is refs/tags/v1/x"),
+            ({**WORKLOAD, "repository": "evil/example"}, "repository is evil/example"),
+            ({**WORKLOAD, "ref": "refs/heads/main\n"}, "ref is refs/heads/main\\n"),
+            ({"ref": "refs/heads/main"}, "repository is not in the certificate"),
+            ({}, "ref is not in the certificate"),
+        )
+    ),
+    Case(
+        "a key claims nothing",
+        document("hf://required/claims", key()),
+        {CLAIMS},
+        says=("not in the certificate",),
+    ),
+    # Kinds of files.
+    Case(
+        "an unsigned document where documents must be signed",
+        document("hf://required/kinds", unsigned=(("x.md", 1),)),
+        {UNSIGNED},
+        says=("x.md", '"kinds"'),
+    ),
+    Case(
+        "a hidden document where only images may be hidden",
+        document("hf://required/kinds", ignored=(("x.md", 1, "signer"), ("y.png", 1, "signer"))),
+        {UNSIGNED, IGNORED},
+        says=("x.md",),
+    ),
+    # Memory: the first signer, the pinned one, another; the newest release, an older one.
+    Case(
+        "the first signer",
+        document("hf://first/model", history=MEMORY),
+        annotations={"publisher": "First"},
+    ),
+    Case(
+        "the first signer, who is pinned",
+        document("hf://first/model", history=pinned(sigstore(), is_signer=True)),
+    ),
+    Case(
+        "another than the first signer",
+        document("hf://first/model", key("new"), history=pinned(sigstore())),
+        {CHANGED},
+        says=('the key "new"', "release@example.com", "oms-gate trust add hf://first/model"),
+    ),
+    Case(
+        "a first signer without a memory", document("hf://first/model"), {WRONG}, says=("memory",)
+    ),
+    Case(
+        "a first signer whose certificate has expired",
+        document("hf://first/model", outlived("CN=A"), history=MEMORY),
+        {WRONG},
+    ),
+    Case(
+        "a pinned signer whose certificate has expired",
+        document(
+            "hf://first/model",
+            outlived("CN=A"),
+            history=pinned(certificate("CN=A"), is_signer=True),
+        ),
+        {EXPIRED},
+    ),
+    Case(
+        "a named signer where somebody else is pinned",
+        document(history=pinned(key("old"))),
+    ),
+    Case(
+        "a named signer where the pinned one is required",
+        document("hf://required/same", history=pinned(key("old"))),
+        {CHANGED},
+        says=('pinned to the key "old"', '"same"'),
+    ),
+    Case(
+        "the pinned signer where that is required",
+        document("hf://required/same", history=pinned(sigstore(), is_signer=True)),
+    ),
+    Case("the first one where that is required", document("hf://required/same", history=MEMORY)),
+    Case("no memory where that is required", document("hf://required/same"), {CHANGED}),
+    Case(
+        "an older release",
+        document(history=rolled_back()),
+        {ROLLBACK},
+        says=("root digest 34", "oms-gate trust add hf://example/model"),
+    ),
+    Case(
+        "an older release of a stranger",
+        document("hf://stranger/model", history=rolled_back()),
+        {UNKNOWN, ROLLBACK},
+    ),
+    # Exceptions: by code, by path, by time, by model.
+    Case(
+        "an excepted file",
+        document("hf://excepted/model", unsigned=(("old/a.py", 1),)),
+        warn={UNSIGNED},
+    ),
+    Case(
+        "a file beside the excepted ones",
+        document("hf://excepted/model", unsigned=(("old/a.py", 1), ("new/a.py", 1))),
+        {UNSIGNED},
+        {UNSIGNED},
+        says=("new/a.py",),
+    ),
+    Case(
+        "a file among many excepted ones",
+        document(
+            "hf://excepted/model",
+            unsigned=(*((f"old/{n}.py", 1) for n in range(100)), ("zzz/a.py", 1)),
+        ),
+        {UNSIGNED},
+        {UNSIGNED},
+        says=("zzz/a.py",),
+    ),
+    Case(
+        "an excepted path of another code",
+        document("hf://excepted/model", missing=("old/a.py",)),
+        {MISSING},
+    ),
+    Case(
+        "an exception of another model",
+        document("hf://example/model", unsigned=(("old/a.py", 1),)),
+        {UNSIGNED},
+    ),
+    Case(
+        "an exception that has ended",
+        document("hf://excepted/ended", missing=("a.bin",)),
+        {MISSING},
+        says=("the exception of bob for this ended at 2026-08-31: a move",),
+    ),
+    Case(
+        "an exception on its last day",
+        document("hf://excepted/today", missing=("a.bin",)),
+        warn={MISSING},
+    ),
+    Case("no exception for nothing", document("hf://excepted/today", signed=()), {MISSING}),
+    Case(
+        "an expired certificate that is excepted",
+        document("hf://excepted/today", outlived("CN=Release,O=Example")),
+        warn={EXPIRED},
+        annotations={"publisher": "Excepted"},
+    ),
+    Case(
+        "an expired certificate of a stranger, excepted",
+        document("hf://excepted/today", outlived("CN=Mallory")),
+        {WRONG},
+    ),
+    Case(
+        "an excepted rollback",
+        document("hf://excepted/today", history=rolled_back()),
+        warn={ROLLBACK},
+    ),
+    # Documents that the gate does not make.
+    *(
+        Case(f"the document is {what}", odd, {ERROR}, says=said)
+        for what, odd, said in (
+            ("empty", {}, ("coverage", "now", "input.schema.json")),
+            ("of another schema", changed(schema="oms-gate/input/v2"), (": schema)",)),
+            ("of a longer schema", changed(schema="oms-gate/input/v1\n"), (": schema)",)),
+            ("of a schema that is no text", changed(schema=["oms-gate/input/v1"]), (": schema)",)),
+            ("more than the schema says", changed(more=1), (": more)",)),
+            ("without a history, not null", without("history"), (": history)",)),
+            ("wanted for nothing", changed(context={}), (": context)",)),
+            ("wanted for something else", changed(context={"operation": "x"}), (": context)",)),
+            ("in namespaces", changed(context={"operation": "load", "namespace": ["a"]}), ()),
+            ("in a list of labels", changed(context={**LOAD, "namespace_labels": ["a"]}), ()),
+            ("of a time in words", changed(now="2026-09-01"), (": now)",)),
+            ("of no assurance", changed(assurance="none"), (": assurance)",)),
+        )
+    ),
+    *(
+        Case(f"no {'.'.join(path)}", without(*path), {ERROR}, says=(f": {path[0]})",))
+        for path in (
+            ("schema",),
+            ("model",),
+            ("model", "name"),
+            ("signer",),
+            ("signer", "method"),
+            ("signer", "identity"),
+            ("signer", "issuer"),
+            ("signer", "root"),
+            ("signer", "root", "name"),
+            ("signer", "expired_at"),
+            ("signature", "times"),
+            ("signature", "log_index"),
+            ("signature", "hash_type"),
+            ("coverage",),
+            ("coverage", "signed"),
+            ("coverage", "signed_files"),
+            ("coverage", "missing"),
+            ("coverage", "unsigned"),
+            ("coverage", "ignored"),
+            ("attestations",),
+            ("refused_attestations",),
+            ("assurance",),
+            ("now",),
+            ("context",),
+        )
+    ),
+    *(
+        Case(f"coverage with {odd}", covering(odd), {ERROR}, says=(": coverage)",))
+        for odd in (
+            {"unsigned": [{}]},
+            {"ignored": [{}]},
+            {"unsigned": [None]},
+            {"unsigned": [{"path": "x", "size": 1, "kind": "new"}]},
+            {"unsigned": [{"path": "x", "size": "1", "kind": "image"}]},
+            {"ignored": [{"path": "x", "size": 1, "kind": "image", "scope": "new"}]},
+            {"ignored": [{"path": "x", "size": 1, "kind": "image"}]},
+            {"missing": {}},
+            {"unsigned": {}},
+            {"ignored": {}},
+            {"missing": [7]},
+            {"missing": 0},
+            {"signed": "3"},
+            {"signed": 4},
+            {"signed_files": []},
+            {"signed_files": {"weights": ["a", "b", "c"]}},
+            {"signed_files": {"weights": 3}},
+            {"signed_files": {"new": {"a": 1, "b": 2, "c": 3}}},
+            {"signed_files": {"weights": {"a": "1", "b": 2, "c": 3}}},
+        )
     ),
 ]
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from oms_gate.policy.engine import Engine
-from oms_gate.policy.input import CoverageInput, input_document
+from oms_gate.policy.exceptions import PolicyException
+from oms_gate.policy.input import (
+    CoverageInput,
+    InputAttestation,
+    InputHistory,
+    InputRefusedAttestation,
+    input_document,
+)
+from oms_gate.policy.publishers import Publisher
+from oms_gate.policy.requirements import Requirement
+from oms_gate.policy.rules import data_document
 from oms_gate.policy.wasm import WasmEngine
 from oms_gate.verdict import Assurance, Model, Signature, SignatureTime, Signer, TrustRoot
 
@@ -26,9 +36,24 @@ EXAMPLE = {
 }
 ALLOW = 'decision := {"allow": true}'
 NO_DATA: dict[str, object] = {"oms_gate": {"publishers": []}}
+MEMORY = InputHistory(first_seen=None, pinned=(), signer_pinned=False, newer=None)
 
-MakeEngine = Callable[[Iterable[dict[str, Any]]], Engine]
+MakeEngine = Callable[..., Engine]
+Engines = tuple[Engine, Engine]
 Build = Callable[..., WasmEngine]
+
+
+def data_of(
+    publishers: Iterable[dict[str, Any]],
+    requirements: Iterable[dict[str, Any]] = (),
+    exceptions: Iterable[dict[str, Any]] = (),
+) -> dict[str, object]:
+    """The data document of rules as they are in ``gate.yaml``."""
+    return data_document(
+        [Publisher.model_validate(rule) for rule in publishers],
+        [Requirement.model_validate(rule) for rule in requirements],
+        [PolicyException.model_validate(rule) for rule in exceptions],
+    )
 
 
 def policy_folder(tmp_path: Path, rules: str = ALLOW, **files: str) -> Path:
@@ -82,19 +107,27 @@ def document(
     *,
     sorted_names: bool = True,
     context: Mapping[str, Any] | None = None,
+    signature: Mapping[str, Any] | None = None,
+    history: InputHistory | None = None,
+    attestations: Sequence[InputAttestation] = (),
+    refused_attestations: Sequence[InputRefusedAttestation] = (),
     **coverage: Any,
 ) -> dict[str, Any]:
+    """The document on a model; signature: what is other than usual of that."""
     return input_document(
         model=Model(url=f"{name}@{'0' * 40}", name=name, revision="0" * 40),
         signer=signer or sigstore(),
-        signature=Signature(
-            location="model.sig",
-            sha256="ef" * 32,
-            root_digest="12" * 32,
-            serialization="files",
-            hash_type="sha256",
-            times=(SignatureTime(source="transparency-log", time=NOW),),
-            log_index=7,
+        signature=Signature.model_validate(
+            {
+                "location": "model.sig",
+                "sha256": "ef" * 32,
+                "root_digest": "12" * 32,
+                "serialization": "files",
+                "hash_type": "sha256",
+                "times": signed_at(timedelta()),
+                "log_index": 7,
+                **(signature or {}),
+            }
         ),
         sorted_names=sorted_names,
         allow_symlinks=False,
@@ -102,4 +135,12 @@ def document(
         assurance=Assurance.BYTES,
         now=NOW,
         context=context,
+        history=history,
+        attestations=attestations,
+        refused_attestations=refused_attestations,
     )
+
+
+def signed_at(*ago: timedelta) -> tuple[SignatureTime, ...]:
+    """Proven times that long before NOW."""
+    return tuple(SignatureTime(source="transparency-log", time=NOW - each) for each in ago)

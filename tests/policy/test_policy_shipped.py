@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from oms_gate.verdict import SignatureTime
 from tests.policy.samples import NOW, certificate, document, key
 
 POLICIES = Path(__file__).parents[2] / "policies"
-RULES = ("admission.rego", "admission_test.rego")
+RULES = ("admission.rego", "admission_test.rego", "lib")
 PINNED = "1.22.2"
+BUILD = "build -t wasm -e oms_gate/admission/decision --ignore *_test.rego admission.rego lib"
 
 
 def run(opa: Path, *arguments: str) -> str:
@@ -32,48 +34,94 @@ def run(opa: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_opa_test(opa: Path) -> None:
-    results = json.loads(run(opa, "test", "--format=json", *RULES))
-    assert len(results) > 20
+def modules() -> list[Path]:
+    """The files of the library, without their tests."""
+    found = [POLICIES / "admission.rego", *POLICIES.glob("lib/*.rego")]
+    return [path for path in found if not path.stem.endswith("_test")]
 
 
-def test_every_line_is_tested(opa: Path) -> None:
-    report = json.loads(run(opa, "test", "--coverage", *RULES))
-    assert report["files"]["admission.rego"].get("not_covered") is None
+def test_opa_test_covers_every_line(opa: Path) -> None:
+    report = json.loads(run(opa, "test", "--coverage", "--coverage-runs=", "--timeout=60s", *RULES))
+    for path in modules():
+        covered = report["files"][str(path.relative_to(POLICIES))]
+        assert covered.get("not_covered") is None, path.name
+        assert path.with_name(f"{path.stem}_test.rego").exists(), path.name
 
 
 def test_opa_check(opa: Path) -> None:
     assert not run(opa, "check", "--strict", *RULES)
-    assert not run(opa, "check", "--strict", "--schema", "input.schema.json", *RULES)
+    sources = [str(path) for path in modules()]
+    assert not run(opa, "check", "--strict", "--schema", "input.schema.json", *sources)
 
 
-def test_the_schema_finds_misspelt_members(opa: Path, tmp_path: Path) -> None:
-    text = (POLICIES / "admission.rego").read_text()
-    for right, wrong in (("input.model.name", "input.model.nmae"), ("file.scope ", "file.scopes ")):
-        path = tmp_path / "admission.rego"
-        path.write_text(text.replace(right, wrong))
-        command = [str(opa), "check", "-s", str(POLICIES / "input.schema.json"), str(path)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode != 0
-        assert "undefined ref" in done.stderr
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("lib/publishers.rego", "input.model.name", "input.model.nmae"),
+        ("lib/coverage.rego", "input.coverage.missing", "input.coverage.mising"),
+        ("lib/proof.rego", "input.signature.log_index", "input.signature.logindex"),
+        ("lib/requirements.rego", "input.context.operation", "input.contxt.operation"),
+        ("lib/document.rego", "input.assurance", "input.asurance"),
+    ],
+)
+def test_the_schema_finds_misspelt_members(
+    opa: Path, tmp_path: Path, name: str, right: str, wrong: str
+) -> None:
+    copy = shutil.copytree(POLICIES, tmp_path / "policies")
+    text = (copy / name).read_text()
+    assert right in text
+    (copy / name).write_text(text.replace(right, wrong))
+    command = [str(opa), "check", "-s", "input.schema.json", "--ignore=*_test.rego", "admission.rego", "lib"]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "undefined ref" in done.stderr
 
 
 def test_opa_fmt(opa: Path) -> None:
     assert not run(opa, "fmt", "--list", *RULES)
 
 
+def test_regal_lint() -> None:
+    local = POLICIES.parent / ".tools/bin/regal"
+    program = str(local) if local.exists() else shutil.which("regal")
+    if program is None:
+        pytest.skip("there is no regal in .tools/bin or on the PATH: run `make peers`")
+    run(Path(program), "lint", "admission.rego", "admission_test.rego", "lib")
+
+
+def test_what_modules_offer_is_annotated(opa: Path) -> None:
+    texts = {path.stem: path.read_text() for path in modules()}
+    everything = "\n".join(texts.values())
+    offered = {("admission", name) for name in ("decision", "allow", "deny", "warn", "annotations")}
+    for module in texts.keys() - {"admission"}:
+        used = re.findall(rf"(?<![\w.]){module}\.(\w+)", everything)
+        defined = re.findall(r"^(?:default )?(\w+)", texts[module], re.MULTILINE)
+        offered |= {(module, name) for name in used if name in defined}
+        offered |= {(module, name) for name in ("deny", "warn", "unmet") if name in defined}
+    assert len(offered) > 40
+    annotated: dict[tuple[str, str], dict[str, Any]] = {}
+    for name in ("admission.rego", "lib"):
+        for entry in json.loads(run(opa, "inspect", "-a", "-f", "json", name))["annotations"]:
+            path = [part["value"] for part in entry["path"]]
+            annotated[path[-2], path[-1]] = entry["annotations"]
+    for module, name in offered:
+        notes = annotated.get((module, name)) or annotated.get((module, f"{name}s"), {})
+        assert notes.keys() >= {"title", "description"}, f"{module}.{name}"
+    assert annotated["admission", "decision"]["entrypoint"]
+
+
 def test_the_module_is_what_opa_makes_of_the_rego(opa: Path) -> None:
     if f"Version: {PINNED}" not in run(opa, "version"):
         pytest.skip(f"another OPA than {PINNED} makes another module: run `make peers`")
-    # The file's name as given is part of the module, so it is built in its folder.
-    command = "build -t wasm -e oms_gate/admission/decision admission.rego -o /dev/stdout"
-    bundle = subprocess.run([opa, *command.split()], cwd=POLICIES, capture_output=True, check=True)
+    # The files' names as given are part of the module, so it is built in their folder.
+    command = [opa, *BUILD.split(), "-o", "/dev/stdout"]
+    bundle = subprocess.run(command, cwd=POLICIES, capture_output=True, check=True)
     with tarfile.open(fileobj=io.BytesIO(bundle.stdout)) as archive:
         module = archive.extractfile("/policy.wasm")
         assert module is not None
         built = module.read()
     assert built == (POLICIES / "admission.wasm").read_bytes(), (
-        f"policies/admission.wasm is out of date: in policies/, opa {command}"
+        "policies/admission.wasm is out of date: run `make policy`"
     )
 
 
@@ -147,18 +195,20 @@ def test_the_document_says_what_the_gate_knows() -> None:
     }
     assert made["coverage"] == {
         "signed": 3,
-        "signed_files": [
-            {"path": "config.json", "size": 700, "kind": "config"},
-            {"path": "model.safetensors", "size": 90_000_000, "kind": "weights"},
-            {"path": "README.md", "size": None, "kind": "document"},
-        ],
+        "signed_files": {
+            "config": {"config.json": 700},
+            "weights": {"model.safetensors": 90_000_000},
+            "document": {"README.md": None},
+        },
         "missing": ["a"],
         "unsigned": [{"path": "b.py", "size": None, "kind": "code"}],
         "ignored": [{"path": "c.md\\u202e", "size": 1, "kind": "other", "scope": "signer"}],
     }
     assert made["assurance"] == "bytes"
     assert made["now"] == NOW.timestamp()
-    assert made["context"] == {"namespace": "prod"}
+    assert made["context"] == {"operation": "verify", "namespace": "prod"}
+    assert made["attestations"] == made["refused_attestations"] == []
+    assert made["history"] is None
     assert SignatureTime(source="timestamp-authority", time=NOW).time.timestamp() == made["now"]
 
 

@@ -1,0 +1,105 @@
+package oms_gate.lib.formats_test
+
+import data.oms_gate.lib.formats
+import data.oms_gate.lib.samples_test as samples
+
+every_format := ["pickle", "archive", "code", "keras", "tensorflow"]
+
+# What is not met, with these signed files, by a signer whose rule allows these formats.
+unmet(restricted, files, allowed) := found if {
+	document := samples.changed(samples.model, {"/coverage/signed_files": files})
+	rule := object.union(samples.rule, {"allow_formats": allowed})
+	found := formats.unmet({"name": "Safe", "restricted_formats": restricted}) with input as document
+		with data.oms_gate.publishers as [rule]
+}
+
+unsafe := {
+	"pickle": {"pickle": {"pytorch_model.bin": 1}},
+	"archive": {"archive": {"x.zip": 1}},
+	"code": {"code": {"modeling_x.py": 1}},
+	"keras": {"weights": {"x.safetensors": 1, "x.KERAS": 1}},
+	"tensorflow": {"weights": {"x.safetensors": 1, "saved_model.pb": 1}},
+}
+
+test_each_format_is_known if {
+	every format, files in unsafe {
+		found := unmet([format], files, [])
+		samples.codes(found) == {"requirement.format"}
+		samples.says(found, $`({format})`)
+		unmet([other | some other in every_format; other != format], files, []) == set()
+	}
+}
+
+test_a_signer_may_be_allowed_a_format if {
+	every format, files in unsafe {
+		unmet(every_format, files, [format]) == set()
+		samples.codes(unmet(every_format, files, [other | some other in every_format; other != format])) == {"requirement.format"}
+	}
+}
+
+test_safe_formats_are_no_matter if {
+	files := {
+		"weights": {"a.safetensors": 1, "pb.gguf": 1, "x.keras.onnx": 1, "h5": 1, "apb": 1},
+		"config": {"x.h5": 1, "x.pb": 1},
+		"tokenizer": {"tokenizer.model": 1},
+	}
+	unmet(every_format, files, []) == set()
+}
+
+test_every_ending_counts if {
+	every path in ["a.keras", "a.h5", "a.hdf5", "d/A.H5"] {
+		samples.paths(unmet(["keras"], {"weights": {path: 1}}, [])) == {path}
+	}
+	every path in ["a.pb", "a.pbtxt", "d/A.PB"] {
+		samples.paths(unmet(["tensorflow"], {"weights": {path: 1}}, [])) == {path}
+	}
+}
+
+test_the_first_is_named_and_the_others_counted if {
+	one := unmet(["code"], {"code": {"b.py": 1}}, [])
+	samples.says(one, "b.py can run code when it is loaded (code)")
+	found := unmet(["code"], {"code": {"b.py": 1, "a.py": 1, "c.py": 1}}, [])
+	samples.says(found, "a.py (and 2 more) can run code")
+	samples.paths(found) == {"a.py"}
+}
+
+test_what_is_not_signed_is_no_safer if {
+	every list, file in {
+		"unsigned": {"path": "x.bin", "size": 1, "kind": "pickle"},
+		"ignored": {"path": "x.bin", "size": 1, "kind": "pickle", "scope": "signer"},
+	} {
+		found := formats.unmet({"name": "Safe", "restricted_formats": every_format}) with data.oms_gate.publishers as samples.publishers
+			with input as samples.changed(samples.model, {concat("/", ["/coverage", list]): [file]})
+		samples.paths(found) == {"x.bin"}
+	}
+}
+
+test_what_is_no_part_of_the_model_is_no_matter if {
+	every scope, found in {"default": 1, "signer": 1, "signature": 0, "cache": 0} {
+		file := {"path": "x.bin", "size": 1, "kind": "pickle", "scope": scope}
+		unmet_ := formats.unmet({"name": "Safe", "restricted_formats": every_format}) with data.oms_gate.publishers as samples.publishers
+			with input as samples.changed(samples.model, {"/coverage/ignored": [file]})
+		count(unmet_) == found
+	}
+}
+
+test_another_signers_allowance_is_none if {
+	rules := [
+		samples.rule,
+		{
+			"name": "Other",
+			"models": ["hf://example/*"],
+			"signers": [{"method": "key", "key": "other"}],
+			"allow_formats": every_format,
+		},
+	]
+	document := samples.changed(samples.model, {"/coverage/signed_files": unsafe.pickle})
+	found := formats.unmet({"name": "Safe", "restricted_formats": every_format}) with input as document
+		with data.oms_gate.publishers as rules
+	samples.codes(found) == {"requirement.format"}
+}
+
+test_nothing_is_restricted_without_a_restriction if {
+	formats.unmet({"name": "x"}) == set() with input as samples.changed(samples.model, {"/coverage/signed_files": unsafe.pickle})
+		with data.oms_gate.publishers as samples.publishers
+}
