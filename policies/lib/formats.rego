@@ -32,17 +32,22 @@ of_kind(kind) := object.keys(object.get(input.coverage.signed_files, kind, {})) 
 	file.scope in {"default", "signer"}
 })
 
-weights := of_kind("weights")
-
-# All at once, as there may be thousands, and hardly ever one of these.
-names_of_weights := lower(concat("\n", weights))
-
 weights_with(endings) := {path |
 	some ending in endings
 	contains(names_of_weights, ending)
-	some path in weights
+	some path in of_kind("weights")
 	endswith(lower(path), ending)
 }
+
+# All at once, as there may be thousands, and hardly ever one of these.
+names_of_weights := lower(concat("\n", array.concat(
+	[path | some path, _ in input.coverage.signed_files.weights],
+	[file.path |
+		some list in ["unsigned", "ignored"]
+		some file in input.coverage[list]
+		file.kind == "weights"
+	],
+)))
 
 # METADATA
 # title: Formats that the signer may publish
