@@ -19,15 +19,9 @@ unsafe.archive contains path if some path in of_kind("archive")
 
 unsafe.code contains path if some path in of_kind("code")
 
-unsafe.keras contains path if {
-	some path in of_kind("weights")
-	ends_in(path, [".keras", ".h5", ".hdf5"])
-}
+unsafe.keras contains path if some path in weights_with([".keras", ".h5", ".hdf5"])
 
-unsafe.tensorflow contains path if {
-	some path in of_kind("weights")
-	ends_in(path, [".pb", ".pbtxt"])
-}
+unsafe.tensorflow contains path if some path in weights_with([".pb", ".pbtxt"])
 
 of_kind(kind) := object.keys(object.get(input.coverage.signed_files, kind, {})) | ({file.path |
 	some file in input.coverage.unsigned
@@ -38,11 +32,22 @@ of_kind(kind) := object.keys(object.get(input.coverage.signed_files, kind, {})) 
 	file.scope in {"default", "signer"}
 })
 
-ends_in(path, endings) if {
-	name := lower(path)
+weights_with(endings) := {path |
 	some ending in endings
-	endswith(name, ending)
+	contains(names_of_weights, ending)
+	some path in of_kind("weights")
+	endswith(lower(path), ending)
 }
+
+# All at once, as there may be thousands, and hardly ever one of these.
+names_of_weights := lower(concat("\n", array.concat(
+	[path | some path, _ in input.coverage.signed_files.weights],
+	[file.path |
+		some list in ["unsigned", "ignored"]
+		some file in input.coverage[list]
+		file.kind == "weights"
+	],
+)))
 
 # METADATA
 # title: Formats that the signer may publish

@@ -70,24 +70,25 @@ heeded := trusting if {
 } else := outlived
 
 first_use contains rule if {
+	not is_claimed
 	some rule in covering
 	some signer in rule.signers
 	signer.method == "first-use"
-	not named
 }
 
 # Where a rule names the signers, coming first makes nobody one of them, whatever a rule for more
 # models says.
-named if {
+is_claimed if {
 	some rule in covering
 	every signer in rule.signers {
 		signer.method != "first-use"
 	}
 }
 
-counting(_, signer) if signer.method != "first-use"
-
-counting(rule, _) if rule in first_use
+# The signers of a rule that count.
+counting(rule) := {signer | some signer in rule.signers} if {
+	rule in first_use
+} else := {signer | some signer in rule.signers; signer.method != "first-use"}
 
 # METADATA
 # title: The signer is not the publisher
@@ -103,12 +104,8 @@ deny contains {"code": "publisher.wrong-signer", "msg": msg} if {
 	count(trusting) == 0
 	count(outlived) == 0
 	not somebody_is_pinned
-	rules := concat(", ", sort({rule.name | some rule in covering; counting(rule, rule.signers[_])}))
-	wanted := concat(" or ", sort({signers.description(signer) |
-		some rule in covering
-		some signer in rule.signers
-		counting(rule, signer)
-	}))
+	rules := concat(", ", sort({rule.name | some rule in covering; count(counting(rule)) > 0}))
+	wanted := concat(" or ", sort({signers.description(signer) | some rule in covering; some signer in counting(rule)}))
 	msg := $`{input.model.name} was signed by {found}, but its publisher rule ({rules}) names only {wanted}{by_subject}{without_memory}; take the model from its publisher, or name this signer in gate.yaml`
 }
 

@@ -199,3 +199,21 @@ test_nobody_is_first_with_an_expired_certificate if {
 default is_said(_, _) := false
 
 is_said(found, words) if samples.says(found, words)
+
+test_nobody_is_first_where_a_rule_names_the_signers if {
+	history := {"/history": {"first_seen": null, "pinned": [], "signer_pinned": false, "newer": null}}
+	stranger := signed(samples.key("other"), history)
+	rules := [samples.rule, first_use]
+	trusting(stranger, rules) == set()
+	found := denied(stranger, rules)
+	samples.codes(found) == {"publisher.wrong-signer"}
+	samples.says(found, `its publisher rule (Example) names only "release@example.com"`)
+	not samples.says(found, "first")
+	trusting(samples.changed(samples.model, history), rules) == {"Example"}
+}
+
+test_a_rule_may_name_signers_and_take_whoever_is_first if {
+	history := {"/history": {"first_seen": null, "pinned": [], "signer_pinned": false, "newer": null}}
+	both := object.union(first_use, {"signers": array.concat(samples.rule.signers, first_use.signers)})
+	trusting(signed(samples.key("other"), history), [both]) == {"First"}
+}

@@ -14,41 +14,37 @@ import data.oms_gate.lib.globs
 import data.oms_gate.lib.rules
 import data.oms_gate.lib.standard
 
-default decision := {
-	"allow": false,
-	"deny": [{
-		"code": "policy.error",
-		"msg": "the input document is not of the schema oms-gate/input/v1; use the policy that came with this gate",
-	}],
-	"warn": [],
-	"annotations": {},
-}
-
+# METADATA
+# title: Decision
+# description: What the gate asks for, as an object; `require` is there where the rules say it.
+# entrypoint: true
 decision := object.union(
 	{"allow": allow, "deny": deny, "warn": warn, "annotations": annotations},
 	standard.requirement,
-) if {
-	document.valid
-}
+)
 
 default allow := false
 
+# METADATA
+# title: The model is allowed
+# description: The standard policy allows it, or does not enforce here yet.
+# scope: document
 allow if standard.allow
 
 allow if announced
 
+# METADATA
+# title: What denies the model
+# description: As the standard policy has it, where it is enforced.
 deny contains finding if {
 	not announced
 	some finding in standard.deny
 }
 
-deny contains {
-	"code": "policy.error",
-	"msg": "the policy's data do not have publishers, requirements and exceptions as they should be; make them with oms-gate config data",
-} if {
-	not rules.valid
-}
-
+# METADATA
+# title: What does not deny the model
+# description: As the standard policy has it, and what it denies where it is not enforced yet.
+# scope: document
 warn contains finding if some finding in standard.warn
 
 warn contains object.union(finding, {"msg": msg}) if {
@@ -57,6 +53,10 @@ warn contains object.union(finding, {"msg": msg}) if {
 	msg := $`{finding.msg} (a warning until the roll-out reaches the namespace {input.context.namespace})`
 }
 
+# METADATA
+# title: What is said of the model
+# description: Texts by their names; `rollout` where the model is allowed only because of it.
+# scope: document
 annotations[name] := text if some name, text in standard.annotations
 
 annotations["rollout"] := "announced" if {
@@ -76,7 +76,6 @@ announced if {
 
 is_named(list) if {
 	# Data of the pack's own: rollout/data.json.
-	# regal ignore:unresolved-reference
 	some wildcard in data.rollout[list]
 	globs.matches(wildcard, input.context.namespace)
 }

@@ -46,7 +46,6 @@ test_what_is_no_admission_enforces if {
 }
 
 test_without_the_list_all_enforce if {
-	# regal ignore:unresolved-reference
 	codes := model_test.denials("hf://acme/model", stranger, admitted_to("sandbox")) with data.rollout as {}
 	codes == {"publisher.wrong-signer"}
 }
