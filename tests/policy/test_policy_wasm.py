@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
 import subprocess
 import tarfile
-import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
