@@ -251,6 +251,17 @@ test_words_are_those_of_gate_yaml if {
 	}
 }
 
+test_an_object_is_no_list_and_a_list_no_object if {
+	not accepted(replaced("requirements/0/where", []))
+	every path, word in {
+		"publishers/0/allow_formats": "code",
+		"requirements/0/ignored_kinds": "image",
+		"requirements/0/signed_kinds": "image",
+	} {
+		not accepted(replaced(path, {"x": word}))
+	}
+}
+
 test_who_may_sign_is_no_matter_of_exceptions if {
 	every code in ["publisher.unknown", "publisher.wrong-signer", "history.signer-changed", "policy.error", "signature.invalid"] {
 		not accepted(replaced("exceptions/0/codes/0", code))
@@ -296,7 +307,7 @@ test_a_requirement_requires_something if {
 
 test_globs_can_match if {
 	every path in ["publishers/0/models/1", "requirements/0/where/models/0", "exceptions/0/models/0"] {
-		every wildcard in ["hf://org/*", "s3://b", "hf://org/m-*", "s3://b/**/v1@2", "file:///srv/x", "abfs://**"] {
+		every wildcard in ["hf://org/*", "hf://x/m", "s3://b", "hf://org/m-*", "s3://b/**/v1@2", "file:///srv/x", "abfs://**"] {
 			accepted(replaced(path, wildcard))
 		}
 		every wildcard in [

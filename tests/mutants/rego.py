@@ -38,6 +38,7 @@ _ONE_SIDE = ("minus", "mul", "div")
 _STRICT = "a builtin fails instead, which a server with strict errors tells: see the decision table"
 _SPEED = "it spares work"
 _ANY = "any text is as good"
+_MEMBERS = "what is no object has no such members"
 _TWICE = "a finding denies as well: to allow takes both"
 # Mutants that decide nothing else, with the reason.
 EQUIVALENT = {
@@ -54,6 +55,14 @@ EQUIVALENT = {
     'lib/globs covers: drop contains(trim_right(wildcard, "*"), "*")': _SPEED,
     'lib/globs covers: change "*"\'': _SPEED,
     'lib/globs covers: drop startswith(name, split(wildcard, "*")[0])': _SPEED,
+    "lib/rules is_publisher: drop is_object(rule)": _MEMBERS,
+    "lib/rules is_requirement: drop is_object(rule)": _MEMBERS,
+    "lib/rules is_requirement_member: drop is_object(value)'": _MEMBERS,
+    "lib/rules is_place_member: drop is_object(value)": _MEMBERS,
+    "lib/rules is_wanted_attestation: drop is_object(wanted)": _MEMBERS,
+    "lib/rules is_exception: drop is_object(rule)": _MEMBERS,
+    "lib/rules is_known_signer: change false": "both are booleans",
+    "lib/rules are_path_globs: drop is_string(value)": _STRICT,
     "lib/signers identifies: drop regex.is_valid(anchored)": _STRICT,
     "lib/signers wanted: drop not rule.identity_pattern": "rules have one of the two",
     'lib/signers description: drop rule.method == "first-use"': "no other method is left",

@@ -111,7 +111,7 @@ def test_what_modules_offer_is_annotated(opa: Path) -> None:
     for name in ("admission.rego", "lib"):
         for entry in json.loads(run(opa, "inspect", "-a", "-f", "json", name))["annotations"]:
             path = [part["value"] for part in [*entry["path"], {"value": ""}]]
-            module, rule = path[3:5] if path[2] == "lib" else path[1:3]
+            module, rule = path[3:5] if path[2] == "lib" else path[2:4]
             annotated[module, rule] = entry["annotations"]
     for module, name in offered:
         notes = annotated.get((module, name), {})
