@@ -70,6 +70,15 @@ may_be_unsigned(file) if {
 
 may_be_unsigned(file) if regex.match(allowed_paths.allow_unsigned, file.path)
 
+# Who loads a dataset reads every JSON file of it, whatever it is called. Attestations that count
+# are of the scope "signature".
+is_data(file) if {
+	file.kind == "signature"
+	regex.match(`(?i)\.jsonl?\z`, file.path)
+	some prefix in ["hf://datasets/", "hf://spaces/"]
+	startswith(input.model.name, prefix)
+}
+
 noteworthy_ignored := [file | some file in input.coverage.ignored; not may_be_ignored(file)]
 
 # The bundle itself, and a download client's bookkeeping.
@@ -79,15 +88,6 @@ may_be_ignored(file) if {
 	file.kind in inert
 	not instructs(file)
 	not is_data(file)
-}
-
-# Who loads a dataset reads every JSON file of it, whatever it is called. Attestations that count
-# are of the scope "signature".
-is_data(file) if {
-	file.kind == "signature"
-	some prefix in ["hf://datasets/", "hf://spaces/"]
-	startswith(input.model.name, prefix)
-	regex.match(`(?i)\.jsonl?\z`, file.path)
 }
 
 # Below .git and .github, nobody could have signed documents, images and what nobody knows.

@@ -266,3 +266,22 @@ test_kinds_that_may_be_ignored if {
 default is_empty(_) := false
 
 is_empty(found) if count(found) == 0
+
+test_who_loads_a_dataset_reads_its_json if {
+	named := {"/model/name": "hf://datasets/example/data"}
+	every path in ["train.intoto.jsonl", "a/x.sigstore.JSON"] {
+		every members in [unsigned(path, "signature"), ignored(path, "signature", "signer")] {
+			document := samples.changed(samples.model, {"/coverage": object.union(none, members)})
+			count(coverage.deny) == 0 with input as document
+				with data.oms_gate.publishers as [rule]
+				with data.oms_gate.exceptions as []
+			count(coverage.deny) == 1 with input as samples.changed(document, named)
+				with data.oms_gate.publishers as [rule]
+				with data.oms_gate.exceptions as []
+		}
+	}
+	document := samples.changed(samples.model, {"/coverage": object.union(none, unsigned("x.json.sig", "signature"))})
+	count(coverage.deny) == 0 with input as samples.changed(document, named)
+		with data.oms_gate.publishers as [rule]
+		with data.oms_gate.exceptions as []
+}

@@ -14,10 +14,10 @@ deny contains {"code": "history.rollback", "msg": msg} if {
 	msg := $`{input.model.name} is an older release than one that was admitted before (root digest {newer.root_digest}){unproven}; ask its publisher, or approve going back to it with oms-gate trust add and the reference that you used`
 }
 
+default unproven := ""
+
 # The proof is nothing that the signer signed, so an old release can be without it.
-unproven := ", or may be one: nothing proves when it was signed" if {
-	count(input.signature.times) == 0
-} else := ""
+unproven := ", or may be one: nothing proves when it was signed" if count(input.signature.times) == 0
 
 # METADATA
 # title: What of a requirement on history is not met

@@ -13,6 +13,15 @@ test_an_older_release_is_denied if {
 	samples.codes(found) == {"history.rollback"}
 	samples.says(found, "hf://example/model is an older release")
 	samples.says(found, "root digest 34")
+	not samples.says(found, "nothing proves")
+}
+
+test_what_has_no_proof_may_be_older if {
+	newer := {"revision": "9", "root_digest": "34", "signed_at": 1, "seen_at": 1}
+	document := remembering({"newer": newer})
+	found := history.deny with input as samples.changed(document, {"/signature/times": []})
+	samples.codes(found) == {"history.rollback"}
+	samples.says(found, "nothing proves when it was signed")
 }
 
 test_the_newest_release_is_not_denied if {
