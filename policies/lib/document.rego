@@ -96,9 +96,9 @@ is_whole("coverage") if {
 	every kind, files in coverage.signed_files {
 		kind in kinds
 		is_object(files)
-		every size in files {
-			is_optional_number(size)
-		}
+
+		# There may be very many: this is the quickest, on either engine.
+		count([size | some size in files; not is_number(size); size != null]) == 0
 	}
 	coverage.signed == sum([count(files) | some files in coverage.signed_files])
 	every file in coverage.unsigned {
