@@ -216,9 +216,8 @@ def test_an_opa_server_with_the_same_publishers(opa: Path, model: Path) -> None:
         },
     )
     (folder / "data.json").write_text(oms_gate("config", "data", folder / "local.yaml").stdout)
-    policies = ROOT / "policies"
-    loaded = ("data.json", str(policies / "admission.rego"), str(policies / "lib"))
-    with run_opa(opa, folder, *loaded) as server:
+    policy = [str(ROOT / "policies" / name) for name in ("admission.rego", "lib")]
+    with run_opa(opa, folder, "--ignore=*_test.rego", "data.json", *policy) as server:
         config = folder / "gate.yaml"
         config.write_text(f"{trust}policy: {{server: {{url: '{server.url}'}}}}\n")
         result = oms_gate("verify", model, "--config", config, "--json")

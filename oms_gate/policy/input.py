@@ -7,7 +7,7 @@ an engine nor a message of a policy meets a control character or a lone surrogat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -91,16 +91,15 @@ class InputSignature(_Part):
     bundle_sha256: str = Field(description="SHA-256 of the bundle file, in hex.")
 
 
-Bytes = int | None
-
-
 class InputCoverage(_Part):
     """The signed manifest against the listing."""
 
     signed: int = Field(description="Signed files that are there, as a count.")
-    signed_files: dict[Kind, dict[Printable, Bytes]] = Field(
-        description="Signed files that are there: by their kind, the size of each in bytes by its "
-        "path, null where the store does not say."
+    signed_bytes: int | None = Field(
+        description="Their total size in bytes; null where the store does not say all of it."
+    )
+    signed_files: dict[Kind, tuple[Printable, ...]] = Field(
+        description="Signed files that are there: their paths by their kind."
     )
     missing: tuple[Printable, ...] = Field(description="Signed files that are not there.")
     unsigned: tuple[InputFile, ...] = Field(description="Files that are there and not signed.")
@@ -206,9 +205,9 @@ def input_document(
     attestations, refused_attestations: statements beside the model.
     history: what is remembered of it, where a memory is kept.
     """
-    signed_files: dict[Kind, dict[str, Bytes]] = {}
-    for path, size in coverage.signed:
-        signed_files.setdefault(kind_of(path), {})[path] = size
+    signed_files: dict[Kind, list[str]] = {}
+    for path, _ in coverage.signed:
+        signed_files.setdefault(kind_of(path), []).append(path)
     document = InputDocument(
         model=InputModel(**dict(model), scheme=model.name.partition("://")[0]),
         signer=signer,
@@ -225,7 +224,8 @@ def input_document(
         ),
         coverage=InputCoverage(
             signed=len(coverage.signed),
-            signed_files=signed_files,
+            signed_bytes=_total(size for _, size in coverage.signed),
+            signed_files={kind: tuple(paths) for kind, paths in signed_files.items()},
             missing=coverage.missing,
             unsigned=tuple(
                 InputFile(path=path, size=size, kind=kind_of(path))
@@ -244,6 +244,11 @@ def input_document(
         context={"operation": "verify", **(context or {})},
     )
     return document.model_dump(mode="json", by_alias=True)
+
+
+def _total(sizes: Iterable[int | None]) -> int | None:
+    known = [0, *sizes]
+    return None if None in known else sum(size for size in known if size is not None)
 
 
 def input_schema() -> dict[str, object]:

@@ -28,7 +28,8 @@ document := {
 	},
 	"coverage": {
 		"signed": 2,
-		"signed_files": {"config": {"config.json": 700}, "weights": {"model.safetensors": 90000000}},
+		"signed_bytes": 90000700,
+		"signed_files": {"config": ["config.json"], "weights": ["model.safetensors"]},
 		"missing": [],
 		"unsigned": [],
 		"ignored": [],

@@ -101,7 +101,7 @@ stated_at(attestation) := scan.finished_at(attestation)
 
 weights contains path if {
 	some kind in ["weights", "pickle", "archive"]
-	some path, _ in input.coverage.signed_files[kind]
+	some path in input.coverage.signed_files[kind]
 }
 
 files_of(attestations) := {path |

@@ -39,7 +39,7 @@ report := {
 	"files": [],
 }
 
-files := {"weights": {"a.safetensors": 1, "b.safetensors": 1}, "config": {"config.json": 1}}
+files := {"weights": ["a.safetensors", "b.safetensors"], "config": ["config.json"]}
 
 changed(attestation, changes) := object.union(object.remove(attestation, object.keys(changes)), changes)
 
@@ -130,7 +130,7 @@ test_every_file_of_weights_is_covered_together if {
 test_files_that_are_not_weights_cover_nothing if {
 	configured := changed(build, {"model": false, "files": ["config.json"]})
 	codes(unmet(provenance, [configured])) == {"attestation.unmet"}
-	findings := unmet_of(provenance, [configured], {"config": {"config.json": 1}}, [])
+	findings := unmet_of(provenance, [configured], {"config": ["config.json"]}, [])
 	codes(findings) == {"attestation.unmet"}
 	contains(said(findings), "not about the model as a whole")
 }
@@ -138,7 +138,7 @@ test_files_that_are_not_weights_cover_nothing if {
 test_pickles_and_archives_are_weights_too if {
 	one := changed(build, {"model": false, "files": ["a.safetensors"]})
 	every kind, path in {"pickle": "x.bin", "archive": "x.nemo"} {
-		signed_files := {"weights": {"a.safetensors": 1}, kind: {path: 1}}
+		signed_files := {"weights": ["a.safetensors"], kind: [path]}
 		codes(unmet_of(provenance, [one], signed_files, [])) == {"attestation.unmet"}
 		both := changed(one, {"files": ["a.safetensors", path]})
 		unmet_of(provenance, [both], signed_files, []) == set()

@@ -52,7 +52,7 @@ skills contains trim_suffix(path, "/skill.md") if {
 	endswith(path, "/skill.md")
 }
 
-configurations contains path if some path, _ in input.coverage.signed_files.config
+configurations contains path if some path in input.coverage.signed_files.config
 
 configurations contains file.path if {
 	some list in ["unsigned", "ignored"]

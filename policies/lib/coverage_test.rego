@@ -10,7 +10,7 @@ rule := object.union(samples.rule, {
 	"allow_ignored": ["build/*.toml"],
 })
 
-none := {"signed": 2, "signed_files": {"weights": {"a.gguf": 1, "b.gguf": 1}}, "missing": [], "unsigned": [], "ignored": []}
+none := {"signed": 2, "signed_bytes": 2, "signed_files": {"weights": ["a.gguf", "b.gguf"]}, "missing": [], "unsigned": [], "ignored": []}
 
 denied(members) := found if {
 	found := coverage.deny with input as samples.changed(samples.model, {"/coverage": object.union(none, members)})
@@ -182,7 +182,7 @@ test_the_documents_of_a_skill_are_instructions if {
 		"a/b/SKILL.md": false,
 		"a/README.md": false,
 	} {
-		signed := {"signed": 1, "signed_files": {"config": {skill: 1}}}
+		signed := {"signed": 1, "signed_files": {"config": [skill]}}
 		every list in [unsigned("a/more.md", "document"), ignored("a/more.md", "document", "signer")] {
 			is_empty(denied(object.union(signed, list))) != is_beside
 		}
@@ -208,7 +208,7 @@ test_a_skill_is_a_configuration_file_wherever_it_is if {
 
 test_only_a_skill_makes_its_folder_one if {
 	# In a bucket, a file may have the name of a folder.
-	files := {"config": {"a/x.json": 1, "more.md/SKILL.md": 1}}
+	files := {"config": ["a/x.json", "more.md/SKILL.md"]}
 	every path in ["a/x.json/more.md", "more.md"] {
 		denied(object.union(unsigned(path, "document"), {"signed_files": files})) == set()
 	}

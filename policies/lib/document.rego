@@ -88,17 +88,15 @@ is_whole("signature") if {
 
 is_whole("coverage") if {
 	coverage := input.coverage
-	has_exactly(coverage, {"signed", "signed_files", "missing", "unsigned", "ignored"})
+	has_exactly(coverage, {"signed", "signed_bytes", "signed_files", "missing", "unsigned", "ignored"})
+	is_optional_number(coverage.signed_bytes)
 	is_list_of_strings(coverage.missing)
 	is_array(coverage.unsigned)
 	is_array(coverage.ignored)
 	is_object(coverage.signed_files)
 	every kind, files in coverage.signed_files {
 		kind in kinds
-		is_object(files)
-		every size in files {
-			is_optional_number(size)
-		}
+		is_list_of_strings(files)
 	}
 	coverage.signed == sum([count(files) | some files in coverage.signed_files])
 	every file in coverage.unsigned {

@@ -19,11 +19,11 @@ unsafe.archive contains path if some path in of_kind("archive")
 
 unsafe.code contains path if some path in of_kind("code")
 
-unsafe.keras contains path if some path in weights_with([".keras", ".h5", ".hdf5"])
+unsafe.keras contains path if some path in weights_with(`(?i)\.(?:keras|h5|hdf5)\z`)
 
-unsafe.tensorflow contains path if some path in weights_with([".pb", ".pbtxt"])
+unsafe.tensorflow contains path if some path in weights_with(`(?i)\.(?:pb|pbtxt)\z`)
 
-of_kind(kind) := object.keys(object.get(input.coverage.signed_files, kind, {})) | ({file.path |
+of_kind(kind) := {path | some path in input.coverage.signed_files[kind]} | ({file.path |
 	some file in input.coverage.unsigned
 	file.kind == kind
 } | {file.path |
@@ -32,22 +32,21 @@ of_kind(kind) := object.keys(object.get(input.coverage.signed_files, kind, {})) 
 	file.scope in {"default", "signer"}
 })
 
-weights_with(endings) := {path |
-	some ending in endings
-	contains(names_of_weights, ending)
+weights_with(ending) := {path |
+	regex.match(`(?i)\.(?:keras|h5|hdf5|pb|pbtxt)(?:\n|\z)`, names_of_weights)
 	some path in of_kind("weights")
-	endswith(lower(path), ending)
+	regex.match(ending, path)
 }
 
-# All at once, as there may be thousands, and hardly ever one of these.
-names_of_weights := lower(concat("\n", array.concat(
-	[path | some path, _ in input.coverage.signed_files.weights],
+# Looked through all at once, as there may be thousands, and hardly ever one of these.
+names_of_weights := concat("\n", array.concat(
+	object.get(input.coverage.signed_files, "weights", []),
 	[file.path |
 		some list in ["unsigned", "ignored"]
 		some file in input.coverage[list]
 		file.kind == "weights"
 	],
-)))
+))
 
 # METADATA
 # title: Formats that the signer may publish

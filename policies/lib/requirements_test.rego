@@ -119,7 +119,7 @@ test_every_module_is_asked if {
 		"attestations": [{"predicate_type": "nobody states this", "signers": [{"method": "key", "key": "k"}]}],
 	}
 	document := samples.changed(unlogged, {
-		"/coverage/signed_files/code": {"x.py": 1},
+		"/coverage/signed_files/code": ["x.py"],
 		"/history": null,
 		"/attestations": [],
 	})

@@ -35,7 +35,8 @@ model := {
 	},
 	"coverage": {
 		"signed": 2,
-		"signed_files": {"weights": {"model.safetensors": 90}, "config": {"config.json": 7}},
+		"signed_bytes": 97,
+		"signed_files": {"weights": ["model.safetensors"], "config": ["config.json"]},
 		"missing": [],
 		"unsigned": [{"path": "README.md", "size": 1, "kind": "document"}],
 		"ignored": [{"path": "model.sig", "size": 1, "kind": "signature", "scope": "signature"}],

@@ -257,10 +257,10 @@ ODD_COVERAGE: list[dict[str, Any]] = [
     {"signed": "3"},
     {"signed": 4},
     {"signed_files": []},
-    {"signed_files": {"weights": ["a", "b", "c"]}},
+    {"signed_files": {"weights": {"a": 1, "b": 2, "c": 3}}},
     {"signed_files": {"weights": 3}},
-    {"signed_files": {"new": {"a": 1, "b": 2, "c": 3}}},
-    {"signed_files": {"weights": {"a": "1", "b": 2, "c": 3}}},
+    {"signed_files": {"new": ["a", "b", "c"]}},
+    {"signed_files": {"weights": ["a", "b", 3]}},
 ]
 
 HOSTILE = 'a\u202e"{x}\\Q\\E.*\n\x00\ud800😀.py'
@@ -780,6 +780,7 @@ CASES = [
             ("coverage",),
             ("coverage", "signed"),
             ("coverage", "signed_files"),
+            ("coverage", "signed_bytes"),
             ("coverage", "missing"),
             ("coverage", "unsigned"),
             ("coverage", "ignored"),

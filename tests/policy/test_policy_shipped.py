@@ -204,10 +204,11 @@ def test_the_document_says_what_the_gate_knows() -> None:
     }
     assert made["coverage"] == {
         "signed": 3,
+        "signed_bytes": None,
         "signed_files": {
-            "config": {"config.json": 700},
-            "weights": {"model.safetensors": 90_000_000},
-            "document": {"README.md": None},
+            "config": ["config.json"],
+            "weights": ["model.safetensors"],
+            "document": ["README.md"],
         },
         "missing": ["a"],
         "unsigned": [{"path": "b.py", "size": None, "kind": "code"}],

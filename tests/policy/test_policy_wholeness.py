@@ -88,8 +88,7 @@ def may_be(path: Path, old: object, new: object) -> bool:
         return True
     if path[0] == "context" and len(path) > 1:
         return path[1] not in ("operation", "namespace", "namespace_labels", "service_account")
-    is_size = path[:2] == ("coverage", "signed_files") and len(path) == 4
-    if is_size or path[-1] in ("size", "log_index", "first_seen", "signed_at"):
+    if path[-1] in ("size", "signed_bytes", "log_index", "first_seen", "signed_at"):
         return new is None or kind_of(new) == "number"
     if path[-1] in NULLABLE:
         return new is None or (isinstance(new, str) and path[-1] not in ("history", "newer"))

@@ -6,7 +6,7 @@ room := {"largest_bytes": 1000}
 
 model(size) := {
 	"model": {"name": "hf://example/model"},
-	"coverage": {"signed_files": {"weights": {"model.safetensors": size}}},
+	"coverage": {"signed_bytes": size},
 }
 
 codes(document, own) := {finding.code |

@@ -8,7 +8,7 @@ research := model_test.certificate("acme-root", "CN=Bob,OU=Data Science,O=Acme C
 
 timed := {"signature": {"times": [model_test.document.now - 86400]}}
 
-pickle(path) := {"coverage": {"signed": 3, "signed_files": {"pickle": {path: 1}}}}
+pickle(path) := {"coverage": {"signed": 3, "signed_files": {"pickle": [path]}}}
 
 admitted_to(namespace) := object.union(
 	timed,

@@ -31,15 +31,15 @@ test_a_copy_under_another_namespace if {
 test_the_log_and_safe_formats_are_wanted_of_granite if {
 	signer := granite("Granite-sign@ibm.com")
 	model_test.denials("hf://ibm-granite/x", signer, {}) == {"requirement.log"}
-	code := {"coverage": {"signed": 3, "signed_files": {"code": {"parser.py": 1}}}}
+	code := {"coverage": {"signed": 3, "signed_files": {"code": ["parser.py"]}}}
 	model_test.denials("hf://ibm-granite/x", signer, object.union(logged, code)) == set()
-	pickle := {"coverage": {"signed": 3, "signed_files": {"pickle": {"a.bin": 1}}}}
+	pickle := {"coverage": {"signed": 3, "signed_files": {"pickle": ["a.bin"]}}}
 	model_test.denials("hf://ibm-granite/x", signer, object.union(logged, pickle)) == {"requirement.format"}
 }
 
 test_skills if {
 	skill := "file:///srv/skills/nvidia/aiq-deploy"
-	code := {"coverage": {"signed": 3, "signed_files": {"code": {"run.py": 1}}}}
+	code := {"coverage": {"signed": 3, "signed_files": {"code": ["run.py"]}}}
 	model_test.denials(skill, nvidia("CN=NVIDIA Agent Skills Signing 001"), code) == set()
 	model_test.denials(skill, nvidia("CN=NVIDIA Agent Capabilities ICA 01"), {}) == {"publisher.wrong-signer"}
 }

@@ -44,7 +44,7 @@ test_without_a_memory_nobody_is_first if {
 }
 
 test_formats_are_warned_of if {
-	pickle := object.union(unknown, {"coverage": {"signed": 3, "signed_files": {"pickle": {"a.pkl": 1}}}})
+	pickle := object.union(unknown, {"coverage": {"signed": 3, "signed_files": {"pickle": ["a.pkl"]}}})
 	model_test.denials("hf://someone/model", someone, pickle) == set()
 	model_test.warnings("hf://someone/model", someone, pickle) == {"requirement.format"}
 }

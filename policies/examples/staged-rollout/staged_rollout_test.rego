@@ -63,7 +63,7 @@ test_a_document_that_is_not_whole_is_refused if {
 }
 
 test_requirements_deny_where_the_label_is if {
-	pickle := {"coverage": {"signed": 3, "signed_files": {"pickle": {"a.pkl": 1}}}}
+	pickle := {"coverage": {"signed": 3, "signed_files": {"pickle": ["a.pkl"]}}}
 	plain := object.union(pickle, admitted_to("production"))
 	model_test.denials("hf://acme/model", acme, plain) == set()
 	model_test.warnings("hf://acme/model", acme, plain) == {"requirement.format"}

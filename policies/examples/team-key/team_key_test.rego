@@ -22,7 +22,7 @@ test_what_was_signed_again if {
 }
 
 test_safe_formats if {
-	pickle := {"coverage": {"signed": 3, "signed_files": {"pickle": {"a.pkl": 1}}}}
+	pickle := {"coverage": {"signed": 3, "signed_files": {"pickle": ["a.pkl"]}}}
 	model_test.denials("hf://acme-labs/new", now_signs, pickle) == {"requirement.format"}
 }
 
