@@ -11,6 +11,7 @@ import data.oms_gate.lib.scan
 import data.oms_gate.lib.signers
 
 # METADATA
+# title: What of a requirement on attestations is not met
 # description: |
 #   What of the attestations that a requirement wants is not met. Each of `attestations` is met by
 #   those of its type and signers that have no flaw, if they are about the model as a whole, or
@@ -22,6 +23,7 @@ unmet(requirement) := {finding |
 }
 
 # METADATA
+# title: Attestations of a type by somebody
 # description: The attestations of a type (a glob) by one of the signers, which are as in gate.yaml.
 by(predicate_type, allowed) := {attestation |
 	some attestation in input.attestations
@@ -32,6 +34,7 @@ by(predicate_type, allowed) := {attestation |
 }
 
 # METADATA
+# title: Whether attestations cover the model
 # scope: document
 # description: |
 #   Whether these attestations are about all that matters: one about the model as a whole, or all
@@ -47,6 +50,7 @@ cover_model(attestations) if {
 }
 
 # METADATA
+# title: When it took place
 # scope: document
 # description: |
 #   When what is attested took place, in Unix seconds: the end of the build or of the scan, or else
@@ -60,6 +64,7 @@ made_at(attestation) := min(attestation.times) if {
 }
 
 # METADATA
+# title: Whether it took place lately
 # description: |
 #   Whether it took place within so many days. What lies ahead did not, but for a clock that is a
 #   little off.
@@ -70,6 +75,7 @@ within_days(attestation, days) if {
 }
 
 # METADATA
+# title: Those that nothing newer replaces
 # description: Those of these attestations that no newer one about the same replaces.
 latest(attestations) := {attestation |
 	some attestation in attestations

@@ -9,10 +9,12 @@ package oms_gate.lib.provenance
 import data.oms_gate.lib.globs
 
 # METADATA
+# title: The type of provenance
 # description: What provenance calls itself (`predicate_type`).
 predicate_type := "https://slsa.dev/provenance/v1"
 
 # METADATA
+# title: The builder
 # description: Who built it, by its id; undefined where an attestation does not say.
 builder(attestation) := id if {
 	attestation.predicate_type == predicate_type
@@ -21,6 +23,7 @@ builder(attestation) := id if {
 }
 
 # METADATA
+# title: What it was built from
 # description: |
 #   What it was built from, as URIs: the repository of the workflow, without and with its ref, where
 #   it is one of GitHub; otherwise all that the build has resolved.
@@ -45,6 +48,7 @@ is_workflow(attestation) if {
 }
 
 # METADATA
+# title: Whether it was built by
 # description: Whether one of the globs is about its builder.
 built_by(attestation, builders) if {
 	some wildcard in builders
@@ -52,6 +56,7 @@ built_by(attestation, builders) if {
 }
 
 # METADATA
+# title: Whether it was built from
 # description: Whether one of the globs is about something that it was built from.
 built_from(attestation, allowed) if {
 	some wildcard in allowed
@@ -60,6 +65,7 @@ built_from(attestation, allowed) if {
 }
 
 # METADATA
+# title: Whether it says when
 # description: Whether it says when the build ended, be that a time or not.
 says_when(attestation) if {
 	attestation.predicate_type == predicate_type
@@ -67,6 +73,7 @@ says_when(attestation) if {
 }
 
 # METADATA
+# title: When the build ended
 # description: When the build ended, as its signer says, in Unix seconds.
 finished_at(attestation) := attestation.predicate_times["/runDetails/metadata/finishedOn"] if {
 	attestation.predicate_type == predicate_type

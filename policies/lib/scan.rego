@@ -7,6 +7,7 @@
 package oms_gate.lib.scan
 
 # METADATA
+# title: The types of scans
 # description: What scans call themselves (`predicate_type`).
 predicate_types := in_toto_types | cosign_types
 
@@ -22,6 +23,7 @@ cosign_types := {
 }
 
 # METADATA
+# title: The severities that were found
 # description: |
 #   The severities of all findings, in lower case; "unknown" for one that nobody has rated. Undefined
 #   where the report is of no known form.
@@ -49,6 +51,7 @@ severities(attestation) := {severity |
 }
 
 # METADATA
+# title: Whether a scan is free of findings
 # description: Whether a scan shows that it has no finding of these severities, nor one without any.
 free_of(attestation, unwanted) if {
 	found := severities(attestation)
@@ -59,6 +62,7 @@ free_of(attestation, unwanted) if {
 }
 
 # METADATA
+# title: When the scan ended
 # description: When the scan ended, as its signer says, in Unix seconds.
 finished_at(attestation) := attestation.predicate_times["/metadata/scanFinishedOn"] if {
 	attestation.predicate_type in predicate_types

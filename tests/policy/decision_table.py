@@ -636,7 +636,7 @@ CASES = [
         "another than the first signer",
         document("hf://first/model", key("new"), history=pinned(sigstore())),
         {CHANGED},
-        says=('the key "new"', "release@example.com", "oms-gate trust add hf://first/model"),
+        says=('the key "new"', "release@example.com", "oms-gate trust add"),
     ),
     Case(
         "a first signer without a memory", document("hf://first/model"), {WRONG}, says=("memory",)
@@ -675,7 +675,7 @@ CASES = [
         "an older release",
         document(history=rolled_back()),
         {ROLLBACK},
-        says=("root digest 34", "oms-gate trust add hf://example/model"),
+        says=("root digest 34", "oms-gate trust add"),
     ),
     Case(
         "an older release of a stranger",

@@ -110,7 +110,7 @@ LAPTOP = [
         "another one after that",
         model("hf://someone/model", ANOTHER, history=pinned(SOMEONE)),
         {CHANGED},
-        says=("someone@example.com", "oms-gate trust add hf://someone/model"),
+        says=("someone@example.com", "oms-gate trust add"),
     ),
     Case(
         "the same name of another issuer",

@@ -124,7 +124,7 @@ def test_nothing_is_admitted_on_a_document_that_lacks_a_member(engines: Engines)
         assert not decision.allow, path
         assert [reason.code for reason in decision.deny] == [ReasonCode.POLICY_ERROR], path
         if turn % 10 == 0:
-            assert on_server.decide(broken) == decision, path
+            assert on_server.decide(broken).to_answer() == decision.to_answer(), path
 
 
 @given(data=st.data())
@@ -138,7 +138,7 @@ def test_nothing_is_admitted_on_a_document_that_is_mistyped(
     assert not decision.allow
     assert [reason.code for reason in decision.deny] == [ReasonCode.POLICY_ERROR]
     if data.draw(st.integers(0, 9)) == 0:
-        assert engines[1].decide(broken) == decision
+        assert engines[1].decide(broken).to_answer() == decision.to_answer()
 
 
 @given(data=st.data(), name=st.text(min_size=1, max_size=8))
