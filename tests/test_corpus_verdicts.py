@@ -56,7 +56,7 @@ class September2026(datetime):
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oms_gate.check.datetime", September2026)
+    monkeypatch.setattr("oms_gate.judging.datetime", September2026)
 
 
 def check(reference: str, settings: dict[str, Any]) -> Verdict:

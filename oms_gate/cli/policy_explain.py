@@ -94,13 +94,7 @@ def _print(settings: GateConfig, explained: Explanation) -> None:
 def _shortened(value: Any) -> Any:
     """The same with long lists cut short."""
     if isinstance(value, Mapping):
-        # Files by their kind; whatever has a fixed form is shown whole.
-        few = {key: _shortened(member) for key, member in value.items()}
-        if all(member is None or isinstance(member, int) for member in value.values()):
-            kept = dict(list(few.items())[:_SHOWN_OF_A_LIST])
-            more = len(few) - len(kept)
-            return {**kept, "...": f"{more} more"} if more > 0 else kept
-        return few
+        return {key: _shortened(member) for key, member in value.items()}
     if isinstance(value, (list, tuple)):
         more = len(value) - _SHOWN_OF_A_LIST
         few_of_list = [_shortened(member) for member in value[:_SHOWN_OF_A_LIST]]

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from oms_gate.authoring.building import SigningKey, build_policy
 from oms_gate.errors import ConfigError
 from oms_gate.limits import Limits
+from oms_gate.policy.rules import data_document
 from oms_gate.policy.wasm import WasmEngine
 from tests import models
 from tests.commands import oms_gate
@@ -40,7 +41,7 @@ def test_a_bundle_is_the_policy_alone(folder: Path, tmp_path: Path) -> None:
     assert json.loads(files[".manifest"])["revision"] == "r7"
     assert "own.rego" in files
     assert not [name for name in files if "_test" in name or "schema" in name or "regal" in name]
-    engine = WasmEngine.from_bundle(bundle, {"oms_gate": {"publishers": []}}, Limits())
+    engine = WasmEngine.from_bundle(bundle, data_document([]), Limits())
     assert "publisher.unknown" in {reason.code for reason in engine.decide(document()).deny}
     engine.close()
     again = build_policy(folder, tmp_path / "again.tar.gz", revision="r7")

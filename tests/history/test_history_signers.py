@@ -140,7 +140,8 @@ def test_a_requirement_holds_those_whom_rules_name_to_it_too(model: Path, tmp_pa
     with gate_of(settings(tmp_path, NAMED, requirements=[SAME])) as gate:
         assert codes(gate.check(model)) == CHANGED
         assert gate.check(replace(model, release(3))).admitted
-    with gate_of(settings(tmp_path, NAMED, requirements=[SAME], history=None)) as gate:
+    with gate_of(settings(tmp_path, NAMED, requirements=[SAME])) as gate:
+        gate.history = None
         assert codes(gate.check(model)) == CHANGED
         with pytest.raises(ConfigError, match="keeps no memory"):
             gate.recall(model)

@@ -48,6 +48,7 @@ _policy_source = _in("policy_source.py", "policy/test_policy_source.py")
 _decision_log = _in("policy/decision_log.py", "policy/test_policy_decision_log.py")
 _reload = _in("reload.py", "test_reload.py")
 _followed_gate = _in("gate.py", "test_reload.py")
+_following = _in("following.py", "test_reload.py")
 _followed_cache = _in("cache/cache.py", "test_reload.py")
 _followed_book = _in("server/rulebook.py", "test_reload.py")
 _epoch = _in("oms/trust.py", "test_reload.py")
@@ -75,7 +76,8 @@ _history_order = _in("history/history.py", "history/test_history_rollback.py")
 _observation = _in("history/observation.py", "history/test_history_signers.py")
 _recollection = _in("history/recollection.py", "history/test_history_signers.py")
 _database = _in("history/database.py", "history/test_history_database.py")
-_remembering = _in("check.py", "history/test_history_signers.py")
+_recorded = _in("check.py", "history/test_history_signers.py")
+_remembering = _in("judging.py", "history/test_history_signers.py")
 _cli_trust = _in("cli/trust.py", "test_cli_trust.py")
 _bootstrap = _in("loading/bootstrap/sitecustomize.py", "loading/test_run.py")
 _run = _in("loading/run.py", "loading/test_run.py")
@@ -225,6 +227,7 @@ _hub_cache = _in("delivery/hub_cache.py", "delivery/test_hub_cache.py")
 _kserve = _in("kserve.py", "test_kserve.py")
 _storage_initializer = _in("cli/storage_initializer.py", "test_cli_storage_initializer.py")
 _gate = _in("check.py", "test_gate.py::test_a_spoilt_folder_is_denied")
+_judging = _in("judging.py", "test_gate.py::test_a_spoilt_folder_is_denied")
 _cache = _in("cache/cache.py", "cache/test_cache.py")
 _view = _in("cache/view.py", "cache/test_cache.py")
 _model = _in("cache/model.py", "cache/test_cache.py")
@@ -342,13 +345,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns",
         "return found.st_ino",
     ),
-    _followed_gate(
+    _following(
         "a policy of before",
         "self._followed.now()\n        with self._counting",
         "with self._counting",
     ),
-    _followed_gate("an engine in use is closed", "if not users]", "]"),
-    _followed_gate("engines stay open", "                gate.close()\n", ""),
+    _following("an engine in use is closed", "if not users]", "]"),
+    _following("engines stay open", "                made.close()\n", ""),
     _followed_gate(
         "an epoch without trust", "self.trust.epoch, self.policy.kind", "self.policy.kind"
     ),
@@ -1047,13 +1050,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "source.headers if origin(target) == origin(source.url) else {}",
         "source.headers",
     ),
-    _gate(
+    _judging(
         "what the listing contradicts",
         "self.reasons += comparison.contradictions",
         "pass",
         "test_gate.py::test_a_longer_file_than_its_shards_is_denied",
     ),
-    _gate(
+    _judging(
         "what the policy denies",
         "self.reasons += decision.deny",
         "pass",
@@ -1084,7 +1087,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "test_gate_admit.py::test_a_file_that_was_replaced_after_signing",
     ),
-    _gate(
+    _judging(
         "what the caller adds to the input",
         "            context=self.context,\n",
         "",
@@ -1097,7 +1100,7 @@ MUTANTS: tuple[Mutant, ...] = (
         'or parsed.method != "certificate":',
         "or False:",
     ),
-    _gate(
+    _judging(
         "a pinned signature: signed files that are missing",
         "self.reasons += comparison.absent()",
         "pass",
@@ -2155,12 +2158,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "a root of the policy's own",
         "and name in roots.get(ROOT_KINDS[signer.method], {}):",
         "and False:",
-        "name in roots.get(ROOT_KINDS[signer.method], {}):",
-        "False:",
     ),
     _gate_policies("what cannot be read and tightens", '_Spec(mode="enforce")', "_Spec()"),
     _server_tls("a certificate without its key", "_context(pair)  # What", "pass  # What"),
-    _publication("a policy that is not told of publishing", "OPERATION, True", "{}, True"),
+    _publication(
+        "a policy that is not told of publishing",
+        "OPERATION,\n        records",
+        "{},\n        records",
+    ),
     _overlay(
         "where it is to be",
         "        target,\n        {path",
@@ -2591,17 +2596,17 @@ MUTANTS: tuple[Mutant, ...] = (
         "            if not admits(now):\n                return\n",
         "            admits(now)\n",
     ),
-    _remembering(
+    _recorded(
         "what is admitted before its bytes are read",
         "                self._record()\n            verdict =",
         "            verdict =",
     ),
-    _remembering(
+    _recorded(
         "what is delivered",
         "            self._record()\n            if transfer",
         "            if transfer",
     ),
-    _remembering(
+    _recorded(
         "what is denied meanwhile",
         "transfer.complete and (not self.reasons or self._delivers_denied)",
         "transfer.complete",
@@ -2619,7 +2624,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "is None or",
     ),
     _in("server/rulebook.py", "history/test_history_signers.py")(
-        "whom one namespace trusts", "self._history if shared else None", "self._history"
+        "whom one namespace trusts", "history if shared else None", "history"
     ),
     _database("a database of others", "!= APPLICATION_ID:", "!= APPLICATION_ID and False:"),
     _database("a newer version", "if version > len(MIGRATIONS):", "if False:"),
@@ -2750,7 +2755,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "refused attestations that no policy hears of",
-        "check.py",
+        "judging.py",
         "refused_attestations=[seen for seen, _ in attested.refused],",
         "refused_attestations=[],",
         ("test_gate_attestations.py",),

@@ -115,8 +115,9 @@ def mutants(path: str, opa: Path) -> list[Mutant]:
         for node, what, new in changes:
             text = _text(node)
             place = node["location"]
-            # The parser places what is in parentheses one character too far.
-            start = source.index(text, lines[place["row"] - 1] + place["col"] - 2)
+            # The parser places what is in parentheses a character too far for each of them.
+            inside = len(text) - len(text.lstrip(b"("))
+            start = source.index(text, lines[place["row"] - 1] + place["col"] - 2 - inside)
             shown = re.sub(r"\s+", " ", text.decode())[:70]
             name = f"{path.removesuffix('.rego')} {rule_name}: {what} {shown}"
             while name in found:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from oms_gate.policy.input import InputHistory, InputRelease
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Assurance, Signer
 from tests.policy.samples import (
     ISSUER,
@@ -22,8 +23,9 @@ from tests.policy.samples import (
 UNKNOWN, WRONG = "publisher.unknown", "publisher.wrong-signer"
 EXPIRED, CHANGED = "publisher.expired-signer", "history.signer-changed"
 ROLLBACK, ERROR = "history.rollback", "policy.error"
-LOG, TIME, AGE = "requirement.log", "requirement.time", "requirement.age"
-FORMAT, CLAIMS = "requirement.format", "requirement.claims"
+LOG, TIME = ReasonCode.REQUIREMENT_LOG.value, ReasonCode.REQUIREMENT_TIME.value
+AGE, HASH_TYPE = ReasonCode.REQUIREMENT_AGE.value, ReasonCode.REQUIREMENT_HASH_TYPE.value
+FORMAT, CLAIMS = ReasonCode.REQUIREMENT_FORMAT.value, ReasonCode.REQUIREMENT_CLAIMS.value
 MISSING, UNSIGNED, IGNORED = "coverage.missing", "coverage.unsigned", "coverage.ignored"
 
 BY_SIGSTORE = {"method": "sigstore", "identity": "release@example.com", "issuer": ISSUER}
@@ -500,7 +502,7 @@ CASES = [
     Case(
         "a hash that is not",
         document("hf://required/hash"),
-        {"requirement.hash-type"},
+        {HASH_TYPE},
         says=("sha256", "blake2b or blake3", "--hash blake2b"),
     ),
     *(
@@ -540,7 +542,7 @@ CASES = [
     Case(
         "nothing of the strictest",
         document("hf://required/everything", signature={"log_index": None, "times": ()}),
-        {"requirement.hash-type", TIME, LOG},
+        {HASH_TYPE, TIME, LOG},
     ),
     Case(
         "a requirement that only warns",

@@ -44,6 +44,7 @@ def test_the_data_document_holds_every_default() -> None:
                     ],
                     "allow_unsigned": ["docs/**"],
                     "allow_ignored": [],
+                    "allow_formats": [],
                     "assurance": "bytes",
                 },
                 {
@@ -52,8 +53,11 @@ def test_the_data_document_holds_every_default() -> None:
                     "signers": [KEY],
                     "allow_unsigned": [],
                     "allow_ignored": [],
+                    "allow_formats": [],
                 },
-            ]
+            ],
+            "requirements": [],
+            "exceptions": [],
         }
     }
 
@@ -155,7 +159,7 @@ def test_methods_that_are_refused(signer: object) -> None:
     with pytest.raises(ValidationError) as caught:
         publisher(signers=[KEY, signer])
     (mistake,) = caught.value.errors()
-    assert mistake["msg"] == "'method' must be sigstore, certificate or key"
+    assert mistake["msg"] == "'method' must be sigstore, certificate, key or first-use"
     assert mistake["loc"] == ("signers", 1)
 
 
