@@ -285,8 +285,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "names that lead out", '{"", ".", ".."}.isdisjoint(parts)', '{"."}.isdisjoint(parts)'
     ),
     _opa_bundle("links", "if not member.isreg() or", "if"),
-    _opa_bundle("a name twice", "if name in files:", "if 0:"),
-    _bundle_signature("files that nobody signed", "if added := sorted(", "if 0 and sorted("),
+    _opa_bundle("a policy bundle with a name twice", "if name in files:", "if 0:"),
+    _bundle_signature(
+        "files of a policy that nobody signed", "if added := sorted(", "if 0 and sorted("
+    ),
     _bundle_signature(
         "files that are gone", "if missing := sorted(", "if missing := 0 and sorted("
     ),
@@ -308,7 +310,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _bundle_signature("another scope", "if stated.scope != scope:", "if 0:"),
     _bundle_signature("a name is signed twice", "if len(files) != len(stated.files):", "if 0:"),
-    _bundle_signature("two signatures", "len(signatures.signatures) != 1 or", ""),
+    _bundle_signature("two signatures of a policy", "len(signatures.signatures) != 1 or", ""),
     _bundle_signature("weak RSA keys", "and key.key_size >= _RSA_BITS", ""),
     _bundle_signature("a key of JSON twice", "if len(made) != len(pairs):", "if 0:"),
     _bundle_signature(
@@ -2619,7 +2621,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "test_what_is_to_be_published_is_not_remembered_as_if_it_were_there",
     ),
     _remembering(
-        "what is denied",
+        "what is denied is remembered",
         "is None or self.reasons or",
         "is None or",
     ),
