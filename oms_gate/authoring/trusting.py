@@ -1,7 +1,8 @@
 """The smallest change to a ``gate.yaml`` by which a model would be admitted.
 
-It names exactly what was found: one identity, one model, one path; never a pattern. It is for a
-person to copy: whether to trust is a decision that nothing here can take.
+It names exactly what was found: one identity, one model, one path; never a pattern. Only where a
+rule about the model alone does not do, it adds to one that is about more, and says about what. It
+is for a person to copy: whether to trust is a decision that nothing here can take.
 """
 
 from __future__ import annotations
@@ -69,10 +70,18 @@ class Change:
         if self.rules:
             lines.append("publishers:")
         for place, additions in sorted(self.rules.items()):
-            new = place == len(config.publishers)
-            what = "a new rule" if new else "add this to the rule of this name, which is there"
-            rule = additions if new else {"name": config.publishers[place].name, **additions}
-            lines += [f"  # {what}", *_item(rule)]
+            if place == len(config.publishers):
+                lines += ["  # a new rule, about this model alone", *_item(additions)]
+                continue
+            there = config.publishers[place]
+            about = yaml.safe_dump(
+                list(there.models), default_flow_style=True, allow_unicode=True, width=10_000
+            )
+            lines += [
+                "  # add this to the rule of this name, which is there",
+                f"  # it counts for all that the rule is about: {about.strip()}",
+                *_item({"name": there.name, **additions}),
+            ]
         if self.exceptions:
             lines.append("exceptions:")
         for exception in self.exceptions:
@@ -110,7 +119,7 @@ def advise(
     tomorrow = (datetime.fromtimestamp(document["now"], UTC) + timedelta(days=1)).date()
     tried: set[tuple[_Key, int]] = set()
     for _ in range(_ROUNDS):
-        proposed = _proposed(config, document, denied, change, tried)
+        proposed = _proposed(config, document, denied, tried)
         if not proposed:
             break
         step = _with(change, proposed.values())
@@ -151,7 +160,6 @@ def _proposed(
     config: GateConfig,
     document: Mapping[str, Any],
     denied: tuple[Reason, ...],
-    change: Change,
     tried: set[tuple[_Key, int]],
 ) -> dict[_Key, _Addition]:
     """What has not been tried against the reasons of one code, the first for which there is any."""
@@ -160,7 +168,7 @@ def _proposed(
         key = _key(reason)
         if found and key[0] != next(iter(found))[0]:
             break
-        for number, addition in enumerate(_additions(config, document, reason, change)):
+        for number, addition in enumerate(_additions(config, document, reason)):
             if (key, number) not in tried:
                 tried.add((key, number))
                 found[key] = addition
@@ -169,24 +177,19 @@ def _proposed(
 
 
 def _additions(
-    config: GateConfig, document: Mapping[str, Any], reason: Reason, change: Change
+    config: GateConfig, document: Mapping[str, Any], reason: Reason
 ) -> Iterator[_Addition]:
     """What may help against a reason, the better first."""
     name = document["model"]["name"]
     code = str(reason.policy_code or reason.code)
-    places = _covering(config.publishers, name)
-    new = len(config.publishers)
-    if code in _OF_SIGNERS:
-        signer = signer_rule(document["signer"])
-        rule = {"name": name, "models": [name], "signers": [signer]}
-        yield from (partial(_extend, place, "signers", signer) for place in places)
-        if not places:
-            yield lambda made: made.rules.update({new: rule})
-    elif reason.path is not None and code in _OF_FILES:
-        places += [new] if new in change.rules else []
-        allowed = _OF_FILES[code]
-        yield from (partial(_extend, place, allowed, reason.path) for place in places)
-    if code in _EXCEPTED:
+    signer = signer_rule(document["signer"])
+    key, value = ("signers", signer) if code in _OF_SIGNERS else (_OF_FILES.get(code), reason.path)
+    if key is not None and value is not None:
+        alone = {"name": name, "models": [name], "signers": [signer]}
+        for place in _places(config.publishers, name):
+            base = alone if place == len(config.publishers) else {}
+            yield partial(_extend, place, base, key, value)
+    if code in _EXCEPTED and code != ReasonCode.HISTORY_ROLLBACK:  # `trust add` is about less.
         yield partial(_except, name, code, reason.path)
 
 
@@ -194,7 +197,6 @@ _OF_SIGNERS: Final = (
     ReasonCode.PUBLISHER_UNKNOWN,
     ReasonCode.PUBLISHER_WRONG_SIGNER,
     ReasonCode.PUBLISHER_EXPIRED_SIGNER,
-    ReasonCode.HISTORY_SIGNER_CHANGED,
 )
 _OF_FILES: Final[Mapping[str, str]] = {
     ReasonCode.COVERAGE_UNSIGNED: "allow_unsigned",
@@ -216,19 +218,24 @@ def signer_rule(signer: Mapping[str, Any]) -> dict[str, Any]:
     return {**rule, "allow_expired": True} if signer["expired_at"] else rule
 
 
-def _covering(publishers: tuple[Publisher, ...], name: str) -> list[int]:
-    """The places of the rules for a model, that which is the most about it first."""
+def _places(publishers: tuple[Publisher, ...], name: str) -> list[int]:
+    """The places of rules for a model: of the one about it alone, which may be new, then others.
+
+    Of the others, that which is the most about it comes first.
+    """
+    alone = [place for place, rule in enumerate(publishers) if set(rule.models) == {name}]
     found = [
         (-len(glob), place)
         for place, rule in enumerate(publishers)
         for glob in rule.models
         if name in Globs([glob, f"{glob}/**"])
     ]
-    return list(dict.fromkeys(place for _, place in sorted(found)))
+    others = (place for _, place in sorted(found))
+    return list(dict.fromkeys([*(alone or [len(publishers)]), *others]))
 
 
-def _extend(place: int, key: str, value: object, change: Change) -> None:
-    rule = dict(change.rules.get(place, {}))
+def _extend(place: int, base: dict[str, Any], key: str, value: object, change: Change) -> None:
+    rule = dict(change.rules.get(place, base))
     if value not in rule.get(key, ()):
         rule[key] = [*rule.get(key, ()), value]
     change.rules[place] = rule

@@ -41,7 +41,8 @@ def test_a_certificate_that_has_expired_since() -> None:
     rule = {"name": "E", "models": ["example/*"], "signers": [named]}
     advice, said = advised(document(signer=signer), publishers=[rule])
     assert advice.remaining == ()
-    assert said == {"publishers": [{"name": "E", "signers": [{**named, "allow_expired": True}]}]}
+    alone = {"name": NAME, "models": [NAME], "signers": [{**named, "allow_expired": True}]}
+    assert said == {"publishers": [alone]}
     # One that has not is given no more than it needs.
     valid = certificate("ann@example.com")
     advice, said = advised(document(signer=valid), publishers=[rule])
@@ -76,6 +77,39 @@ def test_the_rule_that_trusts_is_the_one_that_allows() -> None:
     advice, said = advised(document(signer=key(), unsigned=(("a.py", 1),)), publishers=rules)
     assert advice.remaining == ()
     assert said == {"publishers": [{"name": "Wide", "allow_unsigned": ["a.py"]}]}
+    shown = advice.change.to_yaml(GateConfig.model_validate({"trust": CA, "publishers": rules}))
+    assert "# it counts for all that the rule is about: ['hf://example/**']" in shown
+
+
+def test_a_rule_about_the_model_alone_is_added_to() -> None:
+    rules = [
+        {"name": "Wide", "models": ["example/**"], "signers": [{"method": "first-use"}]},
+        {"name": "Alone", "models": ["example/model"], "signers": [BY_KEY]},
+    ]
+    advice, said = advised(
+        document(signer=key(), unsigned=(("a.py", 1),)),
+        publishers=rules,
+        history={"file": "unused.db"},
+    )
+    assert advice.remaining == ()
+    assert said == {"publishers": [{"name": "Alone", "allow_unsigned": ["a.py"]}]}
+
+
+def test_an_older_release_is_approved_by_itself() -> None:
+    """An exception would let every older release pass while it lasts."""
+    newer = {"revision": "2", "root_digest": "ab", "signed_at": None, "seen_at": 2.0}
+    signer = key()
+    history = {
+        "first_seen": 1.0,
+        "pinned": [signer.model_dump(mode="json")],
+        "signer_pinned": True,
+        "newer": newer,
+    }
+    rule = {"name": "E", "models": ["example/*"], "signers": [BY_KEY]}
+    made = {**document(signer=signer), "history": history}
+    advice, said = advised(made, publishers=[rule], history={"file": "unused.db"})
+    assert said == {}
+    assert [reason.code for reason in advice.remaining] == [ReasonCode.HISTORY_ROLLBACK]
 
 
 def test_a_new_rule_has_all_that_is_needed() -> None:

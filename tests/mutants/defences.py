@@ -257,6 +257,7 @@ _replay = _in("authoring/replay.py", "authoring/test_policy_replay.py")
 _policy_tests = _in("authoring/testing.py", "authoring/test_policy_replay.py")
 _tracing = _in("authoring/tracing.py", "authoring/test_policy_tracing.py")
 _trusting = _in("authoring/trusting.py", "authoring/test_policy_trusting.py")
+_explaining = _in("authoring/trusting.py", "authoring/test_policy_explain.py")
 _explained = _in(
     "check.py",
     "authoring/test_policy_explain.py::test_bytes_that_are_not_read_are_not_vouched_for",
@@ -2694,6 +2695,21 @@ MUTANTS: tuple[Mutant, ...] = (
         "if helped:",
     ),
     _trusting("a rule that does not trust", "if key not in left]", "]"),
+    _trusting(
+        "a signer for more models than the one",
+        "[*(alone or [len(publishers)]), *others]",
+        "[*others, *(alone or [len(publishers)])]",
+    ),
+    _trusting(
+        "an exception for every older release",
+        "if code in _EXCEPTED and code != ReasonCode.HISTORY_ROLLBACK:",
+        "if code in _EXCEPTED:",
+    ),
+    _explaining(
+        "a second signer for all that is first come",
+        "    ReasonCode.PUBLISHER_EXPIRED_SIGNER,\n)",
+        "    ReasonCode.PUBLISHER_EXPIRED_SIGNER,\n    ReasonCode.HISTORY_SIGNER_CHANGED,\n)",
+    ),
     _trusting("an expired certificate for all", 'if signer["expired_at"] else rule', ""),
     _trusting(
         "an exception without an end",
