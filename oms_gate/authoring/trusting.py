@@ -242,9 +242,16 @@ def _extend(place: int, base: dict[str, Any], key: str, value: object, change: C
 
 
 def _except(model: str, code: str, path: str | None, change: Change) -> None:
-    found = {"models": [model], "codes": [code], **({} if path is None else {"paths": [path]})}
-    if found not in change.exceptions:
-        change.exceptions.append(found)
+    """One exception for all that a code is about: whoever answers for it does so once."""
+    alike = {"models": [model], "codes": [code]}
+    paths = [] if path is None else [path]
+    for place, there in enumerate(change.exceptions):
+        if there["codes"] == [code] and bool(there.get("paths")) == bool(paths):
+            known = there.get("paths", [])
+            more = [one for one in paths if one not in known]
+            change.exceptions[place] = {**there, "paths": [*known, *more]} if more else there
+            return
+    change.exceptions.append({**alike, "paths": paths} if paths else alike)
 
 
 def _item(value: Mapping[str, Any]) -> list[str]:

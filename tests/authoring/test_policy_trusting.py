@@ -150,6 +150,17 @@ def test_an_exception_that_has_ended_is_followed_by_another() -> None:
     }
 
 
+def test_one_exception_is_about_all_files_of_a_code() -> None:
+    """Whoever fills it in answers once; what is about no file is not mixed with what is."""
+    rule = {"name": "E", "models": ["example/*"], "signers": [BY_KEY]}
+    made = document(signer=key(), missing=("a.bin", "b.bin"))
+    requirement = {"name": "fast", "hash_types": ["blake3"]}
+    advice, said = advised(made, publishers=[rule], requirements=[requirement])
+    assert advice.remaining == ()
+    found = {one["codes"][0]: one.get("paths") for one in said["exceptions"]}
+    assert found == {"coverage.missing": ["a.bin", "b.bin"], "requirement.hash-type": None}
+
+
 def test_what_no_exception_may_be_about_remains() -> None:
     """The signer that is pinned to a model is for people to approve."""
     history = {
