@@ -82,9 +82,8 @@ def explain_recorded(config: GateConfig, recorded: Path, name: str | None) -> Ex
         if name is None or (isinstance(model, dict) and model.get("name") == name):
             last = event
     if last is None:
-        about = "" if name is None else f" about {name}"
         raise UsageError(
-            f"{recorded} holds no decision{about}; record one with oms-gate verify --record"
+            f"{recorded} holds no decision about {name}; record one with oms-gate verify --record"
         )
     config = unlogged(config)
     with closing(open_engine(config)) as engine:
@@ -168,9 +167,9 @@ def _hint(advice: Advice) -> str | None:
 _NO_CHANGE: Final = "no change of publishers or exceptions helps against this"
 _NO_DECISION: Final = "there is no decision, so no change of rules can help; see the reason"
 _TRUST: Final = (
-    "whoever signed it is none of your trust roots; if you know its publisher's {what} by another "
-    "way than from beside the model, name it in gate.yaml ({where}) and run this again to see "
-    "which signer to name"
+    "whoever signed it is under none of your trust roots; if you know its publisher's {what} by "
+    "another way than from beside the model, name it in gate.yaml ({where}) and run this again to "
+    "see which signer to name"
 )
 _KEY: Final = _TRUST.format(what="public key", where="trust: {keys: {NAME: FILE.pub}}")
 _ROOT: Final = _TRUST.format(

@@ -165,7 +165,7 @@ def append_event(path: Path, event: Mapping[str, object]) -> None:
         raise PolicyError(
             ReasonCode.POLICY_UNLOGGED,
             f"the decision cannot be written to the decision log {path}: {error.strerror}; make "
-            "room for it, or correct 'policy: decision_log'",
+            "room for it, or correct 'policy: decision_log' or --record",
         ) from error
 
 
@@ -177,7 +177,8 @@ def read_events(path: Path) -> Iterator[LoggedDecision]:
     something else (another `path` than the gate's package).
 
     Raises:
-        ConfigError: something cannot be read, or is not a decision log; it says which line.
+        ConfigError: something cannot be read, or is not a decision log; it says which line. Or
+            there is no decision at all, of which nothing follows.
     """
     files = [path]
     if path.is_dir():
@@ -189,8 +190,16 @@ def read_events(path: Path) -> Iterator[LoggedDecision]:
                 f"the folder {path} holds no decision log ({', '.join(_ENDINGS)}); name one that "
                 "the gate or an OPA server has written"
             )
+    none = True
     for file in files:
-        yield from _file_events(file)
+        for found in _file_events(file):
+            none = False
+            yield found
+    if none:
+        raise ConfigError(
+            f"{path} holds no decision of the gate's policy; record some with oms-gate verify "
+            "--record, or let the OPA server log its decisions (--set decision_logs.console=true)"
+        )
 
 
 def _file_events(file: Path) -> Iterator[LoggedDecision]:

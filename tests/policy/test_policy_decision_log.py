@@ -138,8 +138,9 @@ def test_logs_in_a_folder_packed_or_not(tmp_path: Path) -> None:
         ("a.jsonl", b"[" * 100_000, "is not JSON"),
         ("a.gz", gzip.compress(b"x" * 1000)[:-9], "a.gz cannot be read"),
         ("a.txt", b"", "holds no decision log"),
+        ("a.log", b'{"level": "info", "msg": "Received request."}\n', "holds no decision of the"),
     ],
-    ids=["cut", "a list", "no input", "deep", "cut gzip", "another name"],
+    ids=["cut", "a list", "no input", "deep", "cut gzip", "another name", "no decisions logged"],
 )
 def test_what_is_no_decision_log(tmp_path: Path, name: str, content: bytes, words: str) -> None:
     (tmp_path / name).write_bytes(content)
