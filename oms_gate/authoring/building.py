@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from oms_gate.authoring.packs import refuse_whole_pack
 from oms_gate.errors import ConfigError, OmsGateError
 from oms_gate.limits import Limits
 from oms_gate.operator_files import read_secret
@@ -45,8 +46,10 @@ def build_policy(
     Raises:
         ConfigError: there is no ``opa``, it refuses the policy or the key, or the gate cannot
             evaluate the policy in process.
+        UsageError: the folder is that of a pack.
         OmsGateError: the bundle cannot be written.
     """
+    refuse_whole_pack(folder)
     options = [] if revision is None else [f"--revision={revision}"]
     if key is not None:
         # OPA would take the name of a file that is not there for the secret itself.

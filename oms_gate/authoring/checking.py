@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oms_gate.authoring.packs import refuse_whole_pack
 from oms_gate.config import GateConfig, load_config, open_engine
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.limits import Limits
@@ -52,9 +53,10 @@ def check_policy(path: Path) -> Checked:
 
     Raises:
         ConfigError: there is no ``opa``, or the folder or the configuration cannot be read.
-        UsageError: an OPA server decides.
+        UsageError: an OPA server decides, or the folder is that of a pack.
     """
     if path.is_dir():
+        refuse_whole_pack(path)
         return _check_folder(path)
     config = load_config(path)
     if config.policy.server is not None:

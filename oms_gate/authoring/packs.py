@@ -32,6 +32,19 @@ def pack_files(name: str) -> dict[str, Path]:
     return files
 
 
+def refuse_whole_pack(folder: Path) -> None:
+    """See that a policy's folder is meant, and not the one of a pack that the policy is in.
+
+    There OPA would find the policy's data at another path than rules ask for.
+
+    Raises:
+        UsageError: it is that of a pack.
+    """
+    policy = folder / "policy"
+    if (folder / "gate.yaml").is_file() and (policy / "admission.rego").is_file():
+        raise UsageError(f"the policy of {folder} is in {policy}; name that folder")
+
+
 def _configurations() -> Path:
     """In the package once installed, in the examples of a checkout."""
     package = Path(__file__).parents[1]

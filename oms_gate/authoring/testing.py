@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from oms_gate.authoring.packs import refuse_whole_pack
 from oms_gate.errors import ConfigError
 from oms_gate.policy.compiler import is_test
 from oms_gate.policy.program import IGNORE_HIDDEN, find_opa, run_program
@@ -52,7 +53,9 @@ def run_tests(folder: Path) -> Tested:
 
     Raises:
         ConfigError: there is no ``opa``, or it cannot read or compile what is there.
+        UsageError: the folder is that of a pack.
     """
+    refuse_whole_pack(folder)
     opa = find_opa()
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder; name that of the policy's .rego files")

@@ -254,7 +254,7 @@ def _merged(own: dict[str, object], data: Mapping[str, object], origin: str) -> 
         if twice := [name for name in both if value[name] and value[name] != mine[name]]:
             raise ConfigError(
                 f"{origin} has data.{key}.{twice[0]} of its own, and gate.yaml has others; keep "
-                "them in one place"
+                "them in one place, or make its data.json anew: oms-gate config data gate.yaml"
             )
         merged[key] = {**value, **mine}
     return merged

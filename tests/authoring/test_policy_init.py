@@ -64,6 +64,16 @@ def test_a_pack_can_be_used(tmp_path: Path, pack: str) -> None:
     assert not tested.failed
 
 
+def test_the_folder_of_a_pack_is_not_that_of_its_policy(tmp_path: Path) -> None:
+    """The pack's data would be at another path there, and its tests fail for no reason."""
+    pack = tmp_path / "pack"
+    assert oms_gate("policy", "init", pack, "--pack", "team-key").returncode == 0
+    for command in ("check", "test", "build"):
+        refused = oms_gate("policy", command, pack)
+        assert refused.returncode == 2, refused.stdout
+        assert f"is in {pack}/policy" in refused.stderr
+
+
 def test_packs_are_told_by_name(tmp_path: Path) -> None:
     listed = oms_gate("policy", "init", "--list").stdout.split()
     assert listed == packs()

@@ -331,6 +331,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _policy_source(
         "a bad one replaces the old", "if active is None or active.terms != terms:", "if True:"
     ),
+    _decision_log("a log of nothing changes nothing", "    none = True\n", "    none = False\n"),
     _decision_log("half a line stays", "os.ftruncate(handle, before)", "pass"),
     _decision_log(
         "what is not logged is decided",
@@ -2667,6 +2668,11 @@ MUTANTS: tuple[Mutant, ...] = (
     _starting("a file that is there", "if os.path.lexists(folder / name)", "if False"),
     _starting("a link to nowhere", "os.path.lexists(folder / name)", "(folder / name).exists()"),
     _starting("half a policy", "for path in reversed(made):", "for path in ():"),
+    _packs(
+        "a pack's folder for its policy's",
+        'if (folder / "gate.yaml").is_file() and',
+        "if False and",
+    ),
     _packs("a pack that is a path", "if name not in packs():", "if False:"),
     _checking("hidden files", "        IGNORE_HIDDEN,\n", ""),
     _checking(
