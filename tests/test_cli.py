@@ -118,6 +118,7 @@ def test_quiet_says_it_by_status(model: Path) -> None:
         (["verify", "{model}", "--public-key", "{key}", "--policy", "{model}"], "policy"),
         (["verify", "hf://", "--public-key", "{key}"], "hf://"),
         (["verify", "hf://a/b", "--public-key", "{key}", "--policy", "http://x"], "decides by"),
+        (["verify", "hf://a/b", "--public-key", "{key}", "--policy", "unix:///x"], "decides by"),
         (["verify", "{model}", "--public-key", "{key}", "--identity", "a"], "leave out"),
         (["verify", "{model}", "--certificate-root", "{key}", "--identity", ""], "identity"),
         (["verify", "{model}", "--identity", "", "--issuer", ""], "identity"),

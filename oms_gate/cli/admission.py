@@ -167,7 +167,7 @@ def _signer(options: SignerOptions) -> tuple[dict[str, Any], dict[str, Any]]:
 def _with_policy(config: GateConfig, policy: str | None, options: SignerOptions) -> GateConfig:
     if policy is None:
         return config
-    if not policy.startswith(("http://", "https://")):
+    if not policy.startswith(("http://", "https://", "unix://")):
         return revised(config, policy={"rego": policy})
     if options.given:
         raise UsageError(

@@ -31,7 +31,7 @@ def config_check(
 def config_data(
     path: Annotated[Path, typer.Argument(metavar="GATE_YAML", show_default=False)],
 ) -> None:
-    """Print the publishers as the data document of an OPA server.
+    """Print the rules (publishers, requirements, exceptions) as the data document of an OPA server.
 
     Example:
 

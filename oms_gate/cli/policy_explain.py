@@ -85,6 +85,7 @@ def _print(settings: GateConfig, explained: Explanation) -> None:
         console.print("\n[bold]What the policy saw[/] (--json prints all of it)")
         for line in json_module.dumps(_shortened(explained.document), indent=2).splitlines():
             console.print(f"  {escape(line)}")
+    if explained.decision is not None:
         console.print("\n[bold]Rules that held[/]")
         for line in _rules(explained):
             console.print(f"  {escape(line)}")

@@ -276,7 +276,8 @@ def _context(tls: TlsFiles, server: str) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca)
         if tls.certificate is not None:
-            what = f"{tls.certificate} and its key cannot be used as the client of {server}"
+            key = "the key in it" if tls.key is None else str(tls.key)
+            what = f"{tls.certificate} and {key} cannot be used as the client of {server}"
             # Without a password OpenSSL would ask for one on the terminal.
             context.load_cert_chain(tls.certificate, tls.key, password="")
     except (OSError, ValueError) as error:

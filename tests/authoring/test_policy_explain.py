@@ -192,6 +192,11 @@ def test_a_server_has_no_lines_and_is_not_changed(opa: Path, tmp_path: Path) -> 
     assert "an OPA server decided, which does not say by which lines" in shown.stdout
     assert "key: theirs" in shown.stdout
     assert "this was not tried" in shown.stdout
+    # And where it gives no decision, no rules that did not hold are spoken of.
+    away = oms_gate("policy", "explain", model, "--config", tmp_path / "gate.yaml")
+    assert away.returncode == 3, away.stdout
+    assert "policy.unreachable" in away.stdout
+    assert "Rules that held" not in away.stdout
 
 
 @pytest.mark.parametrize(
