@@ -244,6 +244,7 @@ ENTERPRISE_PKI = [
     Case("old, and pulled", production(RELEASE, days=366, context={"operation": "pull"})),
     Case("an exception", model(FRAUD, RELEASE, "model.pkl"), warn={FORMAT}),
     Case("not of another file", model(FRAUD, RELEASE, "more.pkl"), {FORMAT}),
+    Case("not of one beside it", model(FRAUD, RELEASE, "model.pkl", "z.pkl"), {FORMAT}, {FORMAT}),
     Case("not of another model", model(FRAUD + "b", RELEASE, "model.pkl"), {FORMAT}),
     Case("not of another signer", model(FRAUD, RESEARCH, "model.pkl"), {WRONG}, {FORMAT}),
     Case(
