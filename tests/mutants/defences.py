@@ -286,6 +286,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _opa_bundle("links", "if not member.isreg() or", "if"),
     _opa_bundle("a policy bundle with a name twice", "if name in files:", "if 0:"),
+    _opa_bundle("data elsewhere", "if name != _DATA and", "if 0 and"),
     _bundle_signature(
         "files of a policy that nobody signed", "if added := sorted(", "if 0 and sorted("
     ),
