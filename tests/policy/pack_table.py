@@ -440,7 +440,9 @@ AIR_GAPPED = [
     Case("an import", model("s3://models/imported/x", IMPORTER)),
     Case("an import of long ago", model("s3://models/imported/x", IMPORTER, days=184), {AGE}),
     Case(
-        "an import at no proven time", model("s3://models/imported/x", IMPORTER, days=None), {TIME}
+        "an import at no proven time",
+        model("s3://models/imported/x", IMPORTER, days=None),
+        {TIME, AGE},
     ),
     Case(
         "times that are texts",
