@@ -353,6 +353,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "self._followed.now()\n        with self._counting",
         "with self._counting",
     ),
+    _followed_gate("which files are attestations", "revision, named,", "revision,"),
+    _followed_gate("which memory", "return str(self.history.file), ", 'return "", '),
     _following("an engine in use is closed", "if not users]", "]"),
     _following("engines stay open", "                made.close()\n", ""),
     _followed_gate(
