@@ -275,7 +275,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "bytes that trickle", "threading.Timer(seconds, cut)", "threading.Timer(seconds * 8, cut)"
     ),
     _wire("a stale connection fails", "                if used:\n", "                if 0:\n"),
-    _wire("authorities of before", "if known is context:", "if True:"),
+    _wire("authorities of before", "if known is context and", "if"),
+    _wire(
+        "an answer of before",
+        "if known is context and _is_quiet(connection.sock):",
+        "if known is context:",
+    ),
     _wire("no client certificate", "if tls.certificate is not None:", "if 0:"),
     _retries("attempts without end", "if failures > self._retries or", "if"),
     _retries("no other attempt", "if failures > self._retries or", "if True or"),
