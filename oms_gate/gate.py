@@ -282,14 +282,17 @@ class Gate:
         A decision may be given again only in the epoch in which it was made. The bundles of an OPA
         server are known as of its last decision, so besides `limits.decision_seconds` count.
         """
-        parts = (self.trust.epoch, self.policy.kind, self.policy.revision, self._generation)
+        named = sorted(self.attestations.items())
+        parts = (self.trust.epoch, self.policy.kind, self.policy.revision, named, self._generation)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
-    def _generation(self) -> int | str | None:
+    def _generation(self) -> tuple[str, int] | str | None:
         """Of the memory; another each time where it cannot be read: whoever asks is denied."""
+        if self.history is None:
+            return None
         try:
-            return None if self.history is None else self.history.generation()
+            return str(self.history.file), self.history.generation()
         except HistoryError:
             return secrets.token_hex()
 

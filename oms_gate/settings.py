@@ -95,7 +95,9 @@ class PolicyBundle(Section):
 
     url: str = Field(
         description="https://host/bundle.tar.gz or s3://bucket/bundle.tar.gz.",
-        pattern="^(https?|s3)://[^?#]+$",
+        # Of a server without credentials, which messages would show.
+        pattern=r"^(https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/[!\"$->@-~]+"
+        r"|s3://[^?#]+)$",
     )
     key: FilePath = Field(description="Public key that signs it (opa build --signing-key), PEM.")
     scope: str = Field(default="", description="Scope that its signature must state, if any.")

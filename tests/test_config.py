@@ -250,6 +250,27 @@ def test_paths_start_at_the_folder_of_the_file_itself(
     assert load(folder, "policy: {rego: policies}").policy.rego == folder / "policies"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:secret@host/b",
+        "https://host:port/b",
+        "https://[::1/b",
+        "https://host",
+        "https://a host/b",
+        "https://host/b?secret",
+        "https://host/b#secret",
+        "ftp://host/b",
+    ],
+)
+def test_where_no_policy_bundle_can_be(folder: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"policy\.bundle\.url") as caught:
+        load(folder, f"policy: {{bundle: {{url: '{url}', key: a.pub}}}}")
+    assert "secret" not in str(caught.value)
+    for right in ("https://host:8443/a/b.tar.gz", "http://[::1]/b", "s3://bucket/b"):
+        load(folder, f"policy: {{bundle: {{url: '{right}', key: a.pub}}}}")
+
+
 @pytest.mark.parametrize("place", ["file", "environment", "both", "neither"])
 def test_the_server_is_asked_as_the_configuration_says(
     folder: Path, monkeypatch: pytest.MonkeyPatch, place: str

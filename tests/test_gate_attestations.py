@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +90,9 @@ def provenance(*digests: str, key: ec.EllipticCurvePrivateKey = CI, **changes: A
     return attesting.signed(attesting.statement(digests, **changes), key)
 
 
-def scanned(*severities: str, days_ago: float = 1) -> bytes:
+def scanned(*severities: str, days_ago: float = 1, about: Sequence[str] = (ROOT,)) -> bytes:
     predicate = attesting.scan(*severities, days_ago=days_ago)
-    return provenance(ROOT, predicate=predicate, predicate_type=attesting.SCAN)
+    return provenance(*about, predicate=predicate, predicate_type=attesting.SCAN)
 
 
 def test_provenance_of_the_model_is_enough(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -214,6 +214,18 @@ SCANS: dict[str, tuple[list[bytes], ReasonCode | None]] = {
     "from the future": ([scanned(days_ago=-1)], UNMET),
     "old and clean, then critical": ([scanned(days_ago=20), scanned("high", days_ago=2)], UNMET),
     "critical, then clean": ([scanned("high", days_ago=20), scanned(days_ago=2)], None),
+    "clean, then critical in one file": (
+        [scanned(days_ago=20), scanned("high", days_ago=2, about=WEIGHTS[:1])],
+        UNMET,
+    ),
+    "critical in one file, then clean": (
+        [scanned("high", days_ago=20, about=WEIGHTS[:1]), scanned(days_ago=2)],
+        None,
+    ),
+    "critical, then clean in all weights": (
+        [scanned("high", days_ago=20), scanned(days_ago=2, about=WEIGHTS)],
+        UNMET,
+    ),
     "cut": (
         [provenance(ROOT, predicate={"scanner": {}}, predicate_type=attesting.SCAN)],
         UNMET,

@@ -197,6 +197,21 @@ def test_a_decision_does_not_outlive_what_decided(
             cache.model(reference)
 
 
+def test_the_epoch_of_what_else_decides(followed_gate: tuple[Gate, Path], tmp_path: Path) -> None:
+    gate, config = followed_gate
+    epochs = [gate.epoch]
+    for changes in (
+        {"attestations": {"scan": "*.sigstore.json"}},
+        {"attestations": {"scan": "scans/*.json"}},
+        {"history": {"file": str(tmp_path / "a.db")}},
+        {"history": {"file": str(tmp_path / "b.db")}},
+    ):
+        config.write_text(json.dumps(_settings(**changes)))
+        epochs.append(Gate.from_config(config).epoch)
+        assert Gate.from_config(config).epoch == epochs[-1]
+    assert len(set(epochs)) == len(epochs)
+
+
 def test_the_epoch_of_trust() -> None:
     def root(name: str, key: ec.EllipticCurvePrivateKey) -> KeyRoot:
         return KeyRoot.from_pem(name, models.public_pem(key))

@@ -19,6 +19,9 @@ from oms_gate.limits import MIB
 from oms_gate.policy.engine import DECISION_PATH
 
 _UNPACKED_BYTES: Final = 64 * MIB
+_DATA: Final = "data.json"
+# In whatever folder, for OPA.
+_DATA_NAMES: Final = ("data.json", "data.yaml", "data.yml")
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,15 @@ class Bundle:
         """Its own data document.
 
         Raises:
-            ConfigError: it is not an object.
+            ConfigError: it is not an object, or some of it is elsewhere than OPA's builder puts it.
         """
-        return self._object("data.json")
+        for name in self.files:
+            if name != _DATA and name.rpartition("/")[2] in _DATA_NAMES:
+                raise ConfigError(
+                    f"{self.origin} has data in {name!r}, which would not be heeded: all of it has "
+                    f"to be in {_DATA}; {_HOW}"
+                )
+        return self._object(_DATA)
 
     @property
     def revision(self) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import select
 import socket
 import ssl
 import threading
@@ -135,7 +136,7 @@ class Wire:
         with suppress(IndexError):
             while True:
                 known, connection = self._idle.pop()
-                if known is context:
+                if known is context and _is_quiet(connection.sock):
                     return connection, True
                 connection.close()
         connection = self._new(context, deadline)
@@ -256,6 +257,13 @@ class Wire:
 
 class NoAnswerError(PolicyError):
     """There is not a byte of an answer: another attempt may get one."""
+
+
+def _is_quiet(connection: socket.socket) -> bool:
+    """Whether nothing has come unasked: an end, or what would pass for the next answer."""
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    return not waiting.poll(0)
 
 
 class _UnixConnection(http.client.HTTPConnection):

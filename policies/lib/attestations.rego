@@ -115,7 +115,16 @@ files_of(attestations) := {path |
 	some path in attestation.files
 }
 
-met(wanted) if cover_model(flawless(wanted))
+met(wanted) if {
+	cover_model(flawless(wanted))
+	count(accusing(wanted)) == 0
+}
+
+# Bad news counts until something newer about as much replaces it, however good the other news is.
+accusing(wanted) := {attestation |
+	some attestation in candidates(wanted)
+	count(findings_flaw(wanted, attestation)) > 0
+}
 
 candidates(wanted) := latest(by(wanted.predicate_type, wanted.signers))
 

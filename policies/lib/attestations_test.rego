@@ -240,16 +240,55 @@ test_a_newer_scan_replaces_an_older_one if {
 	unmet(clean, [report, older]) == set()
 }
 
-test_nothing_is_replaced_by_what_is_about_less_or_by_somebody_else if {
-	about := {"model": false, "files": ["a.safetensors"]}
-	unmet(clean, [report, changed(critical_now, about)]) == set()
-	unmet(clean, [report, changed(critical_now, {"signer": key("mallory")})]) == set()
-	codes(unmet(clean, [changed(report, about), changed(critical_now, about)])) == {"attestation.unmet"}
+test_bad_news_counts_until_it_is_replaced if {
+	files_alone := {"model": false, "files": ["a.safetensors", "b.safetensors"]}
+	weights_alone := {"model": false, "files": ["a.safetensors"]}
+	timeless := {"predicate_times": {}}
+	undated := object.remove(clean, ["max_age_days"])
+	every pair in [
+		# What is newer, but about less.
+		[report, changed(critical_now, weights_alone)],
+		[changed(report, files_alone), changed(critical_now, weights_alone)],
+		# What is older, but about more.
+		[changed(report, files_alone), changed(critical_now, {"predicate_times": {"/metadata/scanFinishedOn": now - (20 * day)}})],
+		# What is of the same time, or where one says none.
+		[report, changed(critical_now, {"predicate_times": report.predicate_times})],
+		[report, changed(critical_now, timeless)],
+		[changed(report, timeless), critical_now],
+		# What says that it is from the future replaces nothing, but is no good news either.
+		[report, changed(critical_now, {"predicate_times": {"/metadata/scanFinishedOn": now + day}})],
+	] {
+		unmet(undated, [pair[0]]) == set()
+		found := unmet(undated, pair)
+		codes(found) == {"attestation.unmet"}
+		contains(said(found), `new.sigstore.json does not do: it has findings of the severities critical`)
+	}
+}
+
+test_what_is_about_files_is_replaced_by_what_is_about_all_of_them if {
+	one := changed(critical_now, {"model": false, "files": ["a.safetensors"], "predicate_times": {"/metadata/scanFinishedOn": now - (20 * day)}})
+	both := changed(report, {"model": false, "files": ["a.safetensors", "b.safetensors"]})
+	unmet(clean, [one, both]) == set()
+	unmet(clean, [one, report]) == set()
+	other := changed(one, {"files": ["a.safetensors", "config.json"]})
+	codes(unmet(clean, [other, both])) == {"attestation.unmet"}
+}
+
+test_nothing_is_replaced_by_somebody_else if {
+	stranger := {"signer": key("mallory")}
+	unmet(clean, [report, changed(critical_now, stranger)]) == set()
+	codes(unmet(clean, [changed(report, stranger), critical_now])) == {"attestation.unmet"}
+	newer := changed(report, object.union(stranger, {"predicate_times": {"/metadata/scanFinishedOn": now - 60}}))
+	codes(unmet(clean, [critical_now, newer])) == {"attestation.unmet"}
 }
 
 test_nothing_is_replaced_from_the_future if {
-	ahead := changed(critical_now, {"predicate_times": {"/metadata/scanFinishedOn": now + day}})
-	unmet(clean, [report, ahead]) == set()
+	ahead := changed(report, {"predicate_times": {"/metadata/scanFinishedOn": now + day}})
+	codes(unmet(object.remove(clean, ["max_age_days"]), [critical_now, ahead])) == {"attestation.unmet"}
+}
+
+test_only_what_is_wanted_free_of_findings_accuses if {
+	unmet(object.remove(clean, ["no_findings"]), [report, changed(critical_now, {"model": false, "files": ["a.safetensors"]})]) == set()
 }
 
 test_a_policy_of_ones_own_can_ask_the_same if {

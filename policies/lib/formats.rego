@@ -5,6 +5,7 @@
 #   opened. A Keras file may hold a lambda, a module beside a model may be named by `auto_map`.
 package oms_gate.lib.formats
 
+import data.oms_gate.lib.findings
 import data.oms_gate.lib.publishers
 
 # METADATA
@@ -61,14 +62,10 @@ allowed contains format if {
 # description: |
 #   `restricted_formats`: those that only signers may publish whose publisher rule has them under
 #   `allow_formats`.
-unmet(requirement) := {{"code": "requirement.format", "msg": msg, "path": first} |
+unmet(requirement) := {finding |
 	some format in requirement.restricted_formats
 	not format in allowed
-	paths := sort(unsafe[format])
-	first := paths[0]
-	msg := $`{first}{others(paths)} can run code when it is loaded ({format}), which the requirement "{requirement.name}" takes only from signers whose publisher rule has it under allow_formats; publish it in a safe format such as safetensors`
+	files := [{"path": path} | some path in sort(unsafe[format])]
+	problem := $`can run code when it is loaded ({format}), which the requirement "{requirement.name}" takes only from signers whose publisher rule has it under allow_formats; publish it in a safe format such as safetensors`
+	some finding in findings.of_files("requirement.format", files, problem)
 }
-
-others(paths) := "" if {
-	count(paths) == 1
-} else := $` (and {count(paths) - 1} more)`

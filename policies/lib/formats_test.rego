@@ -1,5 +1,6 @@
 package oms_gate.lib.formats_test
 
+import data.oms_gate.lib.exceptions
 import data.oms_gate.lib.formats
 import data.oms_gate.lib.samples_test as samples
 
@@ -55,12 +56,32 @@ test_every_ending_counts if {
 	}
 }
 
-test_the_first_is_named_and_the_others_counted if {
+test_each_file_is_named_in_order if {
 	one := unmet(["code"], {"code": ["b.py"]}, [])
 	samples.says(one, "b.py can run code when it is loaded (code)")
-	found := unmet(["code"], {"code": ["b.py", "a.py", "c.py"]}, [])
-	samples.says(found, "a.py (and 2 more) can run code")
-	samples.paths(found) == {"a.py"}
+	samples.paths(unmet(["code"], {"code": ["b.py", "a.py", "c.py"]}, [])) == {"a.py", "b.py", "c.py"}
+	many := unmet(["code"], {"code": [sprintf("%03d.py", [n]) | some n in numbers.range(1, 30)]}, [])
+	samples.paths(many) == {sprintf("%03d.py", [n]) | some n in numbers.range(1, 20)}
+	samples.says(many, "10 more files: each can run code")
+}
+
+# An exception for one file is none for what somebody puts beside it.
+test_an_exception_is_about_its_file_alone if {
+	exception := {
+		"owner": "ann",
+		"reason": "rewriting it",
+		"expires": "2099-01-01",
+		"expires_at": samples.now + 1,
+		"models": ["hf://example/model"],
+		"codes": ["requirement.format"],
+		"paths": ["a.pkl"],
+	}
+	denied := [samples.paths(denying) |
+		some files in [["a.pkl"], ["a.pkl", "b.pkl"]]
+		found := unmet(["pickle"], {"pickle": files}, []) with data.oms_gate.exceptions as [exception]
+		denying := exceptions.denying(found) with input as samples.model with data.oms_gate.exceptions as [exception]
+	]
+	denied == [set(), {"b.pkl"}]
 }
 
 test_what_is_not_signed_is_no_safer if {

@@ -42,15 +42,10 @@ hash_type(requirement) := {{"code": "requirement.hash-type", "msg": msg} |
 }
 
 proven_time(requirement) := {{"code": "requirement.time", "msg": msg} |
-	wants_time(requirement)
+	requirement.proven_time == true
 	not age
 	msg := $`{unproven}, but the requirement "{requirement.name}" wants its time proven; {remedy}`
 }
-
-wants_time(requirement) if requirement.proven_time == true
-
-# Without a proven time it is of no age that would do.
-wants_time(requirement) if requirement.max_age_days
 
 default unproven := "nothing proves when the model was signed"
 
@@ -67,11 +62,21 @@ transparency_log(requirement) := {{"code": "requirement.log", "msg": msg} |
 }
 
 max_age(requirement) := {{"code": "requirement.age", "msg": msg} |
-	age > requirement.max_age_days * 86400
-	days := floor(age / 86400)
-	wanted := whole(requirement.max_age_days)
-	msg := $`the model was signed {days} days ago or before, but the requirement "{requirement.name}" wants that within {wanted} days; use a newer release, or have it signed again`
+	days := requirement.max_age_days
+	not is_within(days)
+	msg := $`{shown_age}, but the requirement "{requirement.name}" wants that within {whole(days)} days; {age_remedy}`
 }
+
+# Without a proven time it is of no age that would do.
+is_within(days) if age <= days * 86400
+
+shown_age := $`the model was signed {floor(age / 86400)} days ago or before` if {
+	age
+} else := unproven
+
+age_remedy := "use a newer release, or have it signed again" if {
+	age
+} else := remedy
 
 # 7.0 is 7.
 whole(number) := floor(number) if {

@@ -35,9 +35,9 @@ test_a_proven_time if {
 }
 
 test_a_time_in_the_future_proves_nothing if {
-	every requirement in [{"proven_time": true}, {"max_age_days": 1}] {
+	every code, requirement in {"requirement.time": {"proven_time": true}, "requirement.age": {"max_age_days": 1}} {
 		found := unmet(requirement, at([301]))
-		samples.codes(found) == {"requirement.time"}
+		samples.codes(found) == {code}
 		samples.says(found, "in the future by the gate's clock")
 		samples.says(found, "set the clock")
 		unmet(requirement, at([301, -1])) == set()
@@ -58,13 +58,19 @@ test_the_age_counts_from_the_first_proven_time if {
 	every moments in [[-172801], [-1, -172801], [-172801, -1, 0]] {
 		samples.codes(unmet({"max_age_days": 2}, at(moments))) == {"requirement.age"}
 	}
+	samples.says(unmet({"max_age_days": 2}, at([-259200])), "use a newer release")
 	samples.says(unmet({"max_age_days": 2}, at([-259200])), `signed 3 days ago or before, but the requirement "Proof" wants that within 2 days`)
 	proof.age == 5 with input as samples.changed(samples.model, at([-3, -5, 400]))
 	not proof.age with input as samples.changed(samples.model, at([]))
 }
 
 test_what_has_no_age_is_not_young if {
-	samples.codes(unmet({"max_age_days": 1}, at([]))) == {"requirement.time"}
+	found := unmet({"max_age_days": 1}, at([]))
+	samples.codes(found) == {"requirement.age"}
+	samples.says(found, "nothing proves when the model was signed")
+	samples.says(found, "within 1 days")
+	samples.says(found, "--timestamp-url")
+	samples.codes(unmet({"max_age_days": 1, "proven_time": true}, at([]))) == {"requirement.age", "requirement.time"}
 }
 
 test_an_expired_certificate if {

@@ -276,7 +276,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "bytes that trickle", "threading.Timer(seconds, cut)", "threading.Timer(seconds * 8, cut)"
     ),
     _wire("a stale connection fails", "                if used:\n", "                if 0:\n"),
-    _wire("authorities of before", "if known is context:", "if True:"),
+    _wire("authorities of before", "if known is context and", "if"),
+    _wire(
+        "an answer of before",
+        "if known is context and _is_quiet(connection.sock):",
+        "if known is context:",
+    ),
     _wire("no client certificate", "if tls.certificate is not None:", "if 0:"),
     _retries("attempts without end", "if failures > self._retries or", "if"),
     _retries("no other attempt", "if failures > self._retries or", "if True or"),
@@ -287,6 +292,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _opa_bundle("links", "if not member.isreg() or", "if"),
     _opa_bundle("a policy bundle with a name twice", "if name in files:", "if 0:"),
+    _opa_bundle("data elsewhere", "if name != _DATA and", "if 0 and"),
     _bundle_signature(
         "files of a policy that nobody signed", "if added := sorted(", "if 0 and sorted("
     ),
@@ -354,6 +360,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "self._followed.now()\n        with self._counting",
         "with self._counting",
     ),
+    _followed_gate("which files are attestations", "revision, named,", "revision,"),
+    _followed_gate("which memory", "return str(self.history.file), ", 'return "", '),
     _following("an engine in use is closed", "if not users]", "]"),
     _following("engines stay open", "                made.close()\n", ""),
     _followed_gate(

@@ -517,9 +517,9 @@ CASES = [
             ("a week ago", [7 * DAY], None, ()),
             ("a week and a second ago", [7 * DAY + SECOND], AGE, ("7 days", "within 7 days")),
             ("long ago, and again now", [30 * DAY, HOUR], AGE, ("30 days",)),
-            ("never", [], TIME, ("--timestamp-url",)),
+            ("never", [], AGE, ("--timestamp-url",)),
             ("five minutes from now", [-300 * SECOND], None, ()),
-            ("tomorrow", [-DAY], TIME, ("clock",)),
+            ("tomorrow", [-DAY], AGE, ("clock",)),
             ("tomorrow, and an hour ago", [-DAY, HOUR], None, ()),
             ("tomorrow, and long ago", [-DAY, 8 * DAY], AGE, ()),
         )
@@ -542,7 +542,7 @@ CASES = [
     Case(
         "nothing of the strictest",
         document("hf://required/everything", signature={"log_index": None, "times": ()}),
-        {HASH_TYPE, TIME, LOG},
+        {HASH_TYPE, TIME, AGE, LOG},
     ),
     Case(
         "a requirement that only warns",

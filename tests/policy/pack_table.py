@@ -244,6 +244,7 @@ ENTERPRISE_PKI = [
     Case("old, and pulled", production(RELEASE, days=366, context={"operation": "pull"})),
     Case("an exception", model(FRAUD, RELEASE, "model.pkl"), warn={FORMAT}),
     Case("not of another file", model(FRAUD, RELEASE, "more.pkl"), {FORMAT}),
+    Case("not of one beside it", model(FRAUD, RELEASE, "model.pkl", "z.pkl"), {FORMAT}, {FORMAT}),
     Case("not of another model", model(FRAUD + "b", RELEASE, "model.pkl"), {FORMAT}),
     Case("not of another signer", model(FRAUD, RESEARCH, "model.pkl"), {WRONG}, {FORMAT}),
     Case(
@@ -439,7 +440,9 @@ AIR_GAPPED = [
     Case("an import", model("s3://models/imported/x", IMPORTER)),
     Case("an import of long ago", model("s3://models/imported/x", IMPORTER, days=184), {AGE}),
     Case(
-        "an import at no proven time", model("s3://models/imported/x", IMPORTER, days=None), {TIME}
+        "an import at no proven time",
+        model("s3://models/imported/x", IMPORTER, days=None),
+        {TIME, AGE},
     ),
     Case(
         "times that are texts",

@@ -238,6 +238,19 @@ def test_a_file_twice() -> None:
         Bundle.from_bytes(content, "the bundle")
 
 
+@pytest.mark.parametrize("name", ["acme/data.json", "data.yaml", "acme/rules/data.yml"])
+def test_data_elsewhere_than_the_gate_looks(files: dict[str, bytes], name: str) -> None:
+    """OPA heeds it in a bundle that it has not built; rules in it must not be lost in silence."""
+
+    def engine(path: str) -> WasmEngine:
+        bundle = Bundle.from_bytes(packed({**files, path: b"{}"}), "the bundle")
+        return WasmEngine.from_bundle(bundle, {}, Limits())
+
+    with pytest.raises(ConfigError, match=f"has data in '{name}', which would not be heeded"):
+        engine(name)
+    engine(f"{name}.md").close()
+
+
 def test_keys_that_cannot_be_used(tmp_path: Path, keys: Keys) -> None:
     weak = Pair.make(tmp_path, "weak", rsa.generate_private_key(65537, 1024))
     curve = Pair.make(tmp_path, "curve", ec.generate_private_key(ec.SECP256K1()))

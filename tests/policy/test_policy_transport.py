@@ -363,6 +363,38 @@ def test_a_connection_is_used_again() -> None:
         engine.close()
 
 
+def _unasked(connection: socket.socket) -> None:
+    """Deny, and allow in advance what will be asked next."""
+    answer(b'{"result": {"allow": false}}')(connection)
+    time.sleep(SECONDS / 4)
+    answer(GOOD)(connection)
+    connection.recv(1)
+
+
+def _breaking(connection: socket.socket) -> None:
+    """Answer, and hang up when something else is asked."""
+    answer(GOOD)(connection)
+    connection.recv(1)
+
+
+def test_an_answer_that_nobody_asked_for() -> None:
+    with serve(_unasked) as server:
+        engine = ServerEngine(server.url)
+        for asked in (1, 2):
+            assert not engine.decide({}).allow
+            assert len(server.requests) == asked
+            time.sleep(SECONDS / 2)
+        engine.close()
+
+
+def test_a_connection_that_breaks_when_it_is_used_again() -> None:
+    with serve(_breaking) as server:
+        engine = ServerEngine(server.url, retries=0)
+        assert [_code(engine) for _ in range(3)] == [None] * 3
+        assert len(server.requests) == 3
+        engine.close()
+
+
 # Secrets that are changed.
 
 

@@ -70,8 +70,18 @@ announced if {
 	document.valid
 	rules.valid
 	input.context.operation == "admit"
+	are_names("announced")
+	are_names("enforced")
 	is_named("announced")
 	not is_named("enforced")
+}
+
+# A list that is missing, misspelt or of another type would enforce nowhere.
+are_names(list) if {
+	is_array(data.rollout[list])
+	every wildcard in data.rollout[list] {
+		is_string(wildcard)
+	}
 }
 
 is_named(list) if {

@@ -50,6 +50,26 @@ test_without_the_list_all_enforce if {
 	codes == {"publisher.wrong-signer"}
 }
 
+test_without_both_lists_all_enforce if {
+	announced := ["team-*"]
+	enforced := ["team-payments"]
+	every rollout in [
+		{"announced": announced},
+		{"announced": announced, "enforce": enforced},
+		{"announced": announced, "enforced": "team-payments"},
+		{"announced": announced, "enforced": {"team-payments": true}},
+		{"announced": announced, "enforced": [null, enforced]},
+		{"announced": {"team": "team-*"}, "enforced": []},
+	] {
+		codes := model_test.denials("hf://acme/model", stranger, admitted_to("team-a")) with data.rollout as rollout
+		codes == {"publisher.wrong-signer"}
+	}
+	every rollout in [{"announced": announced, "enforced": []}, {"announced": announced, "enforced": enforced}] {
+		codes := model_test.denials("hf://acme/model", stranger, admitted_to("team-a")) with data.rollout as rollout
+		codes == set()
+	}
+}
+
 test_without_whole_data_nothing_is_allowed if {
 	decision := model_test.decided("hf://acme/model", acme, admitted_to("sandbox")) with data.oms_gate.requirements as null
 	not decision.allow
