@@ -14,7 +14,11 @@ import data.oms_gate.lib.exceptions
 # description: |
 #   Twenty by name, the others by their number. Files of which an exception is in force are told
 #   apart from the others, so that neither hides the other.
-of_files(code, files, problem) := array.concat(
+of_files(code, files, problem) := told_apart(code, files, problem) if {
+	count(files) > 0
+} else := []
+
+told_apart(code, files, problem) := array.concat(
 	denied(code, [file | some file in files; not is_excepted(code, file)], problem),
 	excepted(code, [file | some file in files; is_excepted(code, file)], problem),
 )

@@ -34,20 +34,24 @@ of_kind(kind) := {path | some path in input.coverage.signed_files[kind]} | ({fil
 })
 
 weights_with(ending) := {path |
-	regex.match(`(?i)\.(?:keras|h5|hdf5|pb|pbtxt)(?:\n|\z)`, names_of_weights)
+	has_unsafe_weights
 	some path in of_kind("weights")
 	regex.match(ending, path)
 }
 
-# Looked through all at once, as there may be thousands, and hardly ever one of these.
-names_of_weights := concat("\n", array.concat(
-	object.get(input.coverage.signed_files, "weights", []),
-	[file.path |
-		some list in ["unsigned", "ignored"]
-		some file in input.coverage[list]
-		file.kind == "weights"
-	],
-))
+default has_unsafe_weights := false
+
+# The signed ones all at once, as there may be thousands, and hardly ever one of these.
+has_unsafe_weights if has_unsafe_ending(concat("\n", input.coverage.signed_files.weights))
+
+has_unsafe_weights if {
+	some list in ["unsigned", "ignored"]
+	some file in input.coverage[list]
+	file.kind == "weights"
+	has_unsafe_ending(file.path)
+}
+
+has_unsafe_ending(names) if regex.match(`(?i)\.(?:keras|h5|hdf5|pb|pbtxt)(?:\n|\z)`, names)
 
 # METADATA
 # title: Formats that the signer may publish

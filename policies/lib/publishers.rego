@@ -26,8 +26,8 @@ covering contains rule if {
 trusting contains rule if {
 	some rule in covering
 	some signer in rule.signers
-	signers.names(signer, input.signer)
 	signers.in_time(signer, input.signer)
+	signers.names(signer, input.signer)
 }
 
 trusting contains rule if {
@@ -49,8 +49,8 @@ trusting contains rule if {
 outlived contains rule if {
 	some rule in covering
 	some signer in rule.signers
-	signers.names(signer, input.signer)
 	not signers.in_time(signer, input.signer)
+	signers.names(signer, input.signer)
 }
 
 outlived contains rule if {
