@@ -124,3 +124,16 @@ test_nothing_is_restricted_without_a_restriction if {
 	formats.unmet({"name": "x"}) == set() with input as samples.changed(samples.model, {"/coverage/signed_files": unsafe.pickle})
 		with data.oms_gate.publishers as samples.publishers
 }
+
+test_weights_that_are_not_signed_are_no_safer if {
+	every list, members in {"unsigned": {}, "ignored": {"scope": "signer"}} {
+		every format, path in {"keras": "x.H5", "tensorflow": "saved_model.pb"} {
+			file := object.union({"path": path, "size": 1, "kind": "weights"}, members)
+			document := samples.changed(samples.model, {concat("/", ["/coverage", list]): [file]})
+			found := formats.unmet({"name": "Safe", "restricted_formats": [format]}) with data.oms_gate.publishers as samples.publishers
+				with data.oms_gate.exceptions as []
+				with input as document
+			samples.paths(found) == {path}
+		}
+	}
+}
