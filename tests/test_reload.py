@@ -266,6 +266,9 @@ def test_a_rulebook_follows_its_configuration(tmp_path: Path) -> None:
     assert follow()
     assert book.mistake is None
     assert keys[0] == keys[1] != keys[2] == keys[3] != keys[4] == keys[0]
+    file.write_text(json.dumps({**settings, "attestations": {"built": "built.json"}}))
+    assert follow()
+    assert book.gate(terms()).attestations == {"built": "built.json"}
     book.close()
 
 

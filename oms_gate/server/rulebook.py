@@ -109,7 +109,14 @@ class Rulebook:
         if self._file is not None:
             # All else is as it was when the service began.
             now = load_config(self._file)
-            followed = ("trust", "publishers", "requirements", "exceptions", "policy")
+            followed = (
+                "trust",
+                "publishers",
+                "requirements",
+                "exceptions",
+                "attestations",
+                "policy",
+            )
             config = config.model_copy(update={name: getattr(now, name) for name in followed})
         trust = load_trust(config.trust)
         gate = _built(config, trust, (), self._history)
