@@ -287,6 +287,27 @@ test_nothing_is_replaced_from_the_future if {
 	codes(unmet(object.remove(clean, ["max_age_days"]), [critical_now, ahead])) == {"attestation.unmet"}
 }
 
+test_clocks_may_differ_a_little if {
+	every seconds, codes_ in {600: set(), 601: {"attestation.unmet"}} {
+		ahead := changed(report, {"predicate_times": {"/metadata/scanFinishedOn": now + seconds}})
+		codes(unmet(object.remove(clean, ["max_age_days"]), [critical_now, ahead])) == codes_
+	}
+}
+
+test_a_day_has_its_seconds if {
+	document := {"now": now}
+	at := {"predicate_times": {"/metadata/scanFinishedOn": now - (7 * day)}}
+	attestations.within_days(changed(report, at), 7) with input as document
+	before := {"predicate_times": {"/metadata/scanFinishedOn": (now - (7 * day)) - 1}}
+	not attestations.within_days(changed(report, before), 7) with input as document
+}
+
+test_one_file_of_weights_is_all_of_them if {
+	alone := changed(build, {"model": false, "files": ["a.gguf"]})
+	unmet_of(provenance, [alone], {"weights": ["a.gguf"]}, []) == set()
+	codes(unmet_of(provenance, [alone], {"weights": ["b.gguf"]}, [])) == {"attestation.unmet"}
+}
+
 test_only_what_is_wanted_free_of_findings_accuses if {
 	unmet(object.remove(clean, ["no_findings"]), [report, changed(critical_now, {"model": false, "files": ["a.safetensors"]})]) == set()
 }

@@ -268,7 +268,13 @@ default is_empty(_) := false
 is_empty(found) if count(found) == 0
 
 test_who_loads_a_dataset_reads_its_json if {
-	named := {"/model/name": "hf://datasets/example/data"}
+	every name in ["hf://datasets/example/data", "hf://spaces/example/app"] {
+		json_is_data_of(name)
+	}
+}
+
+json_is_data_of(name) if {
+	named := {"/model/name": name}
 	every path in ["train.intoto.jsonl", "a/x.sigstore.JSON"] {
 		every members in [unsigned(path, "signature"), ignored(path, "signature", "signer")] {
 			document := samples.changed(samples.model, {"/coverage": object.union(none, members)})
@@ -282,6 +288,11 @@ test_who_loads_a_dataset_reads_its_json if {
 	}
 	document := samples.changed(samples.model, {"/coverage": object.union(none, unsigned("x.json.sig", "signature"))})
 	count(coverage.deny) == 0 with input as samples.changed(document, named)
+		with data.oms_gate.publishers as [rule]
+		with data.oms_gate.exceptions as []
+	bookkeeping := unsigned(".cache/huggingface/trees/0.json", "cache")
+	downloaded := samples.changed(samples.model, {"/coverage": object.union(none, bookkeeping)})
+	count(coverage.deny) == 0 with input as samples.changed(downloaded, named)
 		with data.oms_gate.publishers as [rule]
 		with data.oms_gate.exceptions as []
 }

@@ -55,7 +55,7 @@ test_no_member_may_be_missing if {
 }
 
 test_no_member_may_be_of_another_type if {
-	others := [null, true, 7, "x", ["x"], [7], {"x": "x"}, {"x": 7}]
+	others := [null, true, 7, "x", [], ["x"], [7], {}, {"x": "x"}, {"x": 7}]
 	every path, value in places {
 		every other in others {
 			not wrongly_accepted(path, value, other)
@@ -99,7 +99,10 @@ test_objects_hold_what_they_should if {
 	not document.valid with input as replaced("signer/claims", {"a": "x", "b": 7})
 	not document.valid with input as replaced("attestations/0/predicate_times", {"a": 7, "b": "x"})
 	not document.valid with input as replaced("context/namespace_labels", {"a": "x", "b": 7})
-	not document.valid with input as replaced("coverage/signed_files", {"weights": ["a", 1]})
+	every other in [null, 1, {}, []] {
+		not document.valid with input as replaced("coverage/signed_files", {"weights": ["a", other]})
+		not document.valid with input as replaced("coverage/missing", ["a", other])
+	}
 }
 
 test_nothing_unknown_is_accepted if {

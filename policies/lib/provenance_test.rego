@@ -91,7 +91,14 @@ test_a_workflow_without_repository_or_ref_comes_from_nowhere if {
 	}
 	every value in [null, 1, ["x"], {}] {
 		not provenance.built_from(replaced(by_workflow, $`{parameters}/ref`, value), ["**"])
+		not provenance.built_from(replaced(by_workflow, $`{parameters}/repository`, value), ["**"])
 	}
+}
+
+test_only_a_workflow_of_github_is_asked_for_its_repository if {
+	other := replaced(by_workflow, "/predicate/buildDefinition/buildType", "https://ci.example/build/v1")
+	provenance.sources(other) == {"git+https://github.com/acme/model@refs/heads/main"}
+	not provenance.built_from(replaced(by_workflow, "/predicate_type", "https://spdx.dev/Document"), ["**"])
 }
 
 test_a_build_type_that_is_no_text_is_no_workflow if {

@@ -156,6 +156,7 @@ test_the_first_signer_is_trusted_where_a_rule_says_so if {
 test_a_pinned_signer_is_trusted_from_then_on if {
 	outlived(samples.model, [first_use]) == set()
 	trusting(samples.model, [first_use]) == {"First"}
+	denied(samples.model, [first_use]) == set()
 	trusting(signed(samples.key("k"), {"/history/signer_pinned": true}), samples.publishers) == set()
 }
 

@@ -119,3 +119,19 @@ test_the_end_of_a_scan_is_told if {
 	scan.finished_at(cosign({})) == 1788264000
 	not scan.finished_at(object.union(object.remove(cosign({}), ["predicate_times"]), {"predicate_times": {}}))
 }
+
+test_each_type_of_scan_is_one if {
+	every type in ["https://in-toto.io/attestation/vulns", "https://in-toto.io/attestation/vulns/v0.1", "https://in-toto.io/attestation/vulns/v0.2"] {
+		scan.severities(object.union(in_toto([]), {"predicate_type": type})) == set()
+	}
+	every type in ["https://cosign.sigstore.dev/attestation/vuln/v1", "cosign.sigstore.dev/attestation/vuln/v1"] {
+		scan.severities(object.union(cosign({"matches": []}), {"predicate_type": type})) == set()
+	}
+	every made in [in_toto([]), cosign({"matches": []})] {
+		not scan.severities(object.union(made, {"predicate_type": "https://spdx.dev/Document"}))
+	}
+}
+
+test_results_that_are_no_list_are_no_report if {
+	not scan.severities(cosign({"Results": {"0": {"Target": "a"}}}))
+}

@@ -40,8 +40,25 @@ _SPEED = "it spares work"
 _ANY = "any text is as good"
 _MEMBERS = "what is no object has no such members"
 _TWICE = "a finding denies as well: to allow takes both"
+_SAID = "what is said besides is for people"
+_WORDS = "without it there are no words, and so no finding"
 # Mutants that decide nothing else, with the reason.
 EQUIVALENT = {
+    "lib/attestations builder_flaw: drop wanted.builders": _WORDS,
+    "lib/attestations source_flaw: drop wanted.sources": _WORDS,
+    "lib/attestations findings_flaw: drop wanted.no_findings": _WORDS,
+    "lib/attestations shown_age: >= in made_at(attestation) > input.now": _SAID,
+    "lib/attestations problem: change 3": _SAID,
+    "lib/attestations problems: left of (candidates(wanted) - flawless(wanted))": _SAID,
+    "lib/attestations problems: drop count(uncovered) > 0": _SAID,
+    "lib/attestations problems: >= in count(uncovered) > 0": _SAID,
+    "lib/attestations problems: drop count(flawless(wanted)) > 0'": _SAID,
+    "lib/attestations problems: >= in count(flawless(wanted)) > 0'": _SAID,
+    "lib/attestations problems: drop count(weights) == 0": _SAID,
+    "lib/attestations problems: drop count(candidates(wanted)) == 0": _SAID,
+    "lib/attestations problems: drop count(candidates(wanted)) == 0'": _SAID,
+    "lib/attestations problems: drop globs.matches(wanted.predicate_type, "
+    "attestation.predicate_type)": _SAID,
     "lib/coverage instructs: drop count(skills) > 0": _SPEED,
     "lib/coverage instructs: >= in count(skills) > 0": _SPEED,
     'lib/coverage is_only_warned_of: drop file.scope == "signer"': "may_be_ignored has the others",
@@ -51,7 +68,23 @@ EQUIVALENT = {
     "lib/document is_whole: drop is_object(input.context)": _STRICT,
     'lib/document is_whole: change ""': _ANY,
     'lib/document is_whole: change ""\'': _ANY,
+    "lib/document is_list_of_strings: drop is_array(values)'": _STRICT,
     "lib/document has_exactly: drop is_object(object_)": _STRICT,
+    "lib/findings of_files: drop count(files) > 0": _SPEED,
+    "lib/findings of_files: >= in count(files) > 0": _SPEED,
+    "lib/formats weights_with: drop has_unsafe_weights": _SPEED,
+    "lib/formats has_unsafe_weights: change false": _SPEED,
+    'lib/formats has_unsafe_weights: drop has_unsafe_ending(concat("\\n", '
+    "input.coverage.signed_files.weights))": _SPEED,
+    'lib/formats has_unsafe_weights: drop file.kind == "weights"': _SPEED,
+    "lib/formats has_unsafe_weights: drop has_unsafe_ending(file.path)": _SPEED,
+    r"lib/formats has_unsafe_ending: drop regex.match(`(?i)\.(?:keras|h5|hdf5|pb|pbtxt)(?:\n|\z)`, "
+    "names)": _SPEED,
+    'lib/history unproven: change ""': _ANY,
+    "lib/provenance builder: drop is_string(id)": _STRICT,
+    "lib/provenance sources: drop is_string(dependency.uri)": _STRICT,
+    "lib/provenance is_workflow: drop is_string(type)": _STRICT,
+    'lib/publishers first_use: drop signer.method == "first-use"': "is_claimed has the others",
     'lib/globs covers: drop contains(trim_right(wildcard, "*"), "*")': _SPEED,
     'lib/globs covers: change "*"\'': _SPEED,
     'lib/globs covers: drop startswith(name, split(wildcard, "*")[0])': _SPEED,
@@ -63,6 +96,11 @@ EQUIVALENT = {
     "lib/rules is_exception: drop is_object(rule)": _MEMBERS,
     "lib/rules is_known_signer: change false": "both are booleans",
     "lib/rules are_path_globs: drop is_string(value)": _STRICT,
+    "lib/scan severity_by: drop is_string(score.method)": _STRICT,
+    "lib/scan severity_by: drop is_string(score.score)": _STRICT,
+    "lib/scan severity_of: drop is_string(word)": _STRICT,
+    "lib/scan severity_of: drop is_string(word)'": _STRICT,
+    "lib/scan is_report: drop is_object(result)": _STRICT,
     "lib/signers identifies: drop regex.is_valid(anchored)": _STRICT,
     "lib/signers wanted: drop not rule.identity_pattern": "rules have one of the two",
     'lib/signers description: drop rule.method == "first-use"': "no other method is left",
