@@ -61,7 +61,7 @@ def replay(recorded: Path, engine: Engine) -> Iterator[Replayed]:
     """
     for event in read_events(recorded):
         before = _recorded(event)
-        after = decided(engine, event.input)
+        after = _decided(engine, event.input)
         model = _object(event.input.get("model"))
         revision = model.get("revision")
         yield Replayed(
@@ -76,8 +76,7 @@ def replay(recorded: Path, engine: Engine) -> Iterator[Replayed]:
         )
 
 
-def decided(engine: Engine, document: dict[str, object]) -> Outcome:
-    """What an engine comes to on one document."""
+def _decided(engine: Engine, document: dict[str, object]) -> Outcome:
     try:
         return _outcome(engine.decide(document))
     except PolicyError as error:

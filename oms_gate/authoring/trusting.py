@@ -19,7 +19,7 @@ from oms_gate.config import GateConfig, revised
 from oms_gate.errors import ConfigError, PolicyError, UsageError
 from oms_gate.policy.decision import Decision
 from oms_gate.policy.exceptions import ExceptedCode
-from oms_gate.policy.globs import Globs
+from oms_gate.policy.globs import covers
 from oms_gate.policy.publishers import Publisher
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Reason
@@ -228,7 +228,7 @@ def _places(publishers: tuple[Publisher, ...], name: str) -> list[int]:
         (-len(glob), place)
         for place, rule in enumerate(publishers)
         for glob in rule.models
-        if name in Globs([glob, f"{glob}/**"])
+        if covers(glob, name)
     ]
     others = (place for _, place in sorted(found))
     return list(dict.fromkeys([*(alone or [len(publishers)]), *others]))

@@ -18,8 +18,8 @@ from oms_gate.config import load_config
 from oms_gate.errors import UsageError
 from oms_gate.gate import Gate
 from oms_gate.history import Pin, Recollection
+from oms_gate.policy.globs import covers
 from oms_gate.reference import Reference
-from oms_gate.server.rulebook import matches
 from oms_gate.verdict import printable
 
 
@@ -71,7 +71,7 @@ def print_list(config: Path | None, models: str | None, *, json: bool) -> int:
     pins = history.pins()
     if models is not None:
         glob = _glob(models)
-        pins = [pin for pin in pins if matches(glob, pin.model)]
+        pins = [pin for pin in pins if covers(glob, pin.model)]
     if json:
         _print_pins(pins)
     elif pins:

@@ -1,4 +1,4 @@
-"""Globs over the paths of a model, as `allow_unsigned` of publisher rules has them."""
+"""Globs over the paths and the names of models, as publisher rules have them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ class Globs:
 
     def __contains__(self, path: str) -> bool:
         return any(pattern.matches(path) for pattern in self._patterns)
+
+
+def covers(glob: str, model: str) -> bool:
+    """Whether a glob over models is about one, by its name: about it, or what it is below."""
+    return model in Globs([glob, f"{glob}/**"])
 
 
 class _Pattern:

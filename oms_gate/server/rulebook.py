@@ -8,7 +8,6 @@ policy says ``enforce``.
 from __future__ import annotations
 
 import copy
-import re
 import threading
 import time
 from collections import OrderedDict, deque
@@ -28,6 +27,7 @@ from oms_gate.config import (
 from oms_gate.errors import ConfigError
 from oms_gate.gate import Gate
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, SigstoreRoot, TimestampRoot, Trust
+from oms_gate.policy.globs import covers
 from oms_gate.policy.publishers import FirstUseSigner, KeySigner, Publisher
 from oms_gate.reload import Followed, files_state
 from oms_gate.server.gate_policies import ROOT_KINDS, GatePolicy
@@ -170,7 +170,7 @@ class Rulebook:
         """
         concerning = [p for p in self._policies if p.concerns(namespace, labels)]
         cluster = [policy for policy in concerning if policy.namespace is None]
-        delegated = any(matches(glob, model) for policy in cluster for glob in policy.delegated)
+        delegated = any(covers(glob, model) for policy in cluster for glob in policy.delegated)
         granting = [
             policy
             for policy in concerning
@@ -247,17 +247,6 @@ def _built(
         limits=config.limits,
         history=history if shared else None,
     )
-
-
-def matches(glob: str, model: str) -> bool:
-    """Whether a glob over models covers a name, as the policy has it.
-
-    ``*`` stays within a part, ``**`` crosses parts, and what is below is covered too.
-    """
-    pattern = ".*".join(
-        "[^/]*".join(re.escape(text) for text in part.split("*")) for part in glob.split("**")
-    )
-    return re.fullmatch(f"(?:{pattern})(?:/.*)?", model, re.DOTALL) is not None
 
 
 def _mode(own: Literal["enforce", "annotate"], modes: set[Any]) -> Literal["enforce", "annotate"]:

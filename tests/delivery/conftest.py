@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.delivery.pulling import close_gates, mount
+from tests.delivery.pulling import close_gates, small_volume
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,10 +43,5 @@ def to(tmp_path: Path) -> Path:
 @pytest.fixture
 def volume(tmp_path: Path) -> Iterator[Path]:
     """A small file system of its own, as a container has it; spaces in its name are no matter."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount file systems")
-    place = tmp_path / "a volume"
-    place.mkdir()
-    mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", place)
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
+    with small_volume(tmp_path / "a volume", "1m") as place:
+        yield place

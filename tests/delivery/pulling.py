@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +87,14 @@ def mount(*arguments: object) -> None:
     done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+
+
+@contextmanager
+def small_volume(place: Path, size: str) -> Iterator[Path]:
+    """A file system of its own at a folder that is not there yet, until the block ends."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount file systems")
+    place.mkdir()
+    mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", place)
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)

@@ -6,7 +6,6 @@ import os
 import re
 import sqlite3
 import stat
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -21,7 +20,7 @@ from oms_gate.history import Release, database
 from oms_gate.history.database import APPLICATION_ID, MIGRATIONS
 from oms_gate.reason_codes import ReasonCode
 from tests import models
-from tests.delivery.pulling import mount
+from tests.delivery.pulling import mount, small_volume
 from tests.history.remembering import (
     NOW,
     admit,
@@ -260,13 +259,8 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 @pytest.fixture
 def volume(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own, of 256 KiB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount file systems")
-    place = tmp_path / "volume"
-    place.mkdir()
-    mount("-t", "tmpfs", "-o", "size=256k", "tmpfs", place)
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
+    with small_volume(tmp_path / "volume", "256k") as place:
+        yield place
 
 
 def test_a_full_disk(volume: Path) -> None:

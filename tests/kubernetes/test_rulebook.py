@@ -14,10 +14,11 @@ from pydantic import TypeAdapter
 
 from oms_gate.config import GateConfig
 from oms_gate.errors import ConfigError
+from oms_gate.policy.globs import covers
 from oms_gate.policy.publishers import ModelGlob
 from oms_gate.server import rulebook
 from oms_gate.server.gate_policies import GatePolicy, read_policy, unreadable
-from oms_gate.server.rulebook import Rulebook, matches
+from oms_gate.server.rulebook import Rulebook
 from oms_gate.verdict import Assurance
 from tests import models
 from tests.policy.decision_table import GLOBS
@@ -28,7 +29,7 @@ Json = dict[str, Any]
 @pytest.mark.parametrize(("glob", "name", "covered"), GLOBS)
 def test_globs_are_those_of_the_policy(glob: str, name: str, covered: bool) -> None:
     """What is delegated is matched here, what is granted in Rego."""
-    assert matches(TypeAdapter(ModelGlob).validate_python(glob), name) == covered
+    assert covers(TypeAdapter(ModelGlob).validate_python(glob), name) == covered
 
 
 @pytest.fixture(scope="module")
