@@ -33,6 +33,12 @@ from oms_gate.policy.publishers import (
 from oms_gate.policy.requirements import Requirement, WantedAttestation, Where
 from oms_gate.policy.rules import data_document
 from oms_gate.reload import files_state
+from oms_gate.service_settings import (
+    ApiSettings,
+    EventSettings,
+    GatewaySettings,
+    ServiceSettings,
+)
 from oms_gate.settings import (
     HistorySettings,
     OpaServer,
@@ -84,6 +90,10 @@ class GateConfig(Section):
     limits: Limits = Limits()
     kubernetes: KubernetesSettings = KubernetesSettings()
     publish: PublishSettings = PublishSettings()
+    service: ServiceSettings = ServiceSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    api: ApiSettings = ApiSettings()
+    events: EventSettings = EventSettings()
 
     @property
     def says_who_signs(self) -> bool:
@@ -182,7 +192,9 @@ def _keys() -> list[str]:
     policy = (PolicySettings, PolicyBundle, OpaServer)
     sections = (GateConfig, TrustSettings, *policy, StoreSettings, Limits)
     rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException, HistorySettings)
-    models = (*sections, *rules, *signers, KubernetesSettings, Client, PublishSettings)
+    services = (ServiceSettings, GatewaySettings, ApiSettings, EventSettings)
+    others = (KubernetesSettings, Client, PublishSettings)
+    models = (*sections, *rules, *signers, *services, *others)
     return [key for model in models for key in model.model_fields]
 
 
