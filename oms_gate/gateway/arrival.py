@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Final
 
@@ -105,7 +105,7 @@ class Arrival:
             if self._model.present(self._path) is not None or self._model.is_stored(self._path):
                 self._model.fetch([self._path])
                 return
-            self.state = self._journal.state()
+            self._set(self._journal.state())
             try:
                 self._transfer(deadline)
             except _WrongStart:
@@ -140,7 +140,8 @@ class Arrival:
             if os.fstat(self._file).st_size < self.state.released:
                 raise _WrongStart
             measured = measure(
-                admission.snapshot,
+                # Other files of the model are on their way, too: they go on if this one fails.
+                replace(admission.snapshot, abort=lambda: None),
                 {self._path: admission.signed[self._path]},
                 admission.hash_type,
                 self._limits,

@@ -81,17 +81,6 @@ class Files:
             return answers.denied(decided.model.admission.denied([_distrusted(path)]).verdict)
         if entry.size > self._settings.cache_bytes:
             return answers.denied(decided.model.admission.denied([_too_large(path)]).verdict)
-        return await self._send(request, response, path, decided, part)
-
-    async def _send(
-        self,
-        request: web.Request,
-        response: web.StreamResponse,
-        path: str,
-        decided: Decided,
-        part: ranges.Wanted,
-    ) -> web.StreamResponse:
-        assert decided.model is not None
         assert decided.cache is not None
         sender = Sender(
             request,
@@ -100,9 +89,10 @@ class Files:
             decided.limits,
             self._observer,
             self._settings.waiting_seconds,
+            lambda: _state(path, decided, entry).turn == state.turn,
         )
-        wanted = await asyncio.to_thread(pieces, decided.model, path, part)
         try:
+            wanted = await asyncio.to_thread(pieces, decided.model, path, part)
             await sender.send(response, wanted)
         except FileDenied as denied:
             verdict = await self._models.deny(decided, denied.reason)

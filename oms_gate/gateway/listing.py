@@ -40,7 +40,8 @@ def entries(decided: Decided) -> Mapping[str, Entry]:
     model, admission = decided.model, decided.model.admission
     found = {
         path: Entry(admission.snapshot.files[path], _etag(model.content(path)))
-        for path in model.files
+        for path, size in model.files.items()
+        if size is not None
     }
     bundle = admission.bundle
     if bundle.location in model.listed:

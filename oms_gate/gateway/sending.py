@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -32,7 +32,7 @@ class FileDenied(Exception):  # noqa: N818 - reads as the event that it is
 
 
 class NotYetError(Exception):
-    """A file is on its way, for longer than a client can wait."""
+    """A file is on its way, for longer than a client can wait; or it has begun anew."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,11 @@ class Sender:
         limits: Limits,
         observer: Observer,
         seconds: float,
+        is_current: Callable[[], bool],
     ) -> None:
         """
         seconds: longest wait for the first byte.
+        is_current: whether the entity tag of the answer is still that of the file.
         """
         self._request = request
         self._arrivals = arrivals
@@ -91,6 +93,7 @@ class Sender:
         self._limits = limits
         self._observer = observer
         self._seconds = seconds
+        self._is_current = is_current
 
     async def send(self, response: web.StreamResponse, wanted: Sequence[Piece]) -> None:
         """Send the headers as soon as there is a byte, and then all bytes.
@@ -105,6 +108,8 @@ class Sender:
         for piece in wanted:
             source = await self._source(piece, None if begun else self._seconds)
             if not begun:
+                if not await asyncio.to_thread(self._is_current):
+                    raise NotYetError
                 await response.prepare(self._request)
                 begun = True
             try:
@@ -154,12 +159,16 @@ class Sender:
         arrival, position = followed.arrival, 0
         turn = arrival.state.turn
         stream = await asyncio.to_thread(followed.open)
+        while stream is None and not arrival.is_over:  # It is just being moved.
+            await followed.change()
         if stream is None:
+            if arrival.reason is not None:
+                raise FileDenied(arrival.reason)
             stream = await asyncio.to_thread(piece.model.open, piece.path)
         with closing(stream):
             while position < piece.end:
                 state = arrival.state
-                if state.turn != turn or (arrival.reason is not None and not arrival.arrived):
+                if state.turn != turn or arrival.reason is not None:
                     raise FileDenied(arrival.reason or _begun_anew(piece))
                 until = piece.end if arrival.arrived else state.released
                 if position < until:

@@ -31,7 +31,7 @@ class Told:
     bytes: int = 0
     failures: list[ReasonCode] = field(default_factory=list)
 
-    def decided(self, verdict: Verdict, seconds: float) -> None:
+    def decided(self, verdict: Verdict, seconds: float) -> None:  # noqa: ARG002
         self.verdicts.append(verdict)
 
     def looked_up(self, what: Literal["decision", "file"], *, hit: bool) -> None:
@@ -65,7 +65,7 @@ class Running:
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
+            return Answer(response.status, dict(response.headers), response.read())
         finally:
             connection.close()
 
