@@ -52,7 +52,7 @@ def run(
         import asyncio
 
         from oms_gate.server.logs import set_up
-        from oms_gate.server.worker import Task
+        from oms_gate.server.task import Task
         from oms_gate.server.workers import cores, listen, new_instance, serve
     except ImportError as error:
         raise ConfigError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -30,6 +32,7 @@ _BUSY_ANSWER: Final = (
 # What is left of a body that nobody reads is taken for so long, as otherwise the system would cut
 # the connection before the client has read its answer.
 _LINGER_SECONDS = 1.0
+_FORGET: Final = struct.pack("ii", 1, 0)  # struct linger: on, for 0 seconds
 
 Ended = Callable[[web.BaseRequest, web.StreamResponse | None], None]
 """Told of each request, once its answer was sent; None where it was given up."""
@@ -186,6 +189,8 @@ class Connection(web.RequestHandler):
         return False
 
     def abort(self) -> None:
-        """End it at once."""
+        """End it at once; what is still to be sent is forgotten, by the system as well."""
         if self._wire is not None:
+            plain = self._wire.get_extra_info("socket")
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
             self._wire.abort()

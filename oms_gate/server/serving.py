@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
-from typing import Final, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
@@ -24,14 +24,13 @@ from oms_gate.server.connections import Door
 from oms_gate.server.metrics import Metrics
 from oms_gate.server.observers import Telling
 from oms_gate.server.requests import Reception
+from oms_gate.server.task import REPORT_SECONDS
 from oms_gate.server.tls import ServerTls, follow
 from oms_gate.server.tracing import open_tracing
 
 _LOG = logging.getLogger(__name__)
 
-REPORT_SECONDS: Final = 1.0
-"""How often a process says how it is."""
-
+_TICK_SECONDS = REPORT_SECONDS
 _CERTIFICATE_SECONDS = 2.0
 _READY_SECONDS = 5.0
 
@@ -64,7 +63,7 @@ class Setting:
     observer: Callable[[str], Observer]
 
 
-def parts(_: Setting) -> Sequence[Part]:
+def parts(setting: Setting) -> Sequence[Part]:  # noqa: ARG001 - what there is, needs it
     """All that is served; of several routes that fit a request, the first counts."""
     return ()
 
@@ -166,7 +165,7 @@ class Serving:
             self._door.sweep()
             self._metrics.stale.set(self._gates.mistake is not None)
             report(self._unready)
-            await asyncio.sleep(REPORT_SECONDS)
+            await asyncio.sleep(_TICK_SECONDS)
 
     def _what_is_missing(self) -> str | None:
         try:

@@ -24,8 +24,7 @@ from aiohttp import web
 from oms_gate.errors import ConfigError, OmsGateError
 from oms_gate.server.health import health
 from oms_gate.server.metrics import ServiceMetrics, environment
-from oms_gate.server.serving import REPORT_SECONDS
-from oms_gate.server.worker import Report, Task
+from oms_gate.server.task import REPORT_SECONDS, Report, Task
 from oms_gate.service_settings import ServiceSettings
 from oms_gate.stores.connections import VIA_VARIABLE
 
