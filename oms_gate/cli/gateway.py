@@ -11,6 +11,9 @@ from oms_gate.config import load_config
 from oms_gate.errors import ConfigError, UsageError
 
 
+_EVERY = ("0.0.0.0", "::")  # noqa: S104
+
+
 @dataclass(frozen=True)
 class Listening:
     """Where a service is reached, by the options; None where there is none.
@@ -82,13 +85,15 @@ def run(
         listen(host, port) as own,
         listen(host, 8081 if listening.health_port is None else listening.health_port) as health,
     ):
-        address = f"http{'s' * secure}://{_shown(own.getsockname())}"
+        scheme = f"http{'s' * secure}://"
+        address = f"{scheme}{_shown(own.getsockname())}"
+        endpoint = f"{scheme}localhost:{own.getsockname()[1]}" if host in _EVERY else address
         health_address = f"http://{_shown(health.getsockname())}"
 
         def on_start() -> None:
             typer.echo(
                 f"serving at {address} with {count} process{'es' * (count > 1)} (clients: "
-                f"HF_ENDPOINT={address}), health and metrics at {health_address}"
+                f"HF_ENDPOINT={endpoint}), health and metrics at {health_address}"
             )
 
         asyncio.run(serve(settings, task, own, health, count, on_start))
