@@ -10,7 +10,6 @@ import typer
 from oms_gate.config import load_config
 from oms_gate.errors import ConfigError, UsageError
 
-
 _EVERY = ("0.0.0.0", "::")  # noqa: S104
 
 

@@ -175,8 +175,6 @@ class _Guard:
         self.ended = threading.Event()
         self.limits = limits
         self._trusted = trusted_hosts
-        name = os.environ.get(VIA_VARIABLE)
-        self._via = {"Via": f"1.1 {name}"} if name else {}
         # Of the sockets themselves: a connection lets go of the one that its last answer is on.
         self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()

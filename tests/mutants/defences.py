@@ -53,7 +53,7 @@ _followed_cache = _in("cache/cache.py", "test_reload.py")
 _followed_book = _in("server/rulebook.py", "test_reload.py")
 _logs = _in("server/logs.py", "server/test_serving_observed.py")
 _requests = _in("server/requests.py", "server/test_serving_hostile.py")
-_connections = _in("server/connections.py", "server/test_serving_hostile.py")
+_bounded = _in("server/connections.py", "server/test_serving_hostile.py")
 _serving = _in("server/serving.py", "server/test_serving_processes.py")
 _workers = _in("server/workers.py", "server/test_serving_processes.py")
 _epoch = _in("oms/trust.py", "test_reload.py")
@@ -2825,14 +2825,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "asked or secrets.token_hex(8)",
         "server/test_serving_observed.py",
     ),
-    _connections(
+    _bounded(
         "connections without number", "if len(self._inside) >= self.settings.connections:", "if 0:"
     ),
-    _connections(
-        "a request without end", "if self._asking_since is not None and now", "if 0 and now"
-    ),
-    _connections("an answer that nobody reads", "return before - waiting < least", "return False"),
-    _connections("a server that says what it is", 'headers={"Server": SERVER}', "headers={}"),
+    _bounded("a request without end", "if self._asking_since is not None and now", "if 0 and now"),
+    _bounded("an answer that nobody reads", "return before - waiting < least", "return False"),
+    _bounded("a server that says what it is", 'headers={"Server": SERVER}', "headers={}"),
     _serving("transfers that are cut", "shutdown_timeout=seconds", "shutdown_timeout=0"),
     _serving("work that nobody looks after", "if self._gates.look() is not None:", "if 0:"),
     _workers(
