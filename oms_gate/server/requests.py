@@ -153,7 +153,7 @@ class Reception:
             raise _refusal("its path has a backslash or a control character")
         if any(part in (b"", b".", b"..") for part in decoded.removesuffix(b"/").split(b"/")[1:]):
             raise _refusal("its path has '.', '..' or nothing between two slashes")
-        if any(self._instance in value for value in request.headers.getall("Via", ())):
+        if self._instance in _passed(request):
             raise _LoopDetected(
                 text="this gate's own request came back to it: the store that it asks leads here; "
                 "set gateway.upstream in gate.yaml (or HF_ENDPOINT of the gate) to the Hub\n"
@@ -184,6 +184,12 @@ class Reception:
             "reason": given.get("X-OMS-Gate-Reason"),
         }
         _LOG.info("answered" if response is not None else "aborted", extra={FIELDS: fields})
+
+
+def _passed(request: web.Request) -> set[str]:
+    """Whom a request has passed, as they call themselves: RFC 9110, section 7.6.3."""
+    fields = ",".join(request.headers.getall("Via", ()))
+    return {name for passed in fields.split(",") for name in passed.split()[1:2]}
 
 
 class _LoopDetected(web.HTTPServerError):

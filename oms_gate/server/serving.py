@@ -24,7 +24,7 @@ from oms_gate.server.connections import Door
 from oms_gate.server.metrics import Metrics
 from oms_gate.server.observers import Telling
 from oms_gate.server.requests import Reception
-from oms_gate.server.task import REPORT_SECONDS
+from oms_gate.server.task import BACKLOG, REPORT_SECONDS
 from oms_gate.server.tls import ServerTls, follow
 from oms_gate.server.tracing import open_tracing
 
@@ -122,6 +122,7 @@ class Serving:
             server = await asyncio.get_running_loop().create_server(
                 lambda: self._door.connection(web_server),
                 sock=listener,
+                backlog=BACKLOG,
                 ssl=None if tls is None else tls.context,
                 ssl_handshake_timeout=None if tls is None else self.config.service.header_seconds,
                 ssl_shutdown_timeout=None if tls is None else self.config.service.header_seconds,

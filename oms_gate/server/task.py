@@ -12,6 +12,9 @@ from oms_gate.server.tls import KeyPair, ServerTls
 REPORT_SECONDS: Final = 1.0
 """How often a process says how it is."""
 
+BACKLOG: Final = 1024
+"""Most connections that wait to be let in; the system may allow fewer."""
+
 
 @dataclass(frozen=True)
 class Task:

@@ -24,14 +24,13 @@ from aiohttp import web
 from oms_gate.errors import ConfigError, OmsGateError
 from oms_gate.server.health import health
 from oms_gate.server.metrics import ServiceMetrics, environment
-from oms_gate.server.task import REPORT_SECONDS, Report, Task
+from oms_gate.server.task import BACKLOG, REPORT_SECONDS, Report, Task
 from oms_gate.service_settings import ServiceSettings
 from oms_gate.stores.connections import VIA_VARIABLE
 
 _LOG = logging.getLogger(__name__)
 
 _MODULE = "oms_gate.server.worker"
-_BACKLOG = 1024
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -66,7 +65,7 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         both = family == socket.AF_INET6 and host == "::"
         listener = socket.create_server(
-            address[:2], family=family, backlog=_BACKLOG, dualstack_ipv6=both
+            address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both
         )
     except OSError as error:
         raise ConfigError(
