@@ -8,9 +8,9 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
@@ -18,8 +18,11 @@ from aiohttp import web
 from oms_gate.server.connections import SERVER, Connection
 from oms_gate.server.logs import FIELDS, request_id
 from oms_gate.server.metrics import Metrics
-from oms_gate.server.tracing import Tracing
+from oms_gate.server.tracing import STATUS, Tracing
 from oms_gate.service_settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,28 +106,31 @@ class Reception:
         try:
             self._see_that_it_is_sound(request)
             visit.route = _name(request)
-            if self._tracing is None:
-                async with visit.deadline:
-                    return await handler(request)
-            with self._tracing.request(request, visit.route) as span:
+            with self._traced(request, visit.route) as span:
                 async with visit.deadline:
                     response = await handler(request)
-                span.set_attribute("http.response.status_code", response.status)
+                if span is not None:
+                    span.set_attribute(STATUS, response.status)
                 return response
-        except web.HTTPException:
+        except web.HTTPException as answer:
+            if visit.response is not None:
+                self._failed(visit, answer)
             raise
         except TimeoutError as error:
             if not visit.deadline.expired():
-                return self._failed(visit, error)
+                self._failed(visit, error)
             raise web.HTTPServiceUnavailable(
                 text=f"there is no answer after {self._settings.answer_seconds:g} seconds "
                 "(service.answer_seconds in gate.yaml); try again in a moment\n",
                 headers={"Retry-After": "5"},
             ) from None
         except Exception as error:  # noqa: BLE001 - a defect must not end the process
-            return self._failed(visit, error)
+            self._failed(visit, error)
 
-    def _failed(self, visit: _Visit, error: Exception) -> web.StreamResponse:
+    def _traced(self, request: web.Request, route: str) -> AbstractContextManager[Span | None]:
+        return nullcontext() if self._tracing is None else self._tracing.request(request, route)
+
+    def _failed(self, visit: _Visit, error: Exception) -> NoReturn:
         if visit.response is not None:  # It was begun, and must not look as if it were complete.
             if not isinstance(error, ConnectionError):
                 _LOG.error("an answer could not be finished", exc_info=error)
@@ -142,8 +148,6 @@ class Reception:
         """
         target = request.raw_path
         path = target.partition("?")[0]
-        if request.version >= (1, 1) and len(request.headers.getall("Host", ())) != 1:
-            raise _refusal("it has not exactly one Host header")
         if not path.startswith("/"):
             raise _refusal("its target is no path; the gate is no proxy")
         if _BAD_ESCAPE.search(path) or "#" in target or not target.isascii():

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _LOG = logging.getLogger(__name__)
+
+STATUS: Final = "http.response.status_code"
+"""The attribute that has the status of an answer."""
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -59,13 +62,15 @@ class Tracing:
     @contextmanager
     def request(self, request: web.Request, route: str) -> Iterator[Span]:
         """A span for the block, as a part of the trace that the request belongs to, if it does."""
-        from opentelemetry.trace import SpanKind
+        from opentelemetry.trace import SpanKind, StatusCode
 
         with self._tracer.start_as_current_span(
             f"{request.method} {route}",
             context=self._incoming.extract(request.headers),
             kind=SpanKind.SERVER,
-            record_exception=False,  # Its message may be a stranger's.
+            # Messages of exceptions may have anything in them.
+            record_exception=False,
+            set_status_on_exception=False,
             attributes={
                 "http.request.method": request.method,
                 "http.route": route,
@@ -74,7 +79,14 @@ class Tracing:
                 "client.address": request.remote or "",
             },
         ) as span:
-            yield span
+            try:
+                yield span
+            except web.HTTPException as answer:
+                span.set_attribute(STATUS, answer.status)
+                raise
+            except BaseException:
+                span.set_status(StatusCode.ERROR)
+                raise
 
     def decided(self, source: str, verdict: Verdict, seconds: float) -> None:
         """Spans for a decision that has just been made, and for each of its steps."""

@@ -2804,7 +2804,6 @@ MUTANTS: tuple[Mutant, ...] = (
     _logs(
         "events that hide", "printable(masked(record.getMessage()))", "masked(record.getMessage())"
     ),
-    _requests("hosts without number", 'getall("Host", ())) != 1', 'getall("Host", ())) > 9'),
     _requests("targets of others", 'if not path.startswith("/"):', "if 0:"),
     _requests("broken escapes", 'if _BAD_ESCAPE.search(path) or "#"', 'if "#"'),
     _requests("hidden slashes", "if _HIDDEN.search(decoded):", "if 0:"),
@@ -2824,6 +2823,18 @@ MUTANTS: tuple[Mutant, ...] = (
         "asked if _USABLE_ID.fullmatch(asked) else secrets.token_hex(8)",
         "asked or secrets.token_hex(8)",
         "server/test_serving_observed.py",
+    ),
+    _requests(
+        "a second answer",
+        "            if visit.response is not None:\n                self._failed(visit, answer)\n",
+        "",
+    ),
+    Mutant(
+        "words of defects in traces",
+        "server/tracing.py",
+        "set_status_on_exception=False",
+        "set_status_on_exception=True",
+        ("server/test_serving_observed.py",),
     ),
     _bounded(
         "connections without number", "if len(self._inside) >= self.settings.connections:", "if 0:"

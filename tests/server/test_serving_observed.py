@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.server import logs
@@ -201,6 +201,8 @@ def test_decisions_are_logged_counted_and_traced(
     assert "acme" not in service.health("/metrics")[1]
     (request,) = until(lambda: collector.named("GET /decide"))
     assert request.trace_id.hex() == TRACE
+    (status,) = [found.value for found in request.attributes if found.key.endswith("status_code")]
+    assert status.int_value == 403
     assert request.parent_span_id.hex() == "b7ad6b7169203331"
     (decision,) = until(lambda: collector.named("decide"))
     assert (decision.trace_id, decision.parent_span_id) == (request.trace_id, request.span_id)
@@ -209,6 +211,16 @@ def test_decisions_are_logged_counted_and_traced(
     assert took == [0.25, 0.5]
     assert {step.parent_span_id for step in steps} == {decision.span_id}
     assert "topsecret" not in str(collector.spans)
+
+
+def test_a_trace_of_a_defect_has_none_of_its_words(
+    service: Running, tls: ssl.SSLContext, collector: Collector
+) -> None:
+    assert ask(service, tls, "/fail")[0] == 500
+    (span,) = until(lambda: collector.named("GET /fail"))
+    assert span.status.code == Status.STATUS_CODE_ERROR
+    assert "hf_" not in str(span)
+    assert "KeyError" not in str(span)
 
 
 def test_methods_that_nobody_knows_are_counted_as_one(

@@ -92,7 +92,7 @@ class _Trial:
         response.content_length = 100
         await response.prepare(request)
         await response.write(b"begun")
-        raise KeyError("broken")
+        raise web.HTTPForbidden(text="too late")
 
     async def _read(self, request: web.Request) -> web.Response:
         return web.Response(text=str(len(await request.read())))
