@@ -18,8 +18,12 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
-# A policy that is not compiled: what these services serve decides about nothing.
-GATE = {"policy": {"server": {"url": "http://127.0.0.1:9"}}}
+# A policy that is not compiled: what these services serve decides about nothing. And nobody looks
+# whether files have changed, unless told to.
+GATE = {
+    "policy": {"server": {"url": "http://127.0.0.1:9"}},
+    "limits": {"reload_seconds": 3600},
+}
 _SECONDS = 30.0
 
 

@@ -27,8 +27,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         log_format="json",
         restarts=0,
         connections=20,
-        header_seconds=0.5,
-        idle_seconds=1,
+        header_seconds=0.3,
+        idle_seconds=1.8,
         header_bytes=2048,
         headers=16,
         body_bytes=1024,
@@ -180,8 +180,8 @@ def test_who_does_not_ask_is_not_waited_for(service: Running) -> None:
                 time.sleep(0.1)
         except OSError:
             pass
-        assert time.monotonic() - started < 3
         assert received(silent) == b""
+        assert time.monotonic() - started < 1.6
         assert statuses(received(idle)) == [200]
     assert time.monotonic() - started < 4
 
