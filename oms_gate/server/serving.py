@@ -89,7 +89,7 @@ class Serving:
         self._reception = Reception(settings, self._metrics, self._tracing, instance)
         self._door = Door(settings, self._metrics, self._reception.ended)
         self._ending = asyncio.Event()
-        self._unready: str | None = "it has not been looked at yet"
+        self._unready: str | None = None
 
     async def serve(
         self, listener: socket, tls: ServerTls | None, report: Callable[[str | None], None]
@@ -130,8 +130,9 @@ class Serving:
             stack.callback(server.close)
             if tls is not None:
                 stack.callback(asyncio.create_task(follow(tls, _CERTIFICATE_SECONDS)).cancel)
-            looking = asyncio.create_task(self._look_after(report))
-            stack.callback(looking.cancel)
+            self._unready = await asyncio.to_thread(self._what_is_missing)
+            for duty in (self._tell(report), self._look()):
+                stack.callback(asyncio.create_task(duty).cancel)
             await self._ending.wait()
             server.close()
             started = time.monotonic()
@@ -149,24 +150,26 @@ class Serving:
             return  # It was logged.
         with suppress(OmsGateError):
             now = load_config(self._file)
-            for name in ("service", "gateway", "api", "events", "stores", "limits"):
+            for name in ("service", "gateway", "api", "events"):
                 if getattr(now, name) != getattr(self.config, name):
                     _LOG.warning("%s in %s was changed; restart to use it", name, self._file)
 
     def _observer(self, source: str) -> Observer:
         return Telling(source, self._metrics, self._tracing)
 
-    async def _look_after(self, report: Callable[[str | None], None]) -> None:
-        """Do what is to be done every so often."""
-        due = 0.0
+    async def _tell(self, report: Callable[[str | None], None]) -> None:
+        """Say how this process is, and end what takes too long."""
         while True:
-            if time.monotonic() >= due:
-                self._unready = await asyncio.to_thread(self._what_is_missing)
-                due = time.monotonic() + _READY_SECONDS
             self._door.sweep()
             self._metrics.stale.set(self._gates.mistake is not None)
             report(self._unready)
             await asyncio.sleep(_TICK_SECONDS)
+
+    async def _look(self) -> None:
+        """Look whether requests can be answered. That may have to wait for a thread."""
+        while True:
+            await asyncio.sleep(_READY_SECONDS)
+            self._unready = await asyncio.to_thread(self._what_is_missing)
 
     def _what_is_missing(self) -> str | None:
         try:
