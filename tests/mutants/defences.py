@@ -2855,7 +2855,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "server/workers.py",
         "if len(self._restarts) > settings.restarts:",
         "if 0:",
-        ("server/test_serving_hostile.py",),
+        ("server/test_serving_processes.py",),
     ),
     Mutant(
         "a request that does not say whose it is",

@@ -23,6 +23,8 @@ from oms_gate.server import logs
 from tests.peers.authority import Authority
 from tests.server.running import Running, until
 
+pytestmark = pytest.mark.xdist_group("serving-observed")
+
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 

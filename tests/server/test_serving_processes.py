@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,11 @@ from typing import Any
 import pytest
 
 from oms_gate.server import workers
+from oms_gate.server.task import Report, Task
 from tests.commands import oms_gate
-from tests.server.running import GATE, Running, received, until
+from tests.server.running import GATE, ROOT, Running, received, until
+
+pytestmark = pytest.mark.xdist_group("serving-processes")
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +129,40 @@ def test_what_is_being_answered_when_it_ends_is_answered_unless_it_takes_too_lon
         assert [event["path"] for event in service.events("aborted")] == ["/stream/1000/0.1"]
         assert len(service.events("stopped")) == 1
         assert "Traceback" not in service.log
+
+
+def test_a_process_ends_when_nobody_looks_after_it(tmp_path: Path) -> None:
+    config = tmp_path / "gate.yaml"
+    config.write_text(json.dumps(GATE | {"service": {"drain_seconds": 1}}))
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.create_server(("127.0.0.1", 0)) as listener:
+        task = Task(
+            *(str(config), str(tmp_path), "oms-gate-test", "text"),
+            listener=listener.fileno(),
+            reports=theirs.fileno(),
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.server.trial_worker", task.to_json()],
+            pass_fds=(task.listener, task.reports),
+            cwd=ROOT,
+        )
+        theirs.close()
+        try:
+            with ours.makefile("rb") as reports:
+                assert Report.from_line(reports.readline()) == Report()
+            ours.shutdown(socket.SHUT_RDWR)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_a_service_whose_processes_end_again_and_again_ends(tmp_path: Path) -> None:
+    with Running(tmp_path, "--workers", "1", restarts=0) as service:
+        (process,) = service.processes()
+        os.kill(process, signal.SIGKILL)
+        assert service.process.wait(10) == 3
+        assert "more often than service.restarts in gate.yaml allows" in service.log
 
 
 def test_what_cannot_begin_is_said_once(tmp_path: Path) -> None:
