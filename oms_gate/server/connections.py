@@ -85,7 +85,9 @@ class Door:
             connection.abort()
 
     async def emptied(self, seconds: float) -> None:
-        """Wait until all have left, but no longer than this; end those that have not."""
+        """Close each once it is answered; end those that are not within this time."""
+        for connection in list(self._inside):
+            connection.close_when_answered()
         until = time.monotonic() + seconds
         while self._inside and time.monotonic() < until:
             await asyncio.sleep(0.02)
@@ -187,6 +189,12 @@ class Connection(web.RequestHandler):
                 least = settings.minimum_bytes_per_second * settings.stall_seconds
                 return before - waiting < least
         return False
+
+    def close_when_answered(self) -> None:
+        """Take no more requests; close it now, if it is idle."""
+        self.close()
+        if not self._answering and self._wire is not None:
+            self._wire.close()
 
     def abort(self) -> None:
         """End it at once; what is still to be sent is forgotten, by the system as well."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -33,6 +32,8 @@ _LOG = logging.getLogger(__name__)
 _TICK_SECONDS = REPORT_SECONDS
 _CERTIFICATE_SECONDS = 2.0
 _READY_SECONDS = 5.0
+# For handlers whose connections are gone; aiohttp waits up to twice as long.
+_END_SECONDS = 1.0
 
 
 class Part(Protocol):
@@ -102,7 +103,6 @@ class Serving:
         Raises:
             OmsGateError: a part cannot be started.
         """
-        seconds = self.config.service.drain_seconds
         setting = Setting(self.config, self._gates, self._cache, self._observer)
         async with AsyncExitStack() as stack:
             if self._tracing is not None:
@@ -113,7 +113,7 @@ class Serving:
                 stack.push_async_callback(part.stop)
             routes = [route for part in made for route in part.routes()]
             runner = web.AppRunner(
-                self._reception.application(routes), access_log=None, shutdown_timeout=seconds
+                self._reception.application(routes), access_log=None, shutdown_timeout=_END_SECONDS
             )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
@@ -135,10 +135,7 @@ class Serving:
                 stack.callback(asyncio.create_task(duty).cancel)
             await self._ending.wait()
             server.close()
-            started = time.monotonic()
-            await runner.cleanup()
-            # What was handed to the system may still be on its way out.
-            await self._door.emptied(seconds - (time.monotonic() - started))
+            await self._door.emptied(self.config.service.drain_seconds)
 
     def end(self) -> None:
         """Accept no more connections, and let `serve` come to its end."""

@@ -2842,7 +2842,11 @@ MUTANTS: tuple[Mutant, ...] = (
     _bounded("a request without end", "if self._asking_since is not None and now", "if 0 and now"),
     _bounded("an answer that nobody reads", "return before - waiting < least", "return False"),
     _bounded("a server that says what it is", 'headers={"Server": SERVER}', "headers={}"),
-    _serving("transfers that are cut", "shutdown_timeout=seconds", "shutdown_timeout=0"),
+    _serving(
+        "transfers that are cut",
+        "self._door.emptied(self.config.service.drain_seconds)",
+        "self._door.emptied(0)",
+    ),
     _serving("work that nobody looks after", "if self._gates.look() is not None:", "if 0:"),
     _workers(
         "requests that come at the end",

@@ -27,7 +27,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         log_format="json",
         connections=20,
         header_seconds=0.3,
-        idle_seconds=1.8,
+        idle_seconds=3,
         header_bytes=2048,
         headers=16,
         body_bytes=1024,
@@ -175,9 +175,9 @@ def test_who_does_not_ask_is_not_waited_for(service: Running) -> None:
         except OSError:
             pass
         assert received(silent) == b""
-        assert time.monotonic() - started < 1.6
+        assert time.monotonic() - started < 2.7
         assert statuses(received(idle)) == [200]
-    assert time.monotonic() - started < 4
+    assert 2.7 < time.monotonic() - started < 8
 
 
 def test_who_does_not_read_is_not_waited_for(service: Running) -> None:

@@ -103,7 +103,7 @@ def test_no_request_should_come_while_nothing_can_be_kept(service: Running) -> N
 def test_what_is_being_answered_when_it_ends_is_answered_unless_it_takes_too_long(
     tmp_path: Path,
 ) -> None:
-    with Running(tmp_path, "--workers", "1", log_format="json", drain_seconds=1) as service:
+    with Running(tmp_path, "--workers", "1", log_format="json", drain_seconds=2) as service:
         with (
             service.connected() as idle,
             service.connected() as going,
@@ -122,10 +122,9 @@ def test_what_is_being_answered_when_it_ends_is_answered_unless_it_takes_too_lon
             assert received(going).endswith(b"x" * 6 * 1024)
             for connection in (idle, silent):
                 received(connection)
-            assert time.monotonic() - started < 0.95
+            assert time.monotonic() - started < 1.9
             assert len(received(slow)) < 100_000
         assert service.process.wait(5) == 0
-        assert time.monotonic() - started < 4
         assert [event["path"] for event in service.events("aborted")] == ["/stream/1000/0.1"]
         assert len(service.events("stopped")) == 1
         assert "Traceback" not in service.log
