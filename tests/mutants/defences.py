@@ -51,6 +51,11 @@ _followed_gate = _in("gate.py", "test_reload.py")
 _following = _in("following.py", "test_reload.py")
 _followed_cache = _in("cache/cache.py", "test_reload.py")
 _followed_book = _in("server/rulebook.py", "test_reload.py")
+_logs = _in("server/logs.py", "server/test_serving_observed.py")
+_requests = _in("server/requests.py", "server/test_serving_hostile.py")
+_bounded = _in("server/connections.py", "server/test_serving_hostile.py")
+_serving = _in("server/serving.py", "server/test_serving_processes.py")
+_workers = _in("server/workers.py", "server/test_serving_processes.py")
 _epoch = _in("oms/trust.py", "test_reload.py")
 _statement = _in("oms/statement.py", "oms/test_statement.py")
 _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
@@ -2902,6 +2907,91 @@ MUTANTS: tuple[Mutant, ...] = (
     _page("names that are markup", "autoescape=True", "autoescape=False"),
     _page("pages that run scripts", "default-src 'none'; ", ""),
     _page("pages in frames", "frame-ancestors 'none'\"", '"'),
+    _logs("tokens in lines", 'r"hf_[A-Za-z0-9]{4,}"', 'r"hf_none"'),
+    _logs("other tokens in lines", "(bearer|basic) {1,4}", "(none) {1,4}"),
+    _logs("queries in lines", '"?***"', 'r"\\g<0>"'),
+    _logs("fields that hide", "printable(masked(value))", "masked(value)"),
+    _logs(
+        "events that hide", "printable(masked(record.getMessage()))", "masked(record.getMessage())"
+    ),
+    _requests("targets of others", 'if not path.startswith("/"):', "if 0:"),
+    _requests("broken escapes", 'if _BAD_ESCAPE.search(path) or "#"', 'if "#"'),
+    _requests("hidden slashes", "if _HIDDEN.search(decoded):", "if 0:"),
+    _requests("ways up", 'if any(part in (b"", b".", b"..")', 'if any(part in (b".",)'),
+    _requests("requests that go around", "if self._instance in _passed(request):", "if 0:"),
+    _requests(
+        "an answer that never begins",
+        "asyncio.timeout(self._settings.answer_seconds)",
+        "asyncio.timeout(60)",
+    ),
+    _requests("an answer that is cut off at that", "visit.deadline.reschedule(None)", "pass"),
+    _requests(
+        "an answer that only looks complete", "if visit.response is not None:  # It", "if 0:  # It"
+    ),
+    _requests(
+        "ids of strangers",
+        "asked if _USABLE_ID.fullmatch(asked) else secrets.token_hex(8)",
+        "asked or secrets.token_hex(8)",
+        "server/test_serving_observed.py",
+    ),
+    _requests(
+        "a second answer",
+        "            if visit.response is not None:\n                self._failed(visit, answer)\n",
+        "",
+    ),
+    Mutant(
+        "words of defects in traces",
+        "server/tracing.py",
+        "set_status_on_exception=False",
+        "set_status_on_exception=True",
+        ("server/test_serving_observed.py",),
+    ),
+    _bounded(
+        "connections without number", "if len(self._inside) >= self.settings.connections:", "if 0:"
+    ),
+    _bounded("a request without end", "if self._asking_since is not None and now", "if 0 and now"),
+    _bounded("an answer that nobody reads", "return before - waiting < least", "return False"),
+    _bounded("a server that says what it is", 'headers={"Server": SERVER}', "headers={}"),
+    _serving(
+        "transfers that are cut",
+        "self._door.emptied(self.config.service.drain_seconds)",
+        "self._door.emptied(0)",
+    ),
+    _serving("work that nobody looks after", "if self._gates.look() is not None:", "if 0:"),
+    _workers(
+        "requests that come at the end",
+        'if self._ending.is_set():\n            return "the',
+        'if 0:\n            return "the',
+    ),
+    _workers("a socket that stays open", "stack.callback(listener.close)", "pass"),
+    Mutant(
+        "processes that end again and again",
+        "server/workers.py",
+        "if len(self._restarts) > settings.restarts:",
+        "if 0:",
+        ("server/test_serving_processes.py",),
+    ),
+    Mutant(
+        "a request that does not say whose it is",
+        "stores/connections.py",
+        'self._via = {"Via": f"1.1 {name}"} if name else {}',
+        "self._via: dict[str, str] = {}",
+        ("server/test_serving_hostile.py",),
+    ),
+    Mutant(
+        "labels without number",
+        "server/metrics.py",
+        'method if method in _METHODS else "other"',
+        "method",
+        ("server/test_serving_observed.py",),
+    ),
+    Mutant(
+        "a process that goes on alone",
+        "server/worker.py",
+        "await reader.read()\n            serving.end()",
+        "await reader.read()",
+        ("server/test_serving_processes.py",),
+    ),
 )
 
 
