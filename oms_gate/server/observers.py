@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Literal
 
 from oms_gate.reason_codes import ReasonCode
@@ -17,13 +18,21 @@ _LOG = logging.getLogger(__name__)
 class Telling:
     """An `oms_gate.gateway.observer.Observer` for one part of a service."""
 
-    def __init__(self, source: str, metrics: Metrics, tracing: Tracing | None) -> None:
+    def __init__(
+        self,
+        source: str,
+        metrics: Metrics,
+        tracing: Tracing | None,
+        record: Callable[[Verdict], object] | None = None,
+    ) -> None:
         """
         source: the part, such as ``gateway``; one of a few.
+        record: what keeps its verdicts, if anything does.
         """
         self._source = source
         self._metrics = metrics
         self._tracing = tracing
+        self._record = record
 
     def decided(self, verdict: Verdict, seconds: float) -> None:
         """As `oms_gate.gateway.observer.Observer`."""
@@ -41,6 +50,8 @@ class Telling:
             "seconds": round(seconds, 6),
         }
         _LOG.info("decided", extra={FIELDS: fields})
+        if self._record is not None:
+            self._record(verdict)
 
     def looked_up(self, what: Literal["decision", "file"], *, hit: bool) -> None:
         """As `oms_gate.gateway.observer.Observer`."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
-from typing import Protocol
 
 from aiohttp import web
 
-from oms_gate.config import GateConfig, load_config
+from oms_gate.config import load_config
 from oms_gate.errors import OmsGateError
 from oms_gate.following import Following
 from oms_gate.gate import Gate
@@ -22,6 +20,7 @@ from oms_gate.gateway.observer import Observer
 from oms_gate.server.connections import Door
 from oms_gate.server.metrics import Metrics
 from oms_gate.server.observers import Telling
+from oms_gate.server.parts import Recorder, Setting, parts
 from oms_gate.server.requests import Reception
 from oms_gate.server.task import BACKLOG, REPORT_SECONDS
 from oms_gate.server.tls import ServerTls, follow
@@ -34,39 +33,6 @@ _CERTIFICATE_SECONDS = 2.0
 _READY_SECONDS = 5.0
 # For handlers whose connections are gone; aiohttp waits up to twice as long.
 _END_SECONDS = 1.0
-
-
-class Part(Protocol):
-    """Something that is served."""
-
-    def routes(self) -> list[web.RouteDef]:
-        """What it answers."""
-
-    async def start(self) -> None:
-        """Begin to work. Raises `OmsGateError` where it cannot."""
-
-    async def stop(self) -> None:
-        """End all work; no request comes any more."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What parts are made of.
-
-    gates: gives the gate as its files are now.
-    cache: the folder of verified files.
-    observer: for the part of this name.
-    """
-
-    config: GateConfig
-    gates: Following[Gate]
-    cache: Path
-    observer: Callable[[str], Observer]
-
-
-def parts(setting: Setting) -> Sequence[Part]:  # noqa: ARG001 - what there is, needs it
-    """All that is served; of several routes that fit a request, the first counts."""
-    return ()
 
 
 class Serving:
@@ -103,7 +69,7 @@ class Serving:
         Raises:
             OmsGateError: a part cannot be started.
         """
-        setting = Setting(self.config, self._gates, self._cache, self._observer)
+        setting = Setting(self.config, self._file, self._gates, self._cache, self._observer)
         async with AsyncExitStack() as stack:
             if self._tracing is not None:
                 stack.push_async_callback(asyncio.to_thread, self._tracing.close)
@@ -151,8 +117,8 @@ class Serving:
                 if getattr(now, name) != getattr(self.config, name):
                     _LOG.warning("%s in %s was changed; restart to use it", name, self._file)
 
-    def _observer(self, source: str) -> Observer:
-        return Telling(source, self._metrics, self._tracing)
+    def _observer(self, source: str, record: Recorder | None) -> Observer:
+        return Telling(source, self._metrics, self._tracing, record)
 
     async def _tell(self, report: Callable[[str | None], None]) -> None:
         """Say how this process is, and end what takes too long."""

@@ -188,9 +188,9 @@ def test_decisions_are_logged_counted_and_traced(
     assert decided["message"] == "acme/model is not signed"
     assert decided["request_id"] == event["request_id"]
     for line, value in (
-        ('oms_gate_decisions_total{outcome="denied",source="trial"}', 1),
+        ('oms_gate_decisions_total{outcome="denied",source="api"}', 1),
         ('oms_gate_denials_total{reason="signature.missing"}', 1),
-        ('oms_gate_decision_seconds_sum{source="trial"}', 1),
+        ('oms_gate_decision_seconds_sum{source="api"}', 1),
         ('oms_gate_cache_lookups_total{result="hit",what="decision"}', 1),
         ("oms_gate_hashed_bytes_total", 4096),
         ('oms_gate_upstream_failures_total{reason="store.unavailable"}', 1),

@@ -15,8 +15,8 @@ from oms_gate import __version__
 from oms_gate.errors import ConfigError
 from oms_gate.limits import Limits
 from oms_gate.reason_codes import ReasonCode
+from oms_gate.server.parts import Part, Setting
 from oms_gate.server.requests import CLIENT
-from oms_gate.server.serving import Part, Setting
 from oms_gate.stores.connections import Connections
 from oms_gate.verdict import Model, Reason, Verdict
 
@@ -37,7 +37,7 @@ def parts(setting: Setting) -> Sequence[Part]:
 
 class _Trial:
     def __init__(self, setting: Setting) -> None:
-        self._observer = setting.observer("trial")
+        self._observer = setting.observer("api", None)
 
     def routes(self) -> list[web.RouteDef]:
         return [
