@@ -45,6 +45,7 @@ _retries = _in("policy/transport.py", "policy/test_policy_transport.py")
 _opa_bundle = _in("policy/bundle.py", "policy/test_policy_bundle_signature.py")
 _bundle_signature = _in("policy/bundle_signature.py", "policy/test_policy_bundle_signature.py")
 _policy_source = _in("policy_source.py", "policy/test_policy_source.py")
+_denial = _in("gateway/answers.py", "gateway/test_gateway_clients.py")
 _decision_log = _in("policy/decision_log.py", "policy/test_policy_decision_log.py")
 _reload = _in("reload.py", "test_reload.py")
 _followed_gate = _in("gate.py", "test_reload.py")
@@ -2991,6 +2992,15 @@ MUTANTS: tuple[Mutant, ...] = (
         "await reader.read()\n            serving.end()",
         "await reader.read()",
         ("server/test_serving_processes.py",),
+    _denial(
+        "clients take a denied model from their caches",
+        '_FINAL = "RevisionNotFound"',
+        '_FINAL = "GatedRepo"',
+    ),
+    _denial(
+        "the hf command says nothing of why",
+        'headers["X-HF-Warning"] = _header(f"oms-gate',
+        'headers["X-OMS-Warning"] = _header(f"oms-gate',
     ),
 )
 
