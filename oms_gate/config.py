@@ -39,6 +39,7 @@ from oms_gate.service_settings import (
     GatewaySettings,
     ServiceSettings,
 )
+from oms_gate.service_settings.events import EVENT_SECTIONS
 from oms_gate.settings import (
     HistorySettings,
     OpaServer,
@@ -192,7 +193,7 @@ def _keys() -> list[str]:
     policy = (PolicySettings, PolicyBundle, OpaServer)
     sections = (GateConfig, TrustSettings, *policy, StoreSettings, Limits)
     rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException, HistorySettings)
-    services = (ServiceSettings, GatewaySettings, ApiSettings, EventSettings)
+    services = (ServiceSettings, GatewaySettings, ApiSettings, EventSettings, *EVENT_SECTIONS)
     others = (KubernetesSettings, Client, PublishSettings)
     models = (*sections, *rules, *signers, *services, *others)
     return [key for model in models for key in model.model_fields]
@@ -235,6 +236,7 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
             "signature": signature,
             "history": config.history
             and config.history.model_copy(update={"file": absolute(config.history.file)}),
+            "events": config.events.with_files(absolute),
         }
     )
 
