@@ -84,7 +84,10 @@ def _reference(repository: _Repository) -> Reference:
         reference = Reference.parse(url)
     except UsageError as error:
         raise MalformedEventsError(f"repo.name is none: {error}") from None
-    if reference.path or reference.revision is not None or reference.url != url:
+    # One kind must not pass for another.
+    owner = repository.name.partition("/")[0] + "/"
+    plain = not reference.path and reference.revision is None and reference.url == url
+    if not plain or owner in _KINDS.values():
         raise MalformedEventsError("repo.name is not the name of a repository")
     return reference
 

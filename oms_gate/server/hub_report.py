@@ -11,6 +11,7 @@ from oms_gate.annotation.examination import Examined
 from oms_gate.gate import Gate
 from oms_gate.publish.hub_errors import answered
 from oms_gate.stores.hub import HubStore
+from oms_gate.stores.store import within
 from oms_gate.verdict import Reason, Verdict, printable
 
 _REASONS: Final = 10
@@ -43,7 +44,8 @@ def report_on_the_hub(gate: Gate, examined: Examined) -> bool:
     store = HubStore(gate.stores, gate.limits)
     client = HfApi(store.endpoint, token=gate.stores.options.get("hf", {}).get("token"))
     api = store.api(examined.reference)
-    with closing(api.reader), answered(api):
+
+    def report() -> bool:
         own = client.get_repo_discussions(
             api.repository,
             repo_type=api.kind,
@@ -56,7 +58,10 @@ def report_on_the_hub(gate: Gate, examined: Examined) -> bool:
         client.create_discussion(
             api.repository, title, description=report_text(verdict), repo_type=api.kind
         )
-    return True
+        return True
+
+    with closing(api.reader), answered(api):
+        return within(gate.limits.listing_seconds, report)
 
 
 def report_text(verdict: Verdict) -> str:

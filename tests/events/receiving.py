@@ -90,7 +90,7 @@ def records(*keys: str, bucket: str, event: str = "ObjectCreated:Put") -> dict[s
                     "configurationId": "models",
                     "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
                     "object": {
-                        "key": quote_plus(key, safe="/"),
+                        "key": quote_plus(key, safe="/", errors="surrogatepass"),
                         "size": 1,
                         "eTag": "d41d8cd98f00b204e9800998ecf8427e",
                         "sequencer": "0055AED6DCD90281E5",
