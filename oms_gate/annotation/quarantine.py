@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -141,11 +141,30 @@ async def _copy_parts(
 
 async def _delete(client: S3Client, item: PinnedObject) -> None:
     """Delete what was copied, and nothing that was written since."""
-    with suppress(FileNotFoundError):  # It is gone, be it by an attempt whose answer was lost.
+    if (etag := await _etag(client, item)) is None:
+        return
+    try:
+        await client.call("delete_object", item.name, IfMatch=etag)
+    except OSError:
+        # The answer to an attempt before this one may have been lost.
+        if await _etag(client, item) is not None:
+            raise
+
+
+async def _etag(client: S3Client, item: PinnedObject) -> str | None:
+    """The entity tag of what was copied; None if it is gone.
+
+    Raises:
+        StoreError: it is another object by now.
+    """
+    try:
         now = await client.head(item.name)
-        if (version_id(now), now.get("ETag")) != (item.version, item.etag or now.get("ETag")):
-            raise changed(item.name)
-        await client.call("delete_object", item.name, IfMatch=now["ETag"])
+    except FileNotFoundError:
+        return None
+    etag: str = now["ETag"]
+    if (version_id(now), etag) != (item.version, item.etag or etag):
+        raise changed(item.name)
+    return etag
 
 
 def _query(tags: Tags) -> str:
