@@ -59,14 +59,16 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(config: Mapping[str, Any], gate: Gate) -> AsyncIterator[Receiver]:
-    """Receive events as `config` says, and decide by `gate`."""
+async def receiving(
+    config: Mapping[str, Any], gate: Gate, port: int | None = None
+) -> AsyncIterator[Receiver]:
+    """Receive events as `config` says, and decide by `gate`; at any port, by default."""
     validated = GateConfig.model_validate(config)
     verdicts: list[Verdict] = []
     worker = EventWorker(validated, gate, lambda verdict, _: verdicts.append(verdict))
     app = web.Application()
     app.add_routes(event_routes(validated, worker))
-    async with TestClient(TestServer(app)) as client:
+    async with TestClient(TestServer(app, port=port)) as client:
         worker.start()
         try:
             yield Receiver(client, worker, verdicts)
