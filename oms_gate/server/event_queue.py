@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 
 from oms_gate.reference import Reference
@@ -34,9 +34,9 @@ class EventQueue:
     def __init__(self, most: int) -> None:
         """most: models that may wait."""
         self._most = most
-        self._waiting: OrderedDict[Reference, Due] = OrderedDict()
+        self._waiting: dict[Reference, Due] = {}
         self._at_work: set[Reference] = set()
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -50,7 +50,7 @@ class EventQueue:
         """Whether all of these can wait."""
         return len(self._waiting) + len(references - self._waiting.keys()) <= self._most
 
-    async def add(
+    def add(
         self, reference: Reference, settle: float, longest: float = 0, *, attempts: int = 0
     ) -> None:
         """Let a model wait.
@@ -59,35 +59,30 @@ class EventQueue:
         longest: but not longer than this, all in all.
         attempts: how often it was tried already, where it is tried again.
         """
-        now = time.monotonic()
         before = self._waiting.get(reference)
-        latest = now + max(settle, longest) if before is None else before.latest
         if attempts and before is not None:  # Something newer waits already.
             return
-        async with self._changed:
-            at = min(now + settle, latest)
-            self._waiting[reference] = Due(reference, at, latest, attempts)
-            self._changed.notify_all()
+        now = time.monotonic()
+        latest = now + max(settle, longest) if before is None else before.latest
+        self._waiting[reference] = Due(reference, min(now + settle, latest), latest, attempts)
+        self._changed.set()
 
     async def take(self) -> Due:
         """The next model whose turn it is; `done` must be called for it in the end."""
-        async with self._changed:
-            while True:
-                ready = [due for key, due in self._waiting.items() if key not in self._at_work]
-                first = min(ready, key=lambda due: due.at, default=None)
-                now = time.monotonic()
-                if first is not None and first.at <= now:
-                    del self._waiting[first.reference]
-                    self._at_work.add(first.reference)
-                    return first
-                try:
-                    seconds = None if first is None else first.at - now
-                    await asyncio.wait_for(self._changed.wait(), seconds)
-                except TimeoutError:
-                    continue
+        while True:
+            self._changed.clear()
+            ready = [due for key, due in self._waiting.items() if key not in self._at_work]
+            first = min(ready, key=lambda due: due.at, default=None)
+            now = time.monotonic()
+            if first is not None and first.at <= now:
+                del self._waiting[first.reference]
+                self._at_work.add(first.reference)
+                return first
+            seconds = None if first is None else first.at - now
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), seconds)
 
-    async def done(self, reference: Reference) -> None:
+    def done(self, reference: Reference) -> None:
         """Say that a model is not at work any more."""
-        async with self._changed:
-            self._at_work.discard(reference)
-            self._changed.notify_all()
+        self._at_work.discard(reference)
+        self._changed.set()

@@ -44,7 +44,7 @@ def event_routes(config: GateConfig, worker: EventWorker) -> list[web.RouteDef]:
                 raise _unauthorized()
             body = await _body(request, events.event_bytes, events.event_seconds)
             changed = _understood(lambda: changed_on_the_hub(body, hub, events.event_records))
-            return await _queued(worker, changed, 0, 0)
+            return _queued(worker, changed, 0, 0)
 
         routes.append(web.post("/events/hub", on_hub))
     if (s3 := events.s3) is not None:
@@ -57,7 +57,7 @@ def event_routes(config: GateConfig, worker: EventWorker) -> list[web.RouteDef]:
                 raise _unauthorized()
             body = await _body(request, events.event_bytes, events.event_seconds)
             changed = _understood(lambda: changed_in_s3(body, events))
-            return await _queued(worker, changed, s3.settle_seconds, s3.longest_settle_seconds)
+            return _queued(worker, changed, s3.settle_seconds, s3.longest_settle_seconds)
 
         routes.append(web.post("/events/s3", on_s3))
     return routes
@@ -97,12 +97,12 @@ def _understood(read: Callable[[], frozenset[Reference]]) -> frozenset[Reference
         raise web.HTTPBadRequest(text=f"these are no events that can be read: {error}\n") from None
 
 
-async def _queued(
+def _queued(
     worker: EventWorker, changed: frozenset[Reference], settle: float, longest: float
 ) -> web.Response:
     if not changed:
         return web.json_response({"queued": 0})
-    if not await worker.put(changed, settle, longest):
+    if not worker.put(changed, settle, longest):
         raise web.HTTPServiceUnavailable(
             text="too many models wait to be decided about; send this again later\n",
             headers=_RETRY_AFTER,

@@ -7,7 +7,7 @@ import copy
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Lock
@@ -72,6 +72,7 @@ class EventWorker:
         self._consequences = Consequences(config)
         self._queue = EventQueue(config.events.waiting)
         self._threads: ThreadPoolExecutor | None = None
+        self._decisions: set[Future[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = Event()
         self._lock = Lock()
@@ -102,13 +103,17 @@ class EventWorker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = asyncio.gather(
+            *(asyncio.wrap_future(decision) for decision in [*self._decisions]),
+            return_exceptions=True,
+        )
+        with suppress(TimeoutError):
+            await asyncio.wait_for(left, seconds)
         if self._threads is not None:
-            ended = asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(ended, seconds)
+            self._threads.shutdown(wait=False, cancel_futures=True)
         self._consequences.close()
 
-    async def put(self, changed: frozenset[Reference], settle: float, longest: float) -> bool:
+    def put(self, changed: frozenset[Reference], settle: float, longest: float) -> bool:
         """Let models wait for their turn; False, and none of them waits, where they are too many.
 
         settle, longest: as of `EventQueue.add`.
@@ -116,25 +121,28 @@ class EventWorker:
         if not self._queue.room_for(changed):
             return False
         for reference in changed:
-            await self._queue.add(reference, settle, longest)
+            self._queue.add(reference, settle, longest)
         return True
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
+        assert self._threads is not None
         while True:
             due = await self._queue.take()
+            decision = self._threads.submit(self._decide, due.reference)
+            self._decisions.add(decision)
+            decision.add_done_callback(self._decisions.discard)
             try:
-                await loop.run_in_executor(self._threads, self._decide, due.reference)
+                await asyncio.wrap_future(decision)
             except _TryAgainError as error:
-                await self._again(due, str(error))
+                self._again(due, str(error))
             except Exception as error:  # noqa: BLE001 - the next one must have its turn
                 if not isinstance(error, OmsGateError):
                     _LOG.exception("while deciding about %s", due.reference)
-                await self._again(due, str(error) or type(error).__name__)
+                self._again(due, str(error) or type(error).__name__)
             finally:
-                await self._queue.done(due.reference)
+                self._queue.done(due.reference)
 
-    async def _again(self, due: Due, why: str) -> None:
+    def _again(self, due: Due, why: str) -> None:
         attempts = due.attempts + 1
         name = printable(due.reference.url)
         if attempts > self._events.retries:
@@ -142,7 +150,7 @@ class EventWorker:
             return
         seconds = self._events.retry_seconds * 2**due.attempts
         _LOG.warning("%s is tried again in %g seconds: %s", name, seconds, printable(why))
-        await self._queue.add(due.reference, seconds, attempts=attempts)
+        self._queue.add(due.reference, seconds, attempts=attempts)
 
     def _decide(self, reference: Reference) -> None:
         """Decide about one model, in a thread."""

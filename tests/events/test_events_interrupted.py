@@ -83,13 +83,14 @@ def test_somebody_writes_while_objects_are_tagged(
     found = examined(place)
     gate = place.gate
     assert attempt(lambda: annotate(gate, found, 20))
-    count = len(place.s3.requests)
-    assert count >= 4
+    count = sum(record.path.endswith("config.json") for record in place.s3.requests)
+    assert count == (2 if kept == "versioned" else 4)
     for number in range(count):
         put_all(place, good)
         if kept == "versioned":  # Elsewhere it is the same again.
             found = examined(place)
-        place.s3.inject(Meanwhile(lambda: place.put("config.json", EVIL)), skip=number, times=1)
+        evil = Meanwhile(lambda: place.put("config.json", EVIL))
+        place.s3.inject(evil, "*config.json", skip=number, times=1)
         attempt(lambda found=found: annotate(gate, found, 20))  # type: ignore[misc]
         place.s3.proxy.faults.clear()
         assert place.objects()["config.json"] == EVIL
@@ -150,9 +151,12 @@ def test_nothing_is_lost_on_the_way_to_the_quarantine(
         prefix = Reference.parse(f"s3://{place.bucket}/quarantine/{number}")
         newer = b"%d" % number
         act = end or Meanwhile(lambda newer=newer: place.put("config.json", newer))  # type: ignore[misc]
-        place.s3.inject(act, skip=number, times=None if end else 1)
+        # A server need not be exact about who writes during a request for the same object.
+        which = "*" if end else "*config.json"
+        place.s3.inject(act, which, skip=number, times=None if end else 1)
         moved = attempt(lambda f=found, p=prefix: quarantine(gate, f, p, 20))  # type: ignore[misc]
-        done = moved if end else len(place.s3.requests) <= number
+        seen = [record for record in place.s3.requests if record.path.endswith("config.json")]
+        done = moved if end else len(seen) <= number
         place.s3.proxy.faults.clear()
         contents = everything(place)
         for path, content in bad.items():
@@ -164,7 +168,7 @@ def test_nothing_is_lost_on_the_way_to_the_quarantine(
             assert place.objects()["config.json"] == newer
         _empty(place)
         number += 1
-    assert number > 6
+    assert number > 4
 
 
 def _empty(place: Place) -> None:
