@@ -6,12 +6,11 @@ import asyncio
 import copy
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Lock
-from typing import Final
+from typing import Literal, Protocol
 
 from oms_gate.annotation.annotate import state
 from oms_gate.annotation.examination import Examined, examine
@@ -26,9 +25,6 @@ from oms_gate.stores.hub import HubStore
 from oms_gate.verdict import Assurance, Verdict, printable
 
 _LOG = logging.getLogger(__name__)
-
-SOURCE: Final = "event"
-"""What the record of verdicts is told that such a verdict is from."""
 
 # What is not there any more needs no verdict.
 _GONE = (ReasonCode.STORE_NOT_FOUND, ReasonCode.STORE_REVISION_NOT_FOUND)
@@ -46,6 +42,13 @@ class _Known:
     tagged: bool
 
 
+class OnVerdict(Protocol):
+    """Is told each verdict, by several threads; what records verdicts does."""
+
+    def __call__(self, verdict: Verdict, *, source: Literal["event"]) -> object:
+        """Take note of one."""
+
+
 class _TryAgainError(Exception):
     """Nothing could be decided, or be done about it, now; the text says why."""
 
@@ -56,12 +59,10 @@ class EventWorker:
     Used within one event loop, but for `on_verdict`, which is called in threads.
     """
 
-    def __init__(
-        self, config: GateConfig, gate: Gate, on_verdict: Callable[[Verdict, str], object]
-    ) -> None:
+    def __init__(self, config: GateConfig, gate: Gate, on_verdict: OnVerdict) -> None:
         """
         gate: what decides; it is held for each decision.
-        on_verdict: told each verdict, and what it is from.
+        on_verdict: told each verdict, before anything follows from it.
 
         Raises:
             ConfigError: what is to follow from a verdict cannot be done as it is configured.
@@ -220,7 +221,7 @@ class EventWorker:
             if all(reason.code in _GONE for reason in verdict.reasons):
                 return None
             raise _TryAgainError(verdict.reasons[0].message)
-        self._on_verdict(verdict, SOURCE)
+        self._on_verdict(verdict, source="event")
         return examined
 
     def _check_running(self) -> None:

@@ -65,7 +65,12 @@ async def receiving(
     """Receive events as `config` says, and decide by `gate`; at any port, by default."""
     validated = GateConfig.model_validate(config)
     verdicts: list[Verdict] = []
-    worker = EventWorker(validated, gate, lambda verdict, _: verdicts.append(verdict))
+
+    def on_verdict(verdict: Verdict, *, source: str) -> None:
+        assert source == "event"
+        verdicts.append(verdict)
+
+    worker = EventWorker(validated, gate, on_verdict)
     app = web.Application()
     app.add_routes(event_routes(validated, worker))
     async with TestClient(TestServer(app, port=port)) as client:
