@@ -18,7 +18,7 @@ from oms_gate.errors import AdmissionDenied, StoreError
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
-from oms_gate.verdict import Verdict
+from oms_gate.verdict import Operation, Verdict
 
 if TYPE_CHECKING:
     from oms_gate.gate import Gate
@@ -27,7 +27,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Cache:
-    """The verified cache of a gate. Safe for use by several threads and processes."""
+    """The verified cache of a gate. Safe for use by several threads and processes.
+
+    layout: where it is.
+    """
 
     def __init__(self, gate: Gate, folder: str | os.PathLike[str] | None = None) -> None:
         """
@@ -37,8 +40,8 @@ class Cache:
             ConfigError: others may change what is in it, or it cannot be made.
         """
         self.gate = gate
-        self._layout = Layout.of(folder)
-        self._known = Known(self._layout)
+        self.layout = Layout.of(folder)
+        self._known = Known(self.layout)
         self._decided: dict[Hashable, tuple[float, CachedModel | Verdict]] = {}
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -47,7 +50,7 @@ class Cache:
     @property
     def folders(self) -> list[Path]:
         """See `Layout.folders`."""
-        return self._layout.folders
+        return self.layout.folders
 
     def model(
         self,
@@ -85,7 +88,7 @@ class Cache:
                 # What is decided with requests is as good, and not the other way round.
                 decided = self._recent((*asked, True))
             if decided is None:
-                decided = self._decide(now, reference, offline=offline)
+                decided = self.decide(now, reference, offline=offline)
                 self._remember((*asked, offline), decided, now.limits.decision_seconds)
         if isinstance(decided, Verdict):
             raise AdmissionDenied(decided)
@@ -132,17 +135,33 @@ class Cache:
             self._locks = defaultdict(threading.Lock)
             self._decided = {}
 
-    def _decide(self, gate: Gate, reference: Reference, *, offline: bool) -> CachedModel | Verdict:
+    def decide(
+        self,
+        gate: Gate,
+        reference: Reference,
+        *,
+        offline: bool = False,
+        operation: Operation = "load",
+    ) -> CachedModel | Verdict:
+        """Decide about a model anew, for whoever remembers that by themselves: it or a denial.
+
+        gate: decides; its stores are asked.
+        offline: as of `model`.
+        operation: what the model is wanted for.
+
+        Raises:
+            UsageError, ConfigError: as `model`.
+        """
         # It may have been deleted, or exchanged, since.
-        Layout.of(self._layout.folder)
+        Layout.of(self.layout.folder)
         listing, endpoint = None, ""
         if reference.scheme == "hf":
             listing, endpoint = self._hub_listing(gate, reference, offline=offline)
         try:
-            admission = gate.admit(reference, listing=listing)
+            admission = gate.admit(reference, listing=listing, context={"operation": operation})
         except AdmissionDenied as denied:
             return denied.verdict
-        model = CachedModel(admission, self._layout, gate.limits)
+        model = CachedModel(admission, self.layout, gate.limits)
         try:
             self._known.remember(reference, admission, model.folder, endpoint)
         except OSError as error:

@@ -76,6 +76,11 @@ class Contents:
         """
         return self._names[path]
 
+    def stored(self, path: str) -> bool:
+        """Whether the cache has a file's content, of whichever model; nothing is said of it."""
+        with self._layout.opened() as cache:
+            return status_of(cache, f"{FILES}/{self._names[path]}") is not None
+
     def bring(self, paths: Collection[str], on_progress: ProgressCallback | None) -> None:
         """Let files be in the view, hashed, with a receipt each.
 
@@ -108,6 +113,27 @@ class Contents:
             again = {path for path in missing - once if self._link(cache, path)}
             self._check(cache, once | again, deadline, on_progress)
             self._transfer(cache, stage, missing - once - again, deadline, on_progress)
+
+    def take(self, path: str, here: int, base: str) -> None:
+        """Put a file that was hashed elsewhere into the view, unless it is there. It is moved.
+
+        here, base: a descriptor of its folder, and its name there.
+
+        Raises:
+            StepError, OSError: as `bring`.
+        """
+        place = self._layout.place(self._view.folder)
+        deadline = time.monotonic() + self._limits.total_seconds
+        with (
+            locked_stage(place, deadline),
+            disk_errors(self._layout.folder),
+            self._layout.opened() as cache,
+        ):
+            self._view.reload()
+            if self._view.sound(path, self._names[path]) is None:
+                self._put(cache, path, here, base)
+                if (receipt := self._view.now(path, self._names[path])) is not None:
+                    self._view.note({path: receipt})
 
     def _check(
         self,
@@ -201,25 +227,30 @@ class Contents:
             raise MeasureError(first.code, first.message, path=first.path)
 
     def _keep(self, cache: int, stage: int, path: str) -> None:
-        """Put a file that has arrived into the view, and among the contents.
+        """Put a file that has arrived into the view, and among the contents."""
+        with opened(MODEL, stage) as model, around(model, path) as (here, base):
+            self._put(cache, path, here, base)
+
+    def _put(self, cache: int, path: str, here: int, base: str) -> None:
+        """Move a file from a folder into the view, and give it a name among the contents.
 
         In this order, since a content that no view has may be removed at any moment.
         """
-        with opened(MODEL, stage) as model, around(model, path) as (here, base):
-            descriptor = open_file(here, base)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            with around(cache, self._view.name(path), _READ_ONLY) as (view, name):
-                os.rename(base, name, src_dir_fd=here, dst_dir_fd=view)
-                # Another process may just have brought the same content for another model; and a
-                # file system without hard links has it in the view alone.
-                with (
-                    suppress(OSError),
-                    around(cache, f"{FILES}/{self._names[path]}", _READ_ONLY) as (files, digest),
-                ):
-                    os.link(name, digest, src_dir_fd=view, dst_dir_fd=files, follow_symlinks=False)
+        descriptor = open_file(here, base)
+        try:
+            _READ_ONLY.give(descriptor, _READ_ONLY.file)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        with around(cache, self._view.name(path), _READ_ONLY) as (view, name):
+            os.rename(base, name, src_dir_fd=here, dst_dir_fd=view)
+            # Another process may just have brought the same content for another model; and a
+            # file system without hard links has it in the view alone.
+            with (
+                suppress(OSError),
+                around(cache, f"{FILES}/{self._names[path]}", _READ_ONLY) as (files, digest),
+            ):
+                os.link(name, digest, src_dir_fd=view, dst_dir_fd=files, follow_symlinks=False)
 
     def _link(self, cache: int, path: str) -> bool:
         """Give a content its name in the view; whether there is one, and that is possible."""

@@ -7,6 +7,7 @@
     roots/<root digest>/shards/<revision>/...        parts of files that were signed in shards
     known/<sha256>.json                              what is known of a model at a revision
     stages/<root digest>/                            what is under transfer, and its lock
+    arrivals/<hash type>-<digest>.*                  what a gateway hands out while it arrives
     CACHEDIR.TAG                                     that all of this is the gate's own
 """
 
@@ -32,7 +33,8 @@ FILES: Final = "files"
 ROOTS: Final = "roots"
 KNOWN: Final = "known"
 STAGES: Final = "stages"
-FOLDERS: Final = (FILES, ROOTS, KNOWN, STAGES)
+ARRIVALS: Final = "arrivals"
+FOLDERS: Final = (FILES, ROOTS, KNOWN, STAGES, ARRIVALS)
 """The folders of a cache: all that is verified, or under way to that, is below these."""
 
 _TAG: Final = "CACHEDIR.TAG"

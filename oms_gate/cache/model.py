@@ -31,6 +31,7 @@ _ATTEMPTS = 10
 class CachedModel:
     """One admitted model at one revision. Safe for use by several threads.
 
+    admission: what was decided.
     reference: with the commit, on the Hub.
     verdict: admitted, at assurance ``signature``: the bytes are hashed as they are asked for.
     files: size in bytes of each signed file, by path; None where its store does not say.
@@ -61,7 +62,7 @@ class CachedModel:
             if whole is None
             else layout.view(root, "shards", whole.name)
         )
-        self._admission = admission
+        self.admission: Admission = admission
         self._layout = layout
         self._limits = limits
         self._view = View(layout, self.folder)
@@ -101,6 +102,41 @@ class CachedModel:
         """
         return self.folder / name if self._hand_out(name, self._contents.name(name)) else None
 
+    def content(self, name: str) -> str:
+        """What the content of a signed file is called: the same for the same signed digests.
+
+        Raises:
+            KeyError: there is no such signed file.
+        """
+        return self._contents.name(name)
+
+    def is_stored(self, name: str) -> bool:
+        """Whether `fetch` needs no transfer for a signed file, as another model has the same.
+
+        Raises:
+            AdmissionDenied: the cache failed, and why.
+            KeyError: there is no such signed file.
+        """
+        try:
+            return self._contents.stored(name)
+        except (OSError, StepError) as error:
+            raise self._denied(_reason(error)) from error
+
+    def take(self, name: str, folder: int, base: str) -> None:
+        """Let a file be in the folder that was brought, and hashed, elsewhere. It is moved.
+
+        folder, base: a descriptor of its folder, on the file system of the cache, and its name.
+
+        Raises:
+            AdmissionDenied: the cache failed, and why.
+            KeyError: there is no such signed file.
+        """
+        if not self._hand_out(name, self._contents.name(name)):
+            try:
+                self._contents.take(name, folder, base)
+            except (OSError, StepError) as error:
+                raise self._denied(_reason(error)) from error
+
     def open(self, name: str) -> io.BufferedReader:
         """A signed file, open: the very one that was hashed, whatever happens to its name.
 
@@ -119,7 +155,7 @@ class CachedModel:
         now = Receipt.of(self._contents.name(name), os.fstat(stream.fileno()))
         if not _is_same(self._handed_out[name], now):
             stream.close()
-            raise self._admission.denied([_swapped(name)])
+            raise self.admission.denied([_swapped(name)])
         return stream
 
     def check(self) -> None:
@@ -160,7 +196,7 @@ class CachedModel:
             AdmissionDenied: one was, or did.
         """
         if (failure := self.failure) is not None:
-            raise self._admission.denied([failure])
+            raise self.admission.denied([failure])
 
     @cached_property
     def shards(self) -> CachedModel:
@@ -168,7 +204,7 @@ class CachedModel:
 
         Their names are `Resource.name`; where a file was signed as a whole, it is the one part.
         """
-        admission = self._admission
+        admission = self.admission
         parts = {part.name: part for path in admission.signed for part in self.parts(path)}
         whole = {name: Resource(name, part.digest) for name, part in parts.items()}
         divided = Admission(
@@ -188,11 +224,11 @@ class CachedModel:
         Raises:
             KeyError: there is no such signed file.
         """
-        return tuple(part._replace(path=name) for part in self._admission.signed[name])
+        return tuple(part._replace(path=name) for part in self.admission.signed[name])
 
     def close(self) -> None:
         """Release the connections; what is there already can still be had."""
-        self._admission.snapshot.close()
+        self.admission.snapshot.close()
 
     def _hand_out(self, path: str, content: str) -> bool:
         """Whether a file is there as it was hashed; if so, remember how it was."""
@@ -216,7 +252,7 @@ class CachedModel:
         A failure that came before stays the reason.
         """
         self._failure = self._failure or reason
-        return self._admission.denied([reason])
+        return self.admission.denied([reason])
 
     def _bring(self, wanted: Mapping[str, str], on_progress: ProgressCallback | None) -> None:
         for _ in range(_ATTEMPTS):
@@ -224,19 +260,19 @@ class CachedModel:
             left = [path for path, content in wanted.items() if not self._hand_out(path, content)]
             if not left:
                 return
-        raise self._admission.denied([_swapped(left[0])])
+        raise self.admission.denied([_swapped(left[0])])
 
     def _bring_once(self, wanted: Mapping[str, str], on_progress: ProgressCallback | None) -> None:
         with self._bringing:
             if self._failure is not None:
                 # The transfers of its store were ended, those of other files as well.
-                raise self._admission.denied([self._failure])
+                raise self.admission.denied([self._failure])
             try:
                 self._contents.bring(wanted, on_progress)
             except BaseException as error:
                 self._failure = _reason(error)
                 if isinstance(error, (StepError, OSError)):
-                    raise self._admission.denied([self._failure]) from error
+                    raise self.admission.denied([self._failure]) from error
                 raise
 
 

@@ -1,8 +1,15 @@
 """What ``gate.yaml`` says of services: gateway, decision API, and receivers of events."""
 
-from oms_gate.service_settings.api import ApiSettings
+from oms_gate.service_settings.api import ApiClient, ApiSettings, ObjectStore
 from oms_gate.service_settings.events import EventSettings
 from oms_gate.service_settings.gateway import GatewaySettings
 from oms_gate.service_settings.service import ServiceSettings
 
-__all__ = ["ApiSettings", "EventSettings", "GatewaySettings", "ServiceSettings"]
+__all__ = [
+    "ApiClient",
+    "ApiSettings",
+    "EventSettings",
+    "GatewaySettings",
+    "ObjectStore",
+    "ServiceSettings",
+]

@@ -48,6 +48,13 @@ class GatewaySettings(Section):
         le=1024,
         description="Most files that are fetched from upstream at a time, as a count.",
     )
+    connections: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="Most connections to upstream for files, as a count, where fewer files are "
+        "fetched than that.",
+    )
     waiting_seconds: float = Field(
         default=8,
         gt=0,

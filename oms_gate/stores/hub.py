@@ -75,6 +75,54 @@ class HubStore:
         finally:
             api.reader.close()
 
+    def describe(self, reference: Reference) -> tuple[Reference, Mapping[str, Any]]:
+        """The same model at its commit, and all that the Hub's interface says of the repository.
+
+        Raises:
+            StoreError: see `Store.snapshot`.
+        """
+        api = self.api(reference)
+        try:
+            listing = _Listing(api, self._limits, "")
+            seconds = self._limits.listing_seconds
+            commit, info = within(seconds, listing.described, api.reader.abort)
+            return reference.at(commit), info
+        finally:
+            api.reader.close()
+
+    def check_readable(self, reference: Reference, path: str) -> None:
+        """See that a file of a repository at a commit may be read, if it is there.
+
+        Raises:
+            StoreError: it may not; or as `Store.snapshot`.
+        """
+        api = self.api(reference)
+        url = f"{api.page}/resolve/{reference.revision}/{quote(path)}"
+        try:
+            api.reader.head(RemoteFile(path, lambda: url, headers=self._headers))
+        except StoreError as error:
+            if error.reason.code is not ReasonCode.STORE_NOT_FOUND:
+                raise
+        finally:
+            api.reader.close()
+
+    def passed_on(self, reference: Reference, what: str) -> Any:
+        """What the Hub's interface has at a path below a repository's, unchecked JSON.
+
+        Raises:
+            StoreError: see `Store.snapshot`.
+        """
+        api = self.api(reference)
+        try:
+            answer = within(
+                self._limits.listing_seconds,
+                lambda: api.ask(f"{api.url}/{what}"),
+                api.reader.abort,
+            )
+            return api.content(answer, object)
+        finally:
+            api.reader.close()
+
     def history(self, reference: Reference, path: str) -> Generator[Snapshot]:
         """A file at a commit and at those before it, newest first: a listing of it alone for each.
 
@@ -225,6 +273,10 @@ class _Listing:
 
     def commit(self) -> str:
         """What the reference's revision names now."""
+        return self.described()[0]
+
+    def described(self) -> tuple[str, Mapping[str, Any]]:
+        """The same, and all that is said of the repository."""
         revision = self.api.reference.revision
         at = "" if revision is None else f"/revision/{quote(revision, safe='')}"
         info = self.api.content(self.api.ask(self.api.url + at), dict)
@@ -245,7 +297,7 @@ class _Listing:
             raise self.api.error(
                 ReasonCode.STORE_CHANGED, f"was asked for that commit and gave {commit}"
             )
-        return commit
+        return commit, info
 
     def _tree(self, commit: str, prefix: str) -> list[StoredFile]:
         at = f"{self.api.url}/tree/{commit}"

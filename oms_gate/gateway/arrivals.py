@@ -1,0 +1,104 @@
+"""All files that are on their way, each fetched once however many clients want it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from oms_gate.cache import CachedModel
+from oms_gate.cache.layout import Layout
+from oms_gate.gateway.arrival import Arrival
+from oms_gate.gateway.journal import Journal
+from oms_gate.gateway.observer import Observer
+from oms_gate.limits import Limits
+from oms_gate.service_settings import GatewaySettings
+
+
+class Arrivals:
+    """The arrivals of one process. Used within one event loop."""
+
+    def __init__(self, settings: GatewaySettings, observer: Observer) -> None:
+        self._threads = ThreadPoolExecutor(settings.transfers, thread_name_prefix="oms-gate-bring")
+        self._connections = settings.connections
+        self._observer = observer
+        self._current: dict[Path, Followed] = {}
+
+    @property
+    def running(self) -> int:
+        """Files that are under way, or wait for their turn."""
+        return len(self._current)
+
+    def of(self, layout: Layout, model: CachedModel, path: str, limits: Limits) -> Followed:
+        """The arrival of a signed file, which begins if it is not under way.
+
+        limits: of the transfer, but for its connections.
+        """
+        journal = Journal(layout, model.content(path))
+        followed = self._current.get(journal.file)
+        if followed is None:
+            connections = max(1, self._connections // (len(self._current) + 1))
+            update = {"connections": min(limits.connections, connections)}
+            followed = Followed(model, path, journal, limits.model_copy(update=update))
+            self._current[journal.file] = followed
+            loop = asyncio.get_running_loop()
+            done = loop.run_in_executor(self._threads, followed.arrival.bring)
+            done.add_done_callback(lambda _: self._ended(followed))
+        return followed
+
+    def close(self) -> None:
+        """Begin no more, and end what is under way: what has arrived is gone on with later."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for followed in self._current.values():
+            followed.abort()
+
+    def _ended(self, followed: Followed) -> None:
+        del self._current[followed.journal.file]
+        followed.wake()
+        arrival = followed.arrival
+        self._observer.hashed(arrival.hashed_bytes)
+        if arrival.reason is not None and arrival.reason.code.startswith("store."):
+            self._observer.upstream_failed(arrival.reason.code)
+
+
+class Followed:
+    """An arrival as clients see it, in the event loop."""
+
+    def __init__(self, model: CachedModel, path: str, journal: Journal, limits: Limits) -> None:
+        self.journal = journal
+        self._model = model
+        self._waiting: list[asyncio.Future[None]] = []
+        self._loop = asyncio.get_running_loop()
+        self.arrival = Arrival(model, path, journal, limits, self._on_change)
+
+    async def change(self) -> None:
+        """Wait until there is more of the file, or it is over."""
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        await waiting
+
+    def wake(self) -> None:
+        """Let all look at it again who wait."""
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
+
+    def _on_change(self) -> None:
+        """Called by the threads of the arrival."""
+        with suppress(RuntimeError):  # The loop has ended before they have.
+            self._loop.call_soon_threadsafe(self.wake)
+
+    def open(self) -> BinaryIO | None:
+        """What has arrived so far, for reading; None where it is over, and elsewhere by now."""
+        try:
+            return os.fdopen(os.open(self.journal.file, os.O_RDONLY | os.O_NOFOLLOW), "rb")
+        except FileNotFoundError:
+            return None
+
+    def abort(self) -> None:
+        """End the transfer."""
+        self._model.admission.snapshot.abort()

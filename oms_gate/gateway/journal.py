@@ -1,0 +1,132 @@
+"""What the disk has of an arrival: the file, how far it may be handed out, and what went wrong.
+
+It is shared by the processes of a gateway, and outlives them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from oms_gate.cache.layout import ARRIVALS, Layout
+from oms_gate.errors import DeliveryError
+from oms_gate.reason_codes import ReasonCode
+
+DISTRUST_SECONDS: Final = 24 * 3600.0
+"""How long those who come back for the rest of a file are sent away, once it was wrong."""
+
+_STATE = struct.Struct("<QQd")
+
+
+class State(NamedTuple):
+    """How far an arrival is.
+
+    turn: how many times it was wrong before: what was handed out in another turn is another file.
+    released: how many bytes of the file may be handed out.
+    distrusted: when it was wrong, in seconds since 1970.
+    """
+
+    turn: int = 0
+    released: int = 0
+    distrusted: float = 0.0
+
+    @property
+    def is_distrusted(self) -> bool:
+        """Whether clients may still have the beginning of a wrong file."""
+        return self.turn > 0 and time.time() < self.distrusted + DISTRUST_SECONDS
+
+
+class Journal:
+    """Of one content. Only who is inside `written` may change anything.
+
+    file: what has arrived so far.
+    """
+
+    def __init__(self, layout: Layout, content: str) -> None:
+        """
+        content: see `oms_gate.cache.contents.content_name`.
+        """
+        base = layout.folder / ARRIVALS / content.replace("/", "-")
+        self.file: Path = base.with_name(base.name + ".part")
+        self._state_file = base.with_name(base.name + ".state")
+
+    @contextmanager
+    def written(self, waiting: Callable[[], None], deadline: float) -> Iterator[None]:
+        """Be the only one, in whichever process, that changes it; until the block ends.
+
+        waiting: called again and again while another one is; it takes a moment.
+        deadline: on the clock of `time.monotonic`, in seconds.
+
+        Raises:
+            DeliveryError: another one is until then.
+            OSError: the file system failed.
+        """
+        while (lock := self._locked()) is None:
+            if time.monotonic() > deadline:
+                raise DeliveryError(
+                    ReasonCode.DEADLINE_EXCEEDED,
+                    f"another process has not brought {self.file.name} in time; see what it waits "
+                    "for, or raise the limit 'total_seconds'",
+                )
+            waiting()
+        try:
+            yield
+        finally:
+            os.close(lock)
+
+    def state(self) -> State:
+        """How far it is; from the start on where nothing is known."""
+        try:
+            content = self._state_file.read_bytes()
+        except FileNotFoundError:
+            return State()
+        return State(*_STATE.unpack(content)) if len(content) == _STATE.size else State()
+
+    def release(self, state: State) -> None:
+        """Write down how far it is now; what may be handed out is in the file already."""
+        handle = os.open(self._state_file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            os.pwrite(handle, _STATE.pack(*state), 0)
+        finally:
+            os.close(handle)
+
+    def distrust(self) -> State:
+        """Begin anew, as the file was wrong. In this order, should the process be killed."""
+        before = self.state()
+        after = State(before.turn + 1, 0, time.time())
+        self.release(after)
+        self.discard()
+        return after
+
+    def discard(self) -> None:
+        """Remove the file, of which nothing was handed out."""
+        self.file.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Leave nothing behind of an arrival that was right from the start."""
+        if not self.state().turn:
+            self._state_file.unlink(missing_ok=True)
+
+    def open(self) -> int:
+        """The descriptor of the file, for reading and writing; it is made where there is none."""
+        return os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+    def _locked(self) -> int | None:
+        """The descriptor of the state's file, locked; None while another one has it."""
+        handle = os.open(self._state_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who had it may have removed it.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), self._state_file.stat()):
+                    return handle
+        except BlockingIOError:
+            pass
+        os.close(handle)
+        return None

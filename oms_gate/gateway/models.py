@@ -1,0 +1,288 @@
+"""Which models are admitted: each repository and commit is decided about once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from oms_gate import __version__
+from oms_gate.cache import Cache, CachedModel
+from oms_gate.errors import ConfigError, StepError, UsageError, defect
+from oms_gate.gate import Gate
+from oms_gate.gateway.observer import Observer
+from oms_gate.gateway.origins import Described, Origin
+from oms_gate.gateway.paths import Repository
+from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.service_settings import GatewaySettings
+from oms_gate.stores import Snapshot, open_store
+from oms_gate.verdict import Model, Reason, Verdict
+
+T = TypeVar("T")
+
+
+class BusyError(Exception):
+    """As much is being decided as may be at a time."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What was decided about a repository at a commit, for clients that may read it.
+
+    cache: where its files are; None where there is none.
+    model: None where it is denied.
+    unverified: its listing, where it is denied and let through.
+    limits: of the gate that decided.
+    """
+
+    described: Described
+    verdict: Verdict
+    cache: Cache | None
+    model: CachedModel | None
+    unverified: Snapshot | None
+    limits: Limits
+
+
+class Models:
+    """The repositories of a gateway. Used within one event loop."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        origins: tuple[Origin, ...],
+        hold: Callable[[], AbstractContextManager[Gate]],
+        folder: Path,
+        observer: Observer,
+    ) -> None:
+        """
+        hold: gives the gate as it is now, until the block ends.
+        folder: below which each repository has a cache of its own: what a client gets of a
+            repository never comes from another one, which the client might not see.
+        """
+        self._settings = settings
+        self._origins = origins
+        self._hold = hold
+        self._folder = folder
+        self._observer = observer
+        most = settings.checks + settings.waiting_checks
+        # Of their own: to look at what may be seen takes no time, and a decision may.
+        self._descriptions: _Flights[Described] = _Flights(settings.checks, most)
+        self._decisions: _Flights[Decided] = _Flights(settings.checks, most)
+        self._seen: _Recent[Described] = _Recent(settings.models)
+        self._decided: _Recent[Decided] = _Recent(settings.models)
+        self._denied: _Recent[Decided] = _Recent(settings.models)
+
+    @property
+    def running(self) -> int:
+        """Checks that are at work or wait for their turn."""
+        return self._decisions.running
+
+    async def describe(
+        self, repository: Repository, revision: str | None, token: str | None
+    ) -> Described:
+        """A repository at a revision, for a client that may read it.
+
+        Raises:
+            StepError: it may not, or there is none, or nobody knows.
+            BusyError: too much is asked at the moment.
+        """
+        key = (repository, revision, _digest(token))
+        if (seen := self._seen.get(key)) is not None:
+            return seen
+        described = await self._descriptions.run(
+            key, lambda: self._described(repository, revision, token)
+        )
+        self._seen.put(key, described, self._settings.access_seconds)
+        return described
+
+    async def decide(self, described: Described, token: str | None) -> Decided:
+        """What is decided about a repository at a commit, which this client may read.
+
+        Raises:
+            BusyError: too much is asked at the moment.
+        """
+        epoch = await asyncio.to_thread(self._epoch)
+        content = (described.reference.url, described.commit, epoch)
+        key = (*content, _digest(token))
+        known = self._decided.get(key) or self._denied.get(content)
+        self._observer.looked_up("decision", hit=known is not None)
+        if known is not None:
+            return known
+        # Whoever asks with another token waits for the first one, too: what it finds out is there
+        # for all then.
+        decided = await self._decisions.run(content, lambda: self._check(described))
+        if decided.described.options != described.options and self._denied.get(content) is None:
+            decided = await self._decisions.run(key, lambda: self._check(described))
+        if decided.model is not None:
+            self._decided.put(key, decided, decided.limits.decision_seconds)
+        elif not _is_passing(decided.verdict):
+            self._denied.put(content, decided, self._settings.denial_seconds)
+        return decided
+
+    async def deny(self, decided: Decided, reason: Reason) -> Verdict:
+        """What is to be said of an admitted model of which a file is not, or cannot be had.
+
+        Where it is not what was signed, all of it is denied for a while; else it is decided about
+        anew at the next request.
+        """
+        assert decided.model is not None
+        verdict = decided.model.admission.denied([reason]).verdict
+        self._decided.drop(decided)
+        if reason.code is ReasonCode.FILE_CHANGED:
+            epoch = await asyncio.to_thread(self._epoch)
+            key = (decided.described.reference.url, decided.described.commit, epoch)
+            if self._denied.get(key) is None:
+                self._observer.decided(verdict, 0)
+                denied = replace(decided, verdict=verdict, model=None)
+                self._denied.put(key, denied, self._settings.denial_seconds)
+        return verdict
+
+    def close(self) -> None:
+        """Begin no more checks, and wait for none."""
+        self._descriptions.close()
+        self._decisions.close()
+
+    def _epoch(self) -> str:
+        with self._hold() as gate:
+            return gate.epoch
+
+    def _described(
+        self, repository: Repository, revision: str | None, token: str | None
+    ) -> Described:
+        for origin in self._origins:
+            if (described := origin.describe(repository, revision, token)) is not None:
+                return described
+        raise StepError(
+            ReasonCode.STORE_NOT_FOUND,
+            f"this gateway has no repository {repository.name}; see which it serves",
+        )
+
+    def _check(self, described: Described) -> Decided:
+        started = time.monotonic()
+        with self._hold() as held:
+            gate = held.with_store_options(described.reference.scheme, described.options)
+            cache = model = unverified = None
+            try:
+                cache = Cache(gate, self._folder / _name(described))
+                outcome = cache.decide(gate, described.reference, operation="proxy")
+                if isinstance(outcome, CachedModel):
+                    model, verdict = outcome, outcome.verdict
+                else:
+                    verdict = outcome
+                    if verdict.lets_through:
+                        store = open_store(described.reference, gate.stores, gate.limits)
+                        unverified = store.snapshot(described.reference)
+            except StepError as error:
+                verdict = _undecided(described, error.reason)
+            except (ConfigError, UsageError) as error:
+                message = f"the gate cannot check {described.reference.url}: {error}"
+                reason = Reason(code=ReasonCode.GATE_MISCONFIGURED, message=message)
+                verdict = _undecided(described, reason)
+            except Exception as error:  # noqa: BLE001 - a defect must deny
+                verdict = _undecided(described, defect(type(error).__name__))
+            self._observer.decided(verdict, time.monotonic() - started)
+            return Decided(described, verdict, cache, model, unverified, gate.limits)
+
+
+class _Flights(Generic[T]):
+    """Calls in threads: of equal ones, one at a time, whose result is that of all."""
+
+    def __init__(self, threads: int, most: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="oms-gate-check")
+        self._most = most
+        self._running: dict[Hashable, asyncio.Task[T]] = {}
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    async def run(self, key: Hashable, call: Callable[[], T]) -> T:
+        """The result of a call.
+
+        Raises:
+            BusyError: there are too many already.
+            Exception: what the call raised.
+        """
+        task = self._running.get(key)
+        if task is None:
+            if len(self._running) >= self._most:
+                raise BusyError
+            task = asyncio.get_running_loop().create_task(self._called(key, call))
+            self._running[key] = task
+        # Who goes away must not take it from the others.
+        return await asyncio.shield(task)
+
+    async def _called(self, key: Hashable, call: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        finally:
+            del self._running[key]
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class _Recent(Generic[T]):
+    """What was found out a moment ago, the most recently used so many of it."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._found: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
+
+    def get(self, key: Hashable) -> T | None:
+        until, found = self._found.get(key, (0.0, None))
+        if time.monotonic() >= until:
+            self._found.pop(key, None)
+            return None
+        self._found.move_to_end(key)
+        return found
+
+    def put(self, key: Hashable, found: T, seconds: float) -> None:
+        self._found[key] = (time.monotonic() + seconds, found)
+        self._found.move_to_end(key)
+        while len(self._found) > self._most:
+            # Whoever has it still may be using it, so it is not closed.
+            self._found.popitem(last=False)
+
+    def drop(self, found: T) -> None:
+        for key in [key for key, (_, each) in self._found.items() if each is found]:
+            del self._found[key]
+
+
+def _name(described: Described) -> str:
+    """Of the folder of a repository's cache."""
+    return hashlib.sha256(described.reference.name.encode()).hexdigest()
+
+
+def _digest(token: str | None) -> str | None:
+    """What stands for a token among keys."""
+    return None if token is None else hashlib.sha256(token.encode()).hexdigest()
+
+
+def _is_passing(denied: Verdict) -> bool:
+    """Whether it is the store that may be as it should be in a moment, rather than the model."""
+    return denied.undecided or any(r.code.startswith("store.") for r in denied.reasons)
+
+
+def _undecided(described: Described, reason: Reason) -> Verdict:
+    return Verdict(
+        outcome="denied",
+        undecided=reason.code.undecided,
+        model=Model(
+            url=described.reference.url,
+            name=described.reference.name,
+            revision=described.reference.revision,
+        ),
+        reasons=(reason,),
+        checked_at=datetime.now(UTC),
+        gate_version=__version__,
+    )

@@ -1,0 +1,48 @@
+"""Passing on what nobody has verified, where the gate only annotates."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+
+from aiohttp import web
+
+from oms_gate.errors import StepError
+from oms_gate.gateway import answers
+from oms_gate.gateway.ranges import Wanted
+from oms_gate.stores import Snapshot
+
+
+async def pass_on(
+    request: web.Request,
+    response: web.StreamResponse,
+    snapshot: Snapshot,
+    path: str,
+    part: Wanted,
+) -> web.StreamResponse:
+    """Send a part of a file as its store has it.
+
+    Raises:
+        ConnectionError: the answer ended early.
+    """
+    with closing(snapshot.chunks(path, part.start, part.end)) as chunks:
+
+        def following() -> bytes | None:
+            chunk = next(chunks, None)
+            return None if chunk is None else bytes(chunk)
+
+        try:
+            while (chunk := await asyncio.to_thread(following)) is not None:
+                if not response.prepared:
+                    await response.prepare(request)
+                await response.write(chunk)
+        except StepError as error:
+            if not response.prepared:
+                return answers.unavailable(error.reason)
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionAbortedError(error.reason.message) from error
+    if not response.prepared:
+        await response.prepare(request)
+    await response.write_eof()
+    return response

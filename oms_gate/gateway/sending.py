@@ -1,0 +1,220 @@
+"""Sending bytes of admitted models, all of them hashed here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from aiohttp import web
+
+from oms_gate.cache import CachedModel
+from oms_gate.cache.layout import Layout
+from oms_gate.errors import AdmissionDenied
+from oms_gate.gateway.arrivals import Arrivals, Followed
+from oms_gate.gateway.observer import Observer
+from oms_gate.gateway.ranges import Wanted
+from oms_gate.limits import MIB, Limits
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Reason
+
+_AT_ONCE_BYTES = 8 * MIB
+
+
+class FileDenied(Exception):  # noqa: N818 - reads as the event that it is
+    """A file is not what was signed, or could not be had."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
+
+
+class NotYetError(Exception):
+    """A file is on its way, for longer than a client can wait; or it has begun anew."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of what was signed as one content.
+
+    model: with this content as a file of its own.
+    start, end: bytes of that file, `end` exclusive.
+    whole: whether that is all of a file, which may go out while it is hashed; of anything less
+        each byte is verified before it goes out.
+    """
+
+    model: CachedModel
+    path: str
+    start: int
+    end: int
+    whole: bool
+
+
+def pieces(model: CachedModel, path: str, part: Wanted) -> list[Piece]:
+    """What has to be verified to send a part of a file.
+
+    Of a file that was signed in parts, those that are touched are enough.
+    """
+    parts = model.parts(path)
+    if not part.partial or len(parts) == 1 or model.present(path) is not None:
+        whole = part.start == 0 and part.end == model.files[path]
+        return [Piece(model, path, part.start, part.end, whole)]
+    touched = []
+    for each in parts:
+        first, last = each.start or 0, each.end or model.files[path] or 0
+        start, end = max(first, part.start), min(last, part.end)
+        if start < end:
+            touched.append(Piece(model.shards, each.name, start - first, end - first, whole=False))
+    return touched
+
+
+class Sender:
+    """Sends pieces to one client, one after the other."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        arrivals: Arrivals,
+        layout: Layout,
+        limits: Limits,
+        observer: Observer,
+        seconds: float,
+        is_current: Callable[[], bool],
+    ) -> None:
+        """
+        seconds: longest wait for the first byte.
+        is_current: whether the entity tag of the answer is still that of the file.
+        """
+        self._request = request
+        self._arrivals = arrivals
+        self._layout = layout
+        self._limits = limits
+        self._observer = observer
+        self._seconds = seconds
+        self._is_current = is_current
+
+    async def send(self, response: web.StreamResponse, wanted: Sequence[Piece]) -> None:
+        """Send the headers as soon as there is a byte, and then all bytes.
+
+        What comes of an error later than that is an answer that ends early.
+
+        Raises:
+            FileDenied, NotYetError: nothing was sent.
+            ConnectionError: the answer ended early; by a `FileDenied`, if that is its cause.
+        """
+        begun = False
+        for piece in wanted:
+            source = await self._source(piece, None if begun else self._seconds)
+            if not begun:
+                if not await asyncio.to_thread(self._is_current):
+                    raise NotYetError
+                await response.prepare(self._request)
+                begun = True
+            try:
+                await self._send_piece(piece, source)
+            except FileDenied as denied:
+                self._end()
+                raise ConnectionAbortedError(str(denied)) from denied
+        if not begun:
+            await response.prepare(self._request)
+        await response.write_eof()
+
+    async def _source(self, piece: Piece, seconds: float | None) -> BinaryIO | Followed:
+        """Where the bytes of a piece are, at least the first one.
+
+        Raises:
+            FileDenied, NotYetError: nowhere.
+        """
+        try:
+            stream = await asyncio.to_thread(_verified, piece)
+        except AdmissionDenied as denied:
+            raise FileDenied(denied.verdict.reasons[0]) from denied
+        self._observer.looked_up("file", hit=stream is not None)
+        if stream is not None:
+            return stream
+        followed = self._arrivals.of(self._layout, piece.model, piece.path, self._limits)
+        try:
+            async with asyncio.timeout(seconds):
+                while not followed.arrival.is_over:
+                    if piece.whole and followed.arrival.state.released:
+                        return followed
+                    await followed.change()
+        except TimeoutError:
+            raise NotYetError from None
+        if followed.arrival.reason is not None:
+            raise FileDenied(followed.arrival.reason)
+        return await self._source(piece, seconds)
+
+    async def _send_piece(self, piece: Piece, source: BinaryIO | Followed) -> None:
+        if isinstance(source, Followed):
+            await self._follow(piece, source)
+            return
+        with closing(source):
+            await self._send_bytes(source, piece.start, piece.end)
+
+    async def _follow(self, piece: Piece, followed: Followed) -> None:
+        """Send a whole content as far as it has arrived, again and again."""
+        arrival, position = followed.arrival, 0
+        turn = arrival.state.turn
+        stream = await asyncio.to_thread(followed.open)
+        while stream is None and not arrival.is_over:  # It is just being moved.
+            await followed.change()
+        if stream is None:
+            if arrival.reason is not None:
+                raise FileDenied(arrival.reason)
+            stream = await asyncio.to_thread(piece.model.open, piece.path)
+        with closing(stream):
+            while position < piece.end:
+                state = arrival.state
+                if state.turn != turn or arrival.reason is not None:
+                    raise FileDenied(arrival.reason or _begun_anew(piece))
+                until = piece.end if arrival.arrived else state.released
+                if position < until:
+                    await self._send_bytes(stream, position, until)
+                    position = until
+                elif not arrival.is_over:
+                    await followed.change()
+
+    async def _send_bytes(self, stream: BinaryIO, start: int, end: int) -> None:
+        """Send bytes of a file to a client that takes them fast enough."""
+        loop = asyncio.get_running_loop()
+        while start < end:
+            transport = self._request.transport
+            if transport is None:
+                raise ConnectionResetError("the client has gone")
+            count = min(end - start, _AT_ONCE_BYTES)
+            rate = self._limits.minimum_bytes_per_second
+            seconds = self._limits.read_seconds + (count / rate if rate else 0)
+            try:
+                async with asyncio.timeout(seconds):
+                    sent = await loop.sendfile(transport, stream, start, count)
+            except TimeoutError:
+                self._end()
+                raise ConnectionAbortedError("the client is too slow") from None
+            if sent != count:
+                self._end()
+                raise ConnectionAbortedError("the file is shorter than it was")
+            start += count
+
+    def _end(self) -> None:
+        """End the connection at once: what was sent must not look whole."""
+        if (transport := self._request.transport) is not None:
+            transport.abort()
+
+
+def _begun_anew(piece: Piece) -> Reason:
+    return Reason(
+        code=ReasonCode.FILE_CHANGED,
+        message=f"what had arrived of {piece.path} was not what was signed, and it arrives anew; "
+        "download it again from its start",
+        path=piece.path,
+    )
+
+
+def _verified(piece: Piece) -> BinaryIO | None:
+    """A file that is there and was hashed; None where it has to come first."""
+    if piece.model.present(piece.path) is None:
+        return None
+    return piece.model.open(piece.path)
