@@ -358,7 +358,7 @@ def test_a_request_is_small_and_quick(settings: dict[str, Any], secret: Path) ->
             reader, writer = await asyncio.open_connection(host, port)
             head = f"POST /events/hub HTTP/1.1\r\nHost: x\r\nx-webhook-secret: {SECRET}\r\n"
             writer.write(f"{head}Content-Length: 100\r\n\r\n{{".encode())
-            assert b" 408 " in await reader.readline()
+            assert b" 408 " in await asyncio.wait_for(reader.readline(), 10)
             writer.close()
 
     asyncio.run(scenario())
