@@ -77,12 +77,8 @@ def changed_in_s3(body: bytes, settings: EventSettings) -> frozenset[Reference]:
     """
     assert settings.s3 is not None
     places = [_Place(place) for place in settings.s3.models]
-    prefix = settings.quarantine.prefix
-    kept = "" if prefix is None else prefix.removeprefix("s3://") + "/"
     models = set()
     for bucket, key in _objects(parsed(body), settings.event_records):
-        if kept and f"{bucket}/{key}".startswith(kept):
-            continue
         for place in places:
             if (model := place.model(bucket, key)) is not None:
                 models.add(model)

@@ -2850,13 +2850,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "if bucket != self._bucket or len(own) < len(self._parts):",
         "if len(own) < len(self._parts):",
     ),
-    _s3_events(
-        "events of the quarantine",
-        'if kept and f"{bucket}/{key}".startswith(kept):',
-        "if False:",
-        _S3_EVENTS,
-        _EVENT_ROUTES,
-    ),
     _s3_events("keys as they are encoded", '.replace("+", " ")', ""),
     _s3_events("tags as changes", 'or change["what"] in _NO_CHANGES', ""),
     _event_queue(
