@@ -15,7 +15,7 @@ from oms_gate.stores.s3_releases import POINTER
 from tests import models
 from tests.delivery.pulling import codes, signed
 from tests.events.receiving import outcomes, put_all, receiving, records, tags
-from tests.peers.faults import Status
+from tests.peers.faults import Slow, Status
 from tests.publish.on_s3 import PREFIX, Place
 from tests.publish.test_s3_releases import FIRST, pointer
 
@@ -242,10 +242,8 @@ def test_in_mode_annotate_nothing_is_moved(
 def test_the_end_does_not_wait_for_a_long_check(
     place: Place, key: ec.EllipticCurvePrivateKey, secret: Path
 ) -> None:
-    from tests.peers.faults import Stall
-
     put_all(place, signed(key))
-    place.s3.inject(Stall(5), "*.safetensors", method="GET")
+    place.s3.inject(Slow(20_000), "*.safetensors", method="GET")
 
     async def scenario() -> None:
         async with receiving(config_of(place, secret), place.gate) as receiver:
