@@ -40,6 +40,7 @@ from oms_gate.service_settings import (
     GatewaySettings,
     ServiceSettings,
 )
+from oms_gate.service_settings.events import EVENT_SECTIONS
 from oms_gate.settings import (
     HistorySettings,
     OpaServer,
@@ -193,7 +194,7 @@ def _keys() -> list[str]:
     policy = (PolicySettings, PolicyBundle, OpaServer)
     sections = (GateConfig, TrustSettings, *policy, StoreSettings, Limits)
     rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException, HistorySettings)
-    services = (ServiceSettings, GatewaySettings, ApiSettings, EventSettings)
+    services = (ServiceSettings, GatewaySettings, ApiSettings, EventSettings, *EVENT_SECTIONS)
     others = (KubernetesSettings, Client, PublishSettings, ApiClient)
     models = (*sections, *rules, *signers, *services, *others)
     return [key for model in models for key in model.model_fields]
@@ -237,6 +238,7 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
             "api": _with_files(config.api, absolute),
             "history": config.history
             and config.history.model_copy(update={"file": absolute(config.history.file)}),
+            "events": config.events.with_files(absolute),
         }
     )
 
