@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import time
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Lock
-from typing import Literal, Protocol
 
 from oms_gate.annotation.annotate import state
 from oms_gate.annotation.examination import Examined, examine
 from oms_gate.config import GateConfig
 from oms_gate.errors import MeasureError, OmsGateError, StepError
 from oms_gate.gate import Gate
+from oms_gate.gateway.observer import Observer
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import S3_SCHEMES, Reference
+from oms_gate.server.clients import Held
 from oms_gate.server.consequences import Consequences
 from oms_gate.server.event_queue import Due, EventQueue
 from oms_gate.stores.hub import HubStore
-from oms_gate.verdict import Assurance, Verdict, printable
+from oms_gate.verdict import Assurance, printable
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,13 +44,6 @@ class _Known:
     tagged: bool
 
 
-class OnVerdict(Protocol):
-    """Is told each verdict, by several threads; what records verdicts does."""
-
-    def __call__(self, verdict: Verdict, *, source: Literal["event"]) -> object:
-        """Take note of one."""
-
-
 class _TryAgainError(Exception):
     """Nothing could be decided, or be done about it, now; the text says why."""
 
@@ -56,20 +51,20 @@ class _TryAgainError(Exception):
 class EventWorker:
     """What waits is in memory: a restart forgets it, and the next event of a model heals that.
 
-    Used within one event loop, but for `on_verdict`, which is called in threads.
+    Used within one event loop.
     """
 
-    def __init__(self, config: GateConfig, gate: Gate, on_verdict: OnVerdict) -> None:
+    def __init__(self, config: GateConfig, held: Held, observer: Observer) -> None:
         """
-        gate: what decides; it is held for each decision.
-        on_verdict: told each verdict, before anything follows from it.
+        held: gives the gate that decides.
+        observer: told each verdict, in threads, before anything follows from it.
 
         Raises:
             ConfigError: what is to follow from a verdict cannot be done as it is configured.
         """
         self._events = config.events
-        self._gate = gate
-        self._on_verdict = on_verdict
+        self._held = held
+        self._observer = observer
         self._consequences = Consequences(config)
         self._queue = EventQueue(config.events.waiting)
         self._threads: ThreadPoolExecutor | None = None
@@ -155,7 +150,7 @@ class EventWorker:
 
     def _decide(self, reference: Reference) -> None:
         """Decide about one model, in a thread."""
-        with self._gate.held() as held:
+        with self._held() as held:
             gate = copy.copy(held)
             seconds = min(held.limits.total_seconds, self._events.decision_seconds)
             gate.limits = held.limits.model_copy(update={"total_seconds": seconds})
@@ -209,6 +204,7 @@ class EventWorker:
 
     def _examined(self, gate: Gate, reference: Reference) -> Examined | None:
         """The model, checked, and its verdict recorded; None where it is gone."""
+        started = time.monotonic()
         examined = examine(
             gate,
             reference,
@@ -221,7 +217,7 @@ class EventWorker:
             if all(reason.code in _GONE for reason in verdict.reasons):
                 return None
             raise _TryAgainError(verdict.reasons[0].message)
-        self._on_verdict(verdict, source="event")
+        self._observer.decided(verdict, time.monotonic() - started)
         return examined
 
     def _check_running(self) -> None:

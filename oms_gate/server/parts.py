@@ -15,6 +15,8 @@ from oms_gate.gate import Gate
 from oms_gate.gateway.app import Gateway
 from oms_gate.gateway.observer import Observer
 from oms_gate.server.api import DecisionApi
+from oms_gate.server.event_routes import event_routes
+from oms_gate.server.event_worker import EventWorker
 from oms_gate.server.openapi import openapi_routes
 from oms_gate.server.page import page_routes
 from oms_gate.server.recorded import Source
@@ -68,11 +70,13 @@ def parts(setting: Setting) -> Sequence[Part]:
         record = None if verdicts is None else _recording(verdicts, source)
         return setting.observer(source, record)
 
-    gateway = Gateway(config, held, setting.cache, observer("gateway"))
-    if verdicts is None:
-        return (gateway,)
-    api = DecisionApi(config, setting.file, held, verdicts, setting.observer("api", None))
-    return _Answers(api), gateway
+    made: list[Part] = []
+    if verdicts is not None:
+        api = DecisionApi(config, setting.file, held, verdicts, setting.observer("api", None))
+        made.append(_Answers(api))
+    if config.events.hub is not None or config.events.s3 is not None:
+        made.append(_Receivers(config, EventWorker(config, held, observer("event"))))
+    return (*made, Gateway(config, held, setting.cache, observer("gateway")))
 
 
 class _Answers:
@@ -89,6 +93,24 @@ class _Answers:
 
     async def stop(self) -> None:
         await self._api.stop()
+
+
+class _Receivers:
+    """The receivers of events, and what decides about them."""
+
+    def __init__(self, config: GateConfig, worker: EventWorker) -> None:
+        self._worker = worker
+        self._seconds = config.service.drain_seconds
+        self._routes = event_routes(config, worker)
+
+    def routes(self) -> list[web.RouteDef]:
+        return self._routes
+
+    async def start(self) -> None:
+        self._worker.start()
+
+    async def stop(self) -> None:
+        await self._worker.stop(self._seconds)
 
 
 def _recording(verdicts: Verdicts, source: Source) -> Recorder:

@@ -18,6 +18,7 @@ from oms_gate import Gate, Verdict
 from oms_gate.config import GateConfig
 from oms_gate.server.event_routes import event_routes
 from oms_gate.server.event_worker import EventWorker
+from tests.gateway.running import Told
 from tests.publish.on_s3 import PREFIX, Place
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -64,19 +65,14 @@ async def receiving(
 ) -> AsyncIterator[Receiver]:
     """Receive events as `config` says, and decide by `gate`; at any port, by default."""
     validated = GateConfig.model_validate(config)
-    verdicts: list[Verdict] = []
-
-    def on_verdict(verdict: Verdict, *, source: str) -> None:
-        assert source == "event"
-        verdicts.append(verdict)
-
-    worker = EventWorker(validated, gate, on_verdict)
+    told = Told()
+    worker = EventWorker(validated, gate.held, told)
     app = web.Application()
     app.add_routes(event_routes(validated, worker))
     async with TestClient(TestServer(app, port=port)) as client:
         worker.start()
         try:
-            yield Receiver(client, worker, verdicts)
+            yield Receiver(client, worker, told.verdicts)
         finally:
             await worker.stop()
 

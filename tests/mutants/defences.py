@@ -3156,6 +3156,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "await reader.read()\n            serving.end()",
         "await reader.read()",
         ("server/test_serving_processes.py",),
+    ),
     _denial(
         "clients take a denied model from their caches",
         '_FINAL = "RevisionNotFound"',
