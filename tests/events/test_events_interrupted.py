@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -124,8 +125,10 @@ def everything(place: Place) -> list[bytes]:
     contents = []
     for entry in listed:
         pin = {} if entry["VersionId"] == "null" else {"VersionId": entry["VersionId"]}
-        answer = client.get_object(Bucket=place.bucket, Key=entry["Key"], **pin)
-        contents.append(answer["Body"].read())
+        # The server may still be at work on a request that nobody waits for any more.
+        with suppress(client.exceptions.NoSuchKey):
+            answer = client.get_object(Bucket=place.bucket, Key=entry["Key"], **pin)
+            contents.append(answer["Body"].read())
     return contents
 
 
