@@ -48,7 +48,7 @@ class Gateway:
 
     def routes(self) -> list[web.RouteDef]:
         """All paths: to be the last ones of a service."""
-        return [web.route("*", "/{path:.*}", self._handle)]
+        return [web.route("*", "/{path:.*}", self._handle, name="hub")]
 
     async def start(self) -> None:
         """Begin to work."""
