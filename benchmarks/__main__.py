@@ -35,6 +35,7 @@ SECTIONS = {
     "loading": False,
     "admission": False,
     "publishing": False,
+    "gateway": True,
     "start": False,
 }
 

@@ -51,8 +51,12 @@ def make(
     count: int,
     size: int,
     name: str = "model-{:05}.safetensors",
+    shard_size: int | None = None,
 ) -> Model:
-    """Write and sign `count` files of `size` bytes each, no two of them alike."""
+    """Write and sign `count` files of `size` bytes each, no two of them alike.
+
+    shard_size: bytes that are signed as one; None for whole files.
+    """
     files = {
         name.format(number): Repeated(os.urandom(min(size, _PATTERN_BYTES)), size)
         for number in range(count)
@@ -61,5 +65,5 @@ def make(
     for path, content in files.items():
         with (folder / path).open("wb") as file:
             file.writelines(blocks_of(content))
-    (folder / SIGNATURE).write_bytes(models.signature(files, key))
+    (folder / SIGNATURE).write_bytes(models.signature(files, key, shard_size=shard_size))
     return Model(folder, files)

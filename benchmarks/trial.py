@@ -20,6 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from benchmarks.servers import peak_bytes
+
 # What a user's environment says of stores, proxies and tokens does not reach a trial.
 _FOREIGN = re.compile(r"(?i)(HF_|HUGGING|AWS_|XDG_|OMS_GATE_|SSL_CERT|REQUESTS_CA).*|.*_proxy")
 
@@ -139,15 +141,12 @@ def main() -> None:
     start, cpu_start = time.perf_counter(), time.process_time()
     laps = work(model, folder / "model")
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    # What getrusage calls the peak may be that of the parent, from before the exec.
-    peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    assert peak is not None
     print(
         json.dumps(
             {
                 "seconds": seconds,
                 "cpu_seconds": cpu_seconds,
-                "peak_bytes": int(peak[1]) * 1024,
+                "peak_bytes": peak_bytes(os.getpid()),
                 "laps": laps or {},
             }
         )

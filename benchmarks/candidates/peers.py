@@ -17,15 +17,20 @@ from oms_gate.oms.digests import HashType
 BLOCK_BYTES = 8 << 20
 
 
-def hub_download_then_verify(key: str) -> Work:
-    """``snapshot_download`` into a folder, then ``model_signing verify key``."""
+def hub_download() -> Work:
+    """``snapshot_download`` into a folder."""
     from huggingface_hub import snapshot_download
 
-    def download(source: Source, place: Path) -> None:
+    def work(source: Source, place: Path) -> None:
         snapshot_download(source.reference.removeprefix("hf://"), local_dir=place)
 
+    return work
+
+
+def hub_download_then_verify(key: str) -> Work:
+    """The same, then ``model_signing verify key``."""
     # Into a local folder, the download keeps its notes beside the model.
-    return _then_verify(download, key, ignored=[".cache"])
+    return _then_verify(hub_download(), key, ignored=[".cache"])
 
 
 def s3_download_then_verify(key: str) -> Work:
@@ -71,7 +76,7 @@ def reference_client(
 
 
 def _then_verify(
-    download: Callable[[Source, Path], None], key: str, ignored: Iterable[str] = ()
+    download: Callable[[Source, Path], Laps | None], key: str, ignored: Iterable[str] = ()
 ) -> Work:
     def work(source: Source, place: Path) -> Laps:
         start = time.perf_counter()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+from benchmarks.servers import serving
 
 _PIECE_BYTES = 1 << 18
 
@@ -19,13 +19,8 @@ _PIECE_BYTES = 1 << 18
 @contextmanager
 def link(port: int, milliseconds: int) -> Iterator[int]:
     """Start a link to a port of this machine; gives the port of its near end."""
-    command = [sys.executable, "-m", __name__, str(port), str(milliseconds)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            yield int(process.stdout.readline())
-        finally:
-            process.terminate()
+    with serving("latency", str(port), str(milliseconds)) as served:
+        yield served.port
 
 
 async def _serve(port: int, seconds: float) -> None:

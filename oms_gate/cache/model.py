@@ -133,7 +133,9 @@ class CachedModel:
         """
         if not self._hand_out(name, self._contents.name(name)):
             try:
-                self._contents.take(name, folder, base)
+                # To wait for another process takes longer than for another thread.
+                with self._bringing:
+                    self._contents.take(name, folder, base)
             except (OSError, StepError) as error:
                 raise self._denied(_reason(error)) from error
 

@@ -87,7 +87,7 @@ class Gateway:
             return answers.unavailable(error.reason)
         if decided.model is None and decided.unverified is None:
             return answers.denied(decided.verdict)
-        listed = listing.entries(decided)
+        listed = decided.entries
         if asked.what != "resolve":
             return await self._about(request, asked, decided, listed)
         entry = listed.get(asked.path)

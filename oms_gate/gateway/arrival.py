@@ -152,6 +152,8 @@ class Arrival:
             if not measured.findings:
                 # An empty file was never written to.
                 os.ftruncate(self._file, self._size)
+                # Others would wait, were it done when the model takes it.
+                os.fsync(self._file)
                 return
         finally:
             os.close(self._file)
@@ -176,7 +178,8 @@ class Arrival:
         raise _WrongStart
 
     def complete(self, _path: str) -> None:
-        """See `Destination.complete`: it is taken as a whole."""
+        """See `Destination.complete`: clients need not wait until the disk has it for good."""
+        self._release(self._size)
 
     def kept(self, part: FileRange) -> Iterator[memoryview]:
         """What earlier arrivals have left of a range, of what may be handed out."""
@@ -196,10 +199,15 @@ class Arrival:
             count = os.pwrite(self._file, chunk, position)
             position, chunk = position + count, chunk[count:]
         with self._lock:
-            released = max(self._hashed(), self.state.released)
-            if released == self.state.released:
+            hashed = self._hashed()
+        self._release(hashed)
+
+    def _release(self, position: int) -> None:
+        """Let all up to a position be handed out."""
+        with self._lock:
+            if position <= self.state.released:
                 return
-            self.state = self.state._replace(released=released)
+            self.state = self.state._replace(released=position)
             self._journal.release(self.state)
         self._on_change()
 

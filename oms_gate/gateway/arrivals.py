@@ -71,6 +71,7 @@ class Followed:
         self.journal = journal
         self._model = model
         self._waiting: list[asyncio.Future[None]] = []
+        self._waking = False
         self._loop = asyncio.get_running_loop()
         self.arrival = Arrival(model, path, journal, limits, self._on_change)
 
@@ -82,6 +83,7 @@ class Followed:
 
     def wake(self) -> None:
         """Let all look at it again who wait."""
+        self._waking = False
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             if not each.done():
@@ -89,6 +91,9 @@ class Followed:
 
     def _on_change(self) -> None:
         """Called by the threads of the arrival."""
+        if self._waking:
+            return  # The loop has not come to look at what was before.
+        self._waking = True
         with suppress(RuntimeError):  # The loop has ended before they have.
             self._loop.call_soon_threadsafe(self.wake)
 

@@ -55,6 +55,7 @@ class Journal:
         base = layout.folder / ARRIVALS / content.replace("/", "-")
         self.file: Path = base.with_name(base.name + ".part")
         self._state_file = base.with_name(base.name + ".state")
+        self._handle = -1
 
     @contextmanager
     def written(self, waiting: Callable[[], None], deadline: float) -> Iterator[None]:
@@ -67,7 +68,7 @@ class Journal:
             DeliveryError: another one is until then.
             OSError: the file system failed.
         """
-        while (lock := self._locked()) is None:
+        while (handle := self._locked()) is None:
             if time.monotonic() > deadline:
                 raise DeliveryError(
                     ReasonCode.DEADLINE_EXCEEDED,
@@ -75,10 +76,12 @@ class Journal:
                     "for, or raise the limit 'total_seconds'",
                 )
             waiting()
+        self._handle = handle
         try:
             yield
         finally:
-            os.close(lock)
+            self._handle = -1
+            os.close(handle)
 
     def state(self) -> State:
         """How far it is; from the start on where nothing is known."""
@@ -90,11 +93,7 @@ class Journal:
 
     def release(self, state: State) -> None:
         """Write down how far it is now; what may be handed out is in the file already."""
-        handle = os.open(self._state_file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            os.pwrite(handle, _STATE.pack(*state), 0)
-        finally:
-            os.close(handle)
+        os.pwrite(self._handle, _STATE.pack(*state), 0)
 
     def distrust(self) -> State:
         """Begin anew, as the file was wrong. In this order, should the process be killed."""

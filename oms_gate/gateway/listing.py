@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oms_gate.gateway.models import Decided
 from oms_gate.stores import StoredFile
+
+if TYPE_CHECKING:
+    from oms_gate.gateway.models import Decided
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,12 @@ def tree(
 def paths_info(listed: Mapping[str, Entry], paths: list[str]) -> list[dict[str, Any]]:
     """What is at each path where there is something, as ``.../paths-info/...`` has it."""
     found = []
+    # There may be as many of the one as of the other.
+    folders = {folder for path in listed for folder in _folders(path, "")}
     for path in dict.fromkeys(paths):
         if path in listed:
             found.append(_file(path, listed[path]))
-        elif any(each.startswith(path + "/") for each in listed):
+        elif path in folders:
             found.append(_folder(path))
     return found
 

@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -18,6 +19,7 @@ from oms_gate import __version__
 from oms_gate.cache import Cache, CachedModel
 from oms_gate.errors import ConfigError, StepError, UsageError, defect
 from oms_gate.gate import Gate
+from oms_gate.gateway import listing
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.origins import Described, Origin
 from oms_gate.gateway.paths import Repository
@@ -50,6 +52,11 @@ class Decided:
     model: CachedModel | None
     unverified: Snapshot | None
     limits: Limits
+
+    @cached_property
+    def entries(self) -> Mapping[str, listing.Entry]:
+        """See `listing.entries`: each request needs them, and there may be many."""
+        return listing.entries(self)
 
 
 class Models:
@@ -98,11 +105,11 @@ class Models:
         key = (repository, revision, _digest(token))
         if (seen := self._seen.get(key)) is not None:
             return seen
-        described = await self._descriptions.run(
-            key, lambda: self._described(repository, revision, token)
+        return await self._descriptions.run(
+            key,
+            lambda: self._described(repository, revision, token),
+            lambda described: self._seen.put(key, described, self._settings.access_seconds),
         )
-        self._seen.put(key, described, self._settings.access_seconds)
-        return described
 
     async def decide(self, described: Described, token: str | None) -> Decided:
         """What is decided about a repository at a commit, which this client may read.
@@ -119,14 +126,20 @@ class Models:
             return known
         # Whoever asks with another token waits for the first one, too: what it finds out is there
         # for all then.
-        decided = await self._decisions.run(content, lambda: self._check(described))
-        if decided.described.options != described.options and self._denied.get(content) is None:
-            decided = await self._decisions.run(key, lambda: self._check(described))
+        check = partial(self._check, described)
+        keep = partial(self._keep, content, key)
+        if not self._decisions.is_running(key):
+            decided = await self._decisions.run(content, check, keep)
+            if decided.described.options == described.options or self._denied.get(content):
+                return decided
+        return self._decided.get(key) or await self._decisions.run(key, check, keep)
+
+    def _keep(self, content: Hashable, key: Hashable, decided: Decided) -> None:
+        """Give a decision again, if it may be."""
         if decided.model is not None:
             self._decided.put(key, decided, decided.limits.decision_seconds)
         elif not _is_passing(decided.verdict):
             self._denied.put(content, decided, self._settings.denial_seconds)
-        return decided
 
     async def deny(self, decided: Decided, reason: Reason) -> Verdict:
         """What is to be said of an admitted model of which a file is not, or cannot be had.
@@ -205,8 +218,14 @@ class _Flights(Generic[T]):
     def running(self) -> int:
         return len(self._running)
 
-    async def run(self, key: Hashable, call: Callable[[], T]) -> T:
+    def is_running(self, key: Hashable) -> bool:
+        """Whether there is a call under way that `run` would wait for."""
+        return key in self._running
+
+    async def run(self, key: Hashable, call: Callable[[], T], keep: Callable[[T], None]) -> T:
         """The result of a call.
+
+        keep: remembers it, before an equal call can begin anew.
 
         Raises:
             BusyError: there are too many already.
@@ -216,14 +235,16 @@ class _Flights(Generic[T]):
         if task is None:
             if len(self._running) >= self._most:
                 raise BusyError
-            task = asyncio.get_running_loop().create_task(self._called(key, call))
+            task = asyncio.get_running_loop().create_task(self._called(key, call, keep))
             self._running[key] = task
         # Who goes away must not take it from the others.
         return await asyncio.shield(task)
 
-    async def _called(self, key: Hashable, call: Callable[[], T]) -> T:
+    async def _called(self, key: Hashable, call: Callable[[], T], keep: Callable[[T], None]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            result = await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            keep(result)
+            return result
         finally:
             del self._running[key]
 

@@ -49,7 +49,7 @@ class GatewaySettings(Section):
         description="Most files that are fetched from upstream at a time, as a count.",
     )
     connections: int = Field(
-        default=16,
+        default=8,
         ge=1,
         le=256,
         description="Most connections to upstream for files, as a count, where fewer files are "

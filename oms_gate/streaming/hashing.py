@@ -31,6 +31,9 @@ _DIVIDED_BYTES = 4 * KEPT_BYTES
 _REQUEST_BYTES = 256 * 1024
 _FIRST_CONNECTIONS = 4
 
+# Ranges that this process hashes now, for whomever.
+_ACTIVE: set[FileRange] = set()
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -231,12 +234,15 @@ class Hashing:
                 if isinstance(job, Piece):
                     job.window.fetch(job)
                     continue
+                _ACTIVE.add(job)
                 try:
                     self._hash(job)
                 except BaseException as error:  # noqa: BLE001 - see `_tell`
                     self._tell(job, error)
                 else:
                     self._tell(job)
+                finally:
+                    _ACTIVE.discard(job)
         except BaseException as error:  # noqa: BLE001 - of the machine, such as no memory
             self._ended.put((self._ranges[0], error))
 
@@ -345,15 +351,15 @@ class Hashing:
     def _should_divide(self, part: FileRange, position: int) -> bool:
         """Whether the rest of a range is to be fetched in pieces.
 
-        That is where connections are left over, or for a single range, as one thread can read then
-        and another one hash. Asked for each chunk, so without the lock: a wrong answer costs a
-        request.
+        That is where connections are left over, or for the only range of this process, as one
+        thread can read then and another one hash. Asked for each chunk, so without the lock: a
+        wrong answer costs a request.
         """
         left = self._end_of(part) - position
         if left < _DIVIDED_BYTES or not self._snapshot.divisible or self._waiting:
             return False
         active = len(self._active)
-        return active == 1 or len(self._windows) < self._pace.count - active
+        return len(_ACTIVE) == 1 or len(self._windows) < self._pace.count - active
 
     def _write(self, writer: RangeWriter | None, position: int, chunk: bytes | memoryview) -> None:
         if writer is not None:

@@ -1,0 +1,80 @@
+"""Many clients at once of a model that nobody has asked for before: it is read once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import aiohttp
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests import models
+from tests.gateway.running import Running
+from tests.peers.hub import HubStandIn
+from tests.peers.wire import RequestRecord
+
+_CLIENTS = 500
+_PATHS = list(models.FILES)
+
+
+@pytest.fixture
+def signed(key: ec.EllipticCurvePrivateKey) -> dict[str, bytes]:
+    return {**models.FILES, "model.sig": models.signature(models.FILES, key)}
+
+
+@pytest.mark.parametrize("kinds", [1, 3])
+def test_a_crowd_is_served_by_one_transfer(
+    gateway: Running, hub: HubStandIn, signed: dict[str, bytes], kinds: int
+) -> None:
+    """Who has another token is looked at, but nothing is read again."""
+    hub.create("acme/m", files=signed)
+    tokens = [None, hub.token, hub.state.outsider_token][:kinds]
+    answers = asyncio.run(_crowd(gateway, tokens))
+    assert all((status, got) == (200, models.FILES[path]) for path, _, status, got in answers)
+    asked = Counter(map(_kind, hub.requests))
+    # Who may see it, and for each token that its listing has not changed.
+    assert asked.pop("revision") <= 3 * kinds
+    assert asked == dict.fromkeys([*signed, "tree", "redirect"], 1)
+    assert gateway.told.bytes == sum(map(len, models.FILES.values()))
+    assert len(gateway.told.verdicts) == kinds
+
+
+def test_nobody_in_a_crowd_gets_what_only_others_may_read(
+    gateway: Running, hub: HubStandIn, signed: dict[str, bytes]
+) -> None:
+    hub.create("acme/m", files=signed, private=True)
+    answers = asyncio.run(_crowd(gateway, [None, hub.token, hub.state.outsider_token]))
+    for path, token, status, content in answers:
+        if token == hub.token:
+            assert (status, content) == (200, models.FILES[path])
+        else:
+            assert status in (401, 404)
+            assert models.FILES[path] not in content
+    assert gateway.told.bytes == sum(map(len, models.FILES.values()))
+    assert len(gateway.told.verdicts) == 1
+
+
+async def _crowd(
+    gateway: Running, tokens: Sequence[str | None]
+) -> list[tuple[str, str | None, int, bytes]]:
+    """Path, token, status and content of each client's answer."""
+    connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+
+        async def ask(number: int) -> tuple[str, str | None, int, bytes]:
+            path, token = _PATHS[number % len(_PATHS)], tokens[number // 3 % len(tokens)]
+            headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+            url = f"{gateway.endpoint}/acme/m/resolve/main/{path}"
+            async with session.get(url, headers=headers) as answer:
+                return path, token, answer.status, await answer.read()
+
+        return await asyncio.gather(*map(ask, range(_CLIENTS)))
+
+
+def _kind(request: RequestRecord) -> str:
+    """The file that was read, or what the Hub was asked about the repository."""
+    if request.file is None:
+        return request.path.split("/")[5]
+    return request.file if request.status == 200 else "redirect"
