@@ -62,10 +62,11 @@ def denied(verdict: Verdict) -> web.Response:
 
 def unavailable(reason: Reason) -> web.Response:
     """That something is not there for this client, or nobody knows."""
+    headers: dict[str, str] = {"X-OMS-Gate-Reason": reason.code}
     if reason.code in _NOT_THERE:
         status, code = _NOT_THERE[reason.code]
-        return refusal(status, code, reason.message)
-    return refusal(429, _FINAL, reason.message, {"X-OMS-Gate-Reason": reason.code} | _RETRY)
+        return refusal(status, code, reason.message, headers)
+    return refusal(429, _FINAL, reason.message, headers | _RETRY)
 
 
 def later(message: str) -> web.Response:
@@ -109,7 +110,7 @@ def document(content: object, headers: Mapping[str, str] | None = None) -> web.R
 def _json(status: int, content: object, headers: Mapping[str, str]) -> web.Response:
     return web.Response(
         status=status,
-        body=json.dumps(content).encode(),
+        body=json.dumps(content, allow_nan=False).encode(),
         content_type="application/json",
         headers=headers,
     )

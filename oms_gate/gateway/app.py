@@ -21,6 +21,8 @@ from oms_gate.gateway.models import BusyError, Decided, Models
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.origins import HubOrigin
 from oms_gate.gateway.paths import Asked, parse
+from oms_gate.reason_codes import ReasonCode
+from oms_gate.verdict import Reason
 
 _MOST_PATHS = 10_000
 
@@ -106,7 +108,7 @@ class Gateway:
                 blobs = _is_set(request, "blobs")
                 content = {**decided.described.document, "sha": decided.described.commit}
                 content["siblings"] = listing.siblings(listed, blobs=blobs)
-                return answers.document(_without_xet(content), headers)
+                return _passed_on(content, headers)
             case "tree":
                 found = listing.tree(listed, asked.path, recursive=_is_set(request, "recursive"))
                 if found is None:
@@ -122,7 +124,21 @@ class Gateway:
             content = await asyncio.to_thread(described.origin.passed_on, described, asked.what)
         except StepError as error:
             return answers.unavailable(error.reason)
+        return _passed_on(content, headers)
+
+
+def _passed_on(content: object, headers: Mapping[str, str]) -> web.Response:
+    """What upstream says, in an answer of our own."""
+    try:
         return answers.document(_without_xet(content), headers)
+    except (RecursionError, ValueError):
+        return answers.unavailable(
+            Reason(
+                code=ReasonCode.STORE_PROTOCOL,
+                message="the answer of the Hub for this repository is nested too deeply, or has "
+                "numbers that JSON has not; tell the operator of that server",
+            )
+        )
 
 
 def _token(request: web.Request) -> str | None:

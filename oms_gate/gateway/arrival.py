@@ -101,11 +101,15 @@ class Arrival:
     def _bring(self) -> None:
         deadline = time.monotonic() + self._limits.total_seconds
         with self._journal.written(self._follow, deadline):
+            # Those who follow must know which turn it is before it is over.
+            self._set(self._journal.state())
             # Another process may have brought it, or another model may have the same content.
             if self._model.present(self._path) is not None or self._model.is_stored(self._path):
+                if self._journal.file.exists():
+                    self._set(self._journal.settle())
                 self._model.fetch([self._path])
+                self._journal.forget()
                 return
-            self._set(self._journal.state())
             try:
                 self._transfer(deadline)
             except _WrongStart:
@@ -207,8 +211,10 @@ class Arrival:
         with self._lock:
             if position <= self.state.released:
                 return
-            self.state = self.state._replace(released=position)
-            self._journal.release(self.state)
+            state = self.state._replace(released=position)
+            # First this: nobody may have more of a file than is known after a kill.
+            self._journal.release(state)
+            self.state = state
         self._on_change()
 
     def _hashed(self) -> int:

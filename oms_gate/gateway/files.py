@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from oms_gate.errors import AdmissionDenied
 from oms_gate.gateway import answers, ranges
 from oms_gate.gateway.arrivals import Arrivals
 from oms_gate.gateway.journal import Journal, State
@@ -56,9 +57,13 @@ class Files:
         )
         headers |= {"ETag": etag, "X-Linked-ETag": etag, "X-Linked-Size": str(entry.size)}
         headers |= _HEADERS
+        if ranges.is_outdated(request.headers, etag):
+            return answers.refusal(
+                412, None, f"{path} is not what it was; download it again from its start", headers
+            )
         if ranges.is_known(request.headers, etag):
             return web.Response(status=304, headers=headers)
-        part = ranges.wanted(request.headers, entry.size, etag)
+        part = ranges.wanted(request.method, request.headers, entry.size, etag)
         if part is None:
             headers["Content-Range"] = f"bytes */{entry.size}"
             return answers.refusal(416, None, f"{path} has no such bytes", headers)
@@ -89,11 +94,18 @@ class Files:
             decided.limits,
             self._observer,
             self._settings.waiting_seconds,
-            lambda: _state(path, decided, entry).turn == state.turn,
+            state.turn,
+            lambda: _state(path, decided, entry).turn,
         )
         try:
-            wanted = await asyncio.to_thread(pieces, decided.model, path, part)
+            wanted = await asyncio.to_thread(
+                pieces, decided.model, path, part, begun=state.released > 0
+            )
             await sender.send(response, wanted)
+        except AdmissionDenied as denied:  # The cache failed.
+            if response.prepared:
+                raise
+            return answers.denied(denied.verdict)
         except FileDenied as denied:
             verdict = await self._models.deny(decided, denied.reason)
             if verdict.undecided:

@@ -103,13 +103,24 @@ class Journal:
         self.discard()
         return after
 
+    def settle(self) -> State:
+        """Begin anew, as the content came in another way, and nobody will know of the file whether
+        it would have been right."""
+        if self.state().released:
+            return self.distrust()
+        self.discard()
+        return self.state()
+
     def discard(self) -> None:
         """Remove the file, of which nothing was handed out."""
         self.file.unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """Leave nothing behind of an arrival that was right from the start."""
-        if not self.state().turn:
+        """Leave nothing of an arrival that was right, but how many before it were wrong."""
+        state = self.state()
+        if state.turn:
+            self.release(state._replace(released=0))
+        else:
             self._state_file.unlink(missing_ok=True)
 
     def open(self) -> int:

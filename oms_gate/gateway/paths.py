@@ -82,6 +82,8 @@ def _api(parts: list[str]) -> Asked | None:
 def _asked(kind: Kind, name: list[str], what: What, rest: list[str]) -> Asked | None:
     if not all(_NAME.fullmatch(part) and ".." not in part for part in name):
         return None
+    if rest and not rest[0]:
+        return None
     # Clients leave the slashes of these unquoted.
     width = _REFS if rest[:2] in (["refs", "pr"], ["refs", "convert"]) else 1
     revision = unquote("/".join(rest[:width])) or None

@@ -21,16 +21,17 @@ class Wanted(NamedTuple):
         return f"bytes {self.start}-{self.end - 1}/{size}"
 
 
-def wanted(headers: Mapping[str, str], size: int, etag: str | None) -> Wanted | None:
+def wanted(method: str, headers: Mapping[str, str], size: int, etag: str) -> Wanted | None:
     """The part that is wanted of a file of so many bytes; None where there are no such bytes.
 
     Other units, several ranges and a range of another content are wishes that nobody has to grant:
-    the whole is given then.
+    the whole is given then. Only GET has ranges.
     """
     whole = Wanted(0, size, False)
     match = _RANGE.fullmatch(headers.get("Range", "").replace(" ", ""))
     condition = headers.get("If-Range")
-    if match is None or (condition is not None and condition != etag):
+    outdated = condition is not None and condition != etag
+    if match is None or outdated or method != "GET":
         return whole
     first, last, suffix = match.groups()
     if suffix is not None:
@@ -40,6 +41,12 @@ def wanted(headers: Mapping[str, str], size: int, etag: str | None) -> Wanted | 
         if last and int(last) < int(first):
             return whole
     return Wanted(start, end, True) if start < end else None
+
+
+def is_outdated(headers: Mapping[str, str], etag: str) -> bool:
+    """Whether the client wants another content than this one, or nothing (``If-Match``)."""
+    tags = headers.get("If-Match", "*").split(",")
+    return all(tag.strip() not in (etag, "*") for tag in tags)
 
 
 def is_known(headers: Mapping[str, str], etag: str) -> bool:

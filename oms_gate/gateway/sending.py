@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -52,13 +52,17 @@ class Piece:
     whole: bool
 
 
-def pieces(model: CachedModel, path: str, part: Wanted) -> list[Piece]:
+def pieces(model: CachedModel, path: str, part: Wanted, *, begun: bool) -> list[Piece]:
     """What has to be verified to send a part of a file.
 
-    Of a file that was signed in parts, those that are touched are enough.
+    Of a file that was signed in parts, those that are touched are enough; unless a client may be
+    asking for the rest of a beginning that nobody has verified yet.
+
+    begun: whether clients have got anything of the file while it arrived.
     """
     parts = model.parts(path)
-    if not part.partial or len(parts) == 1 or model.present(path) is not None:
+    is_rest = begun and part.start > 0
+    if not part.partial or is_rest or len(parts) == 1 or model.present(path) is not None:
         whole = part.start == 0 and part.end == model.files[path]
         return [Piece(model, path, part.start, part.end, whole)]
     touched = []
@@ -81,11 +85,13 @@ class Sender:
         limits: Limits,
         observer: Observer,
         seconds: float,
-        is_current: Callable[[], bool],
+        turn: int,
+        turn_now: Callable[[], int],
     ) -> None:
         """
         seconds: longest wait for the first byte.
-        is_current: whether the entity tag of the answer is still that of the file.
+        turn: see `State`; the one that the entity tag of the answer is of.
+        turn_now: tells which one it is by now.
         """
         self._request = request
         self._arrivals = arrivals
@@ -93,7 +99,8 @@ class Sender:
         self._limits = limits
         self._observer = observer
         self._seconds = seconds
-        self._is_current = is_current
+        self._turn = turn
+        self._turn_now = turn_now
 
     async def send(self, response: web.StreamResponse, wanted: Sequence[Piece]) -> None:
         """Send the headers as soon as there is a byte, and then all bytes.
@@ -104,22 +111,36 @@ class Sender:
             FileDenied, NotYetError: nothing was sent.
             ConnectionError: the answer ended early; by a `FileDenied`, if that is its cause.
         """
-        begun = False
-        for piece in wanted:
-            source = await self._source(piece, None if begun else self._seconds)
-            if not begun:
-                if not await asyncio.to_thread(self._is_current):
-                    raise NotYetError
-                await response.prepare(self._request)
-                begun = True
-            try:
-                await self._send_piece(piece, source)
-            except FileDenied as denied:
-                self._end()
-                raise ConnectionAbortedError(str(denied)) from denied
-        if not begun:
+        try:
+            for piece in wanted:
+                source = await self._source(piece, None if response.prepared else self._seconds)
+                with nullcontext() if isinstance(source, Followed) else closing(source):
+                    if not response.prepared:
+                        await self._check_turn(source)
+                        await response.prepare(self._request)
+                    await self._send_piece(piece, source)
+        except FileDenied as denied:
+            if not response.prepared:
+                raise
+            # Another answer would be taken for the rest of this one.
+            self._end()
+            raise ConnectionAbortedError(str(denied)) from denied
+        if not response.prepared:
             await response.prepare(self._request)
         await response.write_eof()
+
+    async def _check_turn(self, source: BinaryIO | Followed) -> None:
+        """See that the entity tag is that of what is sent: by it clients come back for the rest.
+
+        Raises:
+            NotYetError: it is not any more.
+        """
+        turns = {self._turn, await asyncio.to_thread(self._turn_now)}
+        # What this process knows of another one's arrival is a moment old.
+        if isinstance(source, Followed):
+            turns.add(source.arrival.state.turn)
+        if len(turns) > 1:
+            raise NotYetError
 
     async def _source(self, piece: Piece, seconds: float | None) -> BinaryIO | Followed:
         """Where the bytes of a piece are, at least the first one.
@@ -150,14 +171,12 @@ class Sender:
     async def _send_piece(self, piece: Piece, source: BinaryIO | Followed) -> None:
         if isinstance(source, Followed):
             await self._follow(piece, source)
-            return
-        with closing(source):
+        else:
             await self._send_bytes(source, piece.start, piece.end)
 
     async def _follow(self, piece: Piece, followed: Followed) -> None:
         """Send a whole content as far as it has arrived, again and again."""
         arrival, position = followed.arrival, 0
-        turn = arrival.state.turn
         stream = await asyncio.to_thread(followed.open)
         while stream is None and not arrival.is_over:  # It is just being moved.
             await followed.change()
@@ -168,7 +187,7 @@ class Sender:
         with closing(stream):
             while position < piece.end:
                 state = arrival.state
-                if state.turn != turn or arrival.reason is not None:
+                if state.turn != self._turn or arrival.reason is not None:
                     raise FileDenied(arrival.reason or _begun_anew(piece))
                 until = piece.end if arrival.arrived else state.released
                 if position < until:
@@ -182,11 +201,11 @@ class Sender:
         loop = asyncio.get_running_loop()
         while start < end:
             transport = self._request.transport
-            if transport is None:
+            if transport is None or transport.is_closing():
                 raise ConnectionResetError("the client has gone")
             count = min(end - start, _AT_ONCE_BYTES)
             rate = self._limits.minimum_bytes_per_second
-            seconds = self._limits.read_seconds + (count / rate if rate else 0)
+            seconds = self._limits.read_seconds + count / rate if rate else None
             try:
                 async with asyncio.timeout(seconds):
                     sent = await loop.sendfile(transport, stream, start, count)

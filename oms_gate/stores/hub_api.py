@@ -154,6 +154,9 @@ class HubApi:
                 ReasonCode.STORE_NOT_FOUND, f"has no {self.reference.path or 'files'}"
             )
         said = headers.get("X-Error-Message", "")
+        # Some servers say which token they do not like.
+        for credentials in self.headers.values():
+            said = said.replace(credentials.rpartition(" ")[2], "***")
         why = f": '{in_short(said)}'" if said else ""
         # To strangers it is 401, whether the repository is private or not there at all.
         token_refused = "invalid" in said.lower()

@@ -131,6 +131,16 @@ _gate_policies = _in("server/gate_policies.py", "kubernetes/test_policies_in_for
 _server_tls = _in("server/tls.py", "kubernetes/test_service.py")
 _publication = _in("publish/publication.py", "publish/test_publication.py")
 _overlay = _in("publish/overlay.py", "publish/test_publication.py")
+_RESUMING = "gateway/test_gateway_resuming.py"
+_REQUESTS = "gateway/test_gateway_requests.py"
+_arrival = _in("gateway/arrival.py", _RESUMING)
+_journal = _in("gateway/journal.py", _RESUMING)
+_sending = _in("gateway/sending.py", _RESUMING)
+_served_files = _in("gateway/files.py", _RESUMING)
+_served_ranges = _in("gateway/ranges.py", _REQUESTS)
+_served_paths = _in("gateway/paths.py", _REQUESTS)
+_answers = _in("gateway/answers.py", "gateway/test_gateway_hostile.py")
+_served = _in("gateway/app.py", "gateway/test_gateway_hostile.py")
 _consistency = _in("publish/consistency.py", "publish/test_publication.py")
 _rollback = _in("publish/rollback.py", "publish/test_publication.py")
 _publish_signature = _in("publish/signature.py", "publish/test_publication.py")
@@ -3166,6 +3176,199 @@ MUTANTS: tuple[Mutant, ...] = (
         "the hf command says nothing of why",
         'headers["X-HF-Warning"] = _header(f"oms-gate',
         'headers["X-OMS-Warning"] = _header(f"oms-gate',
+    ),
+    _arrival(
+        "bytes that a killed process would not know of",
+        "            self._journal.release(state)\n            self.state = state\n",
+        "            self.state = state\n            self._journal.release(state)\n",
+        f"{_RESUMING}::test_nobody_gets_more_than_a_killed_process_would_know_of",
+    ),
+    _arrival(
+        "the end of a file before it is verified",
+        "min(start + part.bytes_done, end - HELD_BACK_BYTES)",
+        "start + part.bytes_done",
+        f"{_RESUMING}::test_the_end_is_held_back_where_it_has_come",
+    ),
+    _arrival(
+        "a wrong beginning that is not written down",
+        "self._set(self._journal.distrust())\n                self._transfer(deadline)",
+        "self._journal.discard()\n                self._transfer(deadline)",
+        f"{_RESUMING}::test_a_wrong_beginning_is_found_where_it_is_gone_on_with",
+    ),
+    _arrival(
+        "a beginning of what came another way",
+        "self._set(self._journal.settle())",
+        "pass",
+        f"{_RESUMING}::test_what_comes_another_way_says_nothing_of_what_was_handed_out",
+    ),
+    _arrival(
+        "another process that was wrong meanwhile",
+        "            self._set(self._journal.state())\n            # Another",
+        "            # Another",
+        f"{_RESUMING}::test_who_follows_another_process_does_not_miss_that_it_was_wrong",
+    ),
+    _journal(
+        "who has the beginning of a wrong file",
+        "self.turn > 0 and time.time()",
+        "False and time.time()",
+        f"{_RESUMING}::test_a_beginning_is_gone_on_with_unless_it_was_wrong",
+    ),
+    _journal(
+        "the same turn after a wrong file",
+        "State(before.turn + 1,",
+        "State(max(before.turn, 1),",
+        f"{_RESUMING}::test_a_wrong_beginning_of_every_turn_is_another",
+    ),
+    _journal(
+        "a right file that is distrusted when it comes again",
+        "self.release(state._replace(released=0))",
+        "pass",
+        f"{_RESUMING}::test_who_has_a_right_file_is_trusted_after_a_wrong_one",
+    ),
+    _journal(
+        "two processes that write one file",
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        f"{_RESUMING}::test_who_waits_for_the_rest_hears_that_the_beginning_was_wrong",
+    ),
+    _sending(
+        "shards beside what nobody has verified",
+        "is_rest = begun and part.start > 0",
+        "is_rest = False",
+        f"{_RESUMING}::test_the_rest_of_what_nobody_has_verified_is_not_given_in_shards",
+    ),
+    _sending(
+        "a part before it is verified",
+        "whole = part.start == 0 and part.end == model.files[path]",
+        "whole = True",
+        "gateway/test_gateway_kills.py",
+    ),
+    _sending(
+        "a tag of a later beginning",
+        "turns.add(source.arrival.state.turn)",
+        "pass",
+        f"{_RESUMING}::test_a_tag_is_never_that_of_a_later_beginning",
+    ),
+    _sending(
+        "the rest after the beginning was wrong",
+        "await asyncio.to_thread(self._turn_now)",
+        "self._turn",
+        f"{_RESUMING}::test_who_waits_for_the_rest_hears_that_the_beginning_was_wrong",
+    ),
+    _sending(
+        "a refusal in the middle of a file",
+        "            if not response.prepared:\n                raise\n",
+        "            if denied:\n                raise\n",
+        f"{_RESUMING}::test_an_answer_that_cannot_go_on_ends",
+    ),
+    _sending(
+        "a turn that is over",
+        "state.turn != self._turn or arrival.reason",
+        "arrival.reason",
+        f"{_RESUMING}::test_who_follows_another_process_does_not_miss_that_it_was_wrong",
+    ),
+    _sending(
+        "clients that take nothing",
+        "self._limits.read_seconds + count / rate if rate else None",
+        "None",
+        _REQUESTS,
+    ),
+    _served_files(
+        "the rest of a wrong beginning",
+        "if part.start and state.is_distrusted",
+        "if False and state.is_distrusted",
+        f"{_RESUMING}::test_a_beginning_is_gone_on_with_unless_it_was_wrong",
+    ),
+    _served_files(
+        "one entity tag for two beginnings",
+        "if state.turn else",
+        "if False else",
+        f"{_RESUMING}::test_a_beginning_is_gone_on_with_unless_it_was_wrong",
+    ),
+    _served_ranges(
+        "ranges of HEAD",
+        'or outdated or method != "GET"',
+        "or outdated",
+    ),
+    _served_ranges(
+        "a range of another content",
+        "condition is not None and condition != etag",
+        "False",
+    ),
+    _served_ranges(
+        "ranges that end before they begin",
+        "if last and int(last) < int(first):",
+        "if False:",
+    ),
+    _served_ranges(
+        "ranges of nothing",
+        "if start < end else None",
+        "",
+    ),
+    _served_ranges(
+        "conditions that do not hold",
+        'return all(tag.strip() not in (etag, "*") for tag in tags)',
+        "return False",
+    ),
+    _served_paths(
+        "folders above",
+        'part in ("", ".", "..") for part in path',
+        'part == "" for part in path',
+        "gateway/test_gateway_requests.py::test_a_path_names_something_inside_a_repository_or_nothing",
+    ),
+    _served_paths(
+        "names of folders above",
+        ' and ".." not in part for part in name',
+        " for part in name",
+        "gateway/test_gateway_requests.py::test_a_path_names_something_inside_a_repository_or_nothing",
+    ),
+    _served_paths(
+        "revisions that lead elsewhere",
+        '".." in revision or revision.startswith("/")',
+        "False",
+        "gateway/test_gateway_requests.py::test_a_path_names_something_inside_a_repository_or_nothing",
+    ),
+    _served_paths(
+        "characters that deceive",
+        "return _UNSAFE.search(part) is not None",
+        "return False",
+        "gateway/test_gateway_requests.py::test_a_path_names_something_inside_a_repository_or_nothing",
+    ),
+    _answers(
+        "what strangers wrote in a body",
+        '{"error": printable(message)}',
+        '{"error": message}',
+        "gateway/test_gateway_hostile.py::test_what_strangers_wrote_is_escaped",
+    ),
+    _answers(
+        "numbers that JSON has not",
+        ", allow_nan=False",
+        "",
+        "gateway/test_gateway_hostile.py::test_what_is_passed_on_is_json",
+    ),
+    _answers(
+        "an answer without its reason",
+        'headers: dict[str, str] = {"X-OMS-Gate-Reason": reason.code}',
+        "headers: dict[str, str] = {}",
+        "gateway/test_gateway_hostile.py::test_a_description_is_believed_or_nothing_is_served",
+    ),
+    _served(
+        "documents that are too deep",
+        "except (RecursionError, ValueError):",
+        "except ValueError:",
+        "gateway/test_gateway_hostile.py::test_what_is_passed_on_is_json",
+    ),
+    _served(
+        "ways past the gateway",
+        'if not key.lower().startswith("xet")',
+        "if key",
+        "gateway/test_gateway_hostile.py::test_nothing_of_xet_reaches_a_client",
+    ),
+    _hub_api(
+        "a token that upstream says again",
+        'said.replace(credentials.rpartition(" ")[2], "***")',
+        "said",
+        "gateway/test_gateway_hostile.py::test_a_token_is_written_nowhere",
     ),
 )
 
