@@ -37,6 +37,7 @@ from oms_gate.service_settings import (
     ApiSettings,
     EventSettings,
     GatewaySettings,
+    S3Repositories,
     ServiceSettings,
 )
 from oms_gate.settings import (
@@ -192,7 +193,7 @@ def _keys() -> list[str]:
     policy = (PolicySettings, PolicyBundle, OpaServer)
     sections = (GateConfig, TrustSettings, *policy, StoreSettings, Limits)
     rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException, HistorySettings)
-    services = (ServiceSettings, GatewaySettings, ApiSettings, EventSettings)
+    services = (ServiceSettings, GatewaySettings, S3Repositories, ApiSettings, EventSettings)
     others = (KubernetesSettings, Client, PublishSettings)
     models = (*sections, *rules, *signers, *services, *others)
     return [key for model in models for key in model.model_fields]

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from oms_gate import __version__
 from oms_gate.cache import Cache, CachedModel
-from oms_gate.errors import ConfigError, StepError, UsageError, defect
+from oms_gate.errors import ConfigError, StepError, StoreError, UsageError, defect
 from oms_gate.gate import Gate
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.origins import Described, Origin
@@ -50,6 +50,16 @@ class Decided:
     model: CachedModel | None
     unverified: Snapshot | None
     limits: Limits
+
+    @property
+    def is_open(self) -> bool:
+        """Whether clients get files: each with its own token."""
+        return self.model is not None or self.unverified is not None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is denied to all alike, for a while: not by what the store is like now."""
+        return not self.is_open and not _is_passing(self.verdict)
 
 
 class Models:
@@ -86,49 +96,40 @@ class Models:
         """Checks that are at work or wait for their turn."""
         return self._decisions.running
 
-    async def describe(
+    async def find(
         self, repository: Repository, revision: str | None, token: str | None
-    ) -> Described:
-        """A repository at a revision, for a client that may read it.
+    ) -> tuple[Described, Decided]:
+        """A repository at a revision, for a client that may read it, and what is decided about it.
+
+        What the client gets is asked for with its own token; a denial alone is that of all who
+        may read it.
+
+        revision: None for the default branch.
+        token: the client's own.
 
         Raises:
-            StepError: it may not, or there is none, or nobody knows.
+            StepError: it may not read it, or there is none, or nobody knows.
             BusyError: too much is asked at the moment.
         """
-        key = (repository, revision, _digest(token))
-        if (seen := self._seen.get(key)) is not None:
-            return seen
-        described = await self._descriptions.run(
-            key, lambda: self._described(repository, revision, token)
-        )
-        self._seen.put(key, described, self._settings.access_seconds)
-        return described
+        described = await self._describe(repository, revision, token)
+        decided = await self._decide(described)
+        if _is_changed(decided.verdict):
+            # What it was a moment ago is not to be had any more.
+            self._seen.drop(described)
+            described = await self._describe(repository, revision, token)
+            decided = await self._decide(described)
+        return described, decided
 
-    async def decide(self, described: Described, token: str | None) -> Decided:
-        """What is decided about a repository at a commit, which this client may read.
+    async def renew(self, decided: Decided) -> Decided:
+        """The same decision made anew, as files were removed that this one has handed out.
 
         Raises:
-            BusyError: too much is asked at the moment.
+            BusyError: as `find`.
         """
-        epoch = await asyncio.to_thread(self._epoch)
-        content = (described.reference.url, described.commit, epoch)
-        key = (*content, _digest(token))
-        known = self._decided.get(key) or self._denied.get(content)
-        self._observer.looked_up("decision", hit=known is not None)
-        if known is not None:
-            return known
-        # Whoever asks with another token waits for the first one, too: what it finds out is there
-        # for all then.
-        decided = await self._decisions.run(content, lambda: self._check(described))
-        if decided.described.options != described.options and self._denied.get(content) is None:
-            decided = await self._decisions.run(key, lambda: self._check(described))
-        if decided.model is not None:
-            self._decided.put(key, decided, decided.limits.decision_seconds)
-        elif not _is_passing(decided.verdict):
-            self._denied.put(content, decided, self._settings.denial_seconds)
-        return decided
+        self._decided.drop(decided)
+        return await self._decide(decided.described)
 
-    async def deny(self, decided: Decided, reason: Reason) -> Verdict:
+    async def deny(self, decided: Decided, reason: Reason) -> Decided:
         """What is to be said of an admitted model of which a file is not, or cannot be had.
 
         Where it is not what was signed, all of it is denied for a while; else it is decided about
@@ -137,14 +138,64 @@ class Models:
         assert decided.model is not None
         verdict = decided.model.admission.denied([reason]).verdict
         self._decided.drop(decided)
+        unverified = decided.model.admission.snapshot if verdict.lets_through else None
+        denied = replace(decided, verdict=verdict, model=None, unverified=unverified)
+        if reason.code is ReasonCode.STORE_CHANGED:
+            self._seen.drop(decided.described)
         if reason.code is ReasonCode.FILE_CHANGED:
-            epoch = await asyncio.to_thread(self._epoch)
-            key = (decided.described.reference.url, decided.described.commit, epoch)
-            if self._denied.get(key) is None:
+            content, own = await self._keys(decided.described)
+            if self._denied.get(content) is None:
                 self._observer.decided(verdict, 0)
-                denied = replace(decided, verdict=verdict, model=None)
-                self._denied.put(key, denied, self._settings.denial_seconds)
-        return verdict
+                self._keep(denied, content, own, self._settings.denial_seconds)
+        return denied
+
+    async def _describe(
+        self, repository: Repository, revision: str | None, token: str | None
+    ) -> Described:
+        origin = next((each for each in self._origins if each.has(repository)), None)
+        if origin is None:
+            raise StepError(
+                ReasonCode.STORE_NOT_FOUND,
+                f"this gateway has no repository {repository.name}; see which it serves",
+            )
+        token = origin.token(repository, token)
+        key = (repository, revision, _digest(token or ""))
+        if (seen := self._seen.get(key)) is not None:
+            return seen
+        described = await self._descriptions.run(
+            key, lambda: origin.describe(repository, revision, token)
+        )
+        self._seen.put(key, described, self._settings.access_seconds)
+        return described
+
+    async def _decide(self, described: Described) -> Decided:
+        content, own = await self._keys(described)
+        # A denial by somebody's transfer counts for those, too, who had none.
+        known = self._denied.get(content) or self._decided.get(own)
+        self._observer.looked_up("decision", hit=known is not None)
+        if known is not None:
+            return known
+        # Whoever asks with another token waits for the first one, too: what it finds out is there
+        # for all then.
+        decided = await self._decisions.run(content, lambda: self._check(described))
+        if decided.described.options != described.options and not decided.is_final:
+            decided = await self._decisions.run(own, lambda: self._check(described))
+        self._keep(decided, content, own, decided.limits.decision_seconds)
+        return decided
+
+    def _keep(self, decided: Decided, content: Hashable, own: Hashable, seconds: float) -> None:
+        """Give a decision again, if it may be."""
+        if decided.is_final:
+            self._denied.put(content, decided, self._settings.denial_seconds)
+        elif decided.is_open:
+            admitted = decided.model is not None
+            self._decided.put(own, decided, seconds if admitted else self._settings.denial_seconds)
+
+    async def _keys(self, described: Described) -> tuple[Hashable, Hashable]:
+        """What stands for a repository at a commit: for all, and as one client's token opens it."""
+        epoch = await asyncio.to_thread(self._epoch)
+        content = (described.reference.url, described.commit, epoch)
+        return content, (*content, _digest(repr(sorted(described.options.items()))))
 
     def close(self) -> None:
         """Begin no more checks, and wait for none."""
@@ -155,17 +206,6 @@ class Models:
         with self._hold() as gate:
             return gate.epoch
 
-    def _described(
-        self, repository: Repository, revision: str | None, token: str | None
-    ) -> Described:
-        for origin in self._origins:
-            if (described := origin.describe(repository, revision, token)) is not None:
-                return described
-        raise StepError(
-            ReasonCode.STORE_NOT_FOUND,
-            f"this gateway has no repository {repository.name}; see which it serves",
-        )
-
     def _check(self, described: Described) -> Decided:
         started = time.monotonic()
         with self._hold() as held:
@@ -175,13 +215,16 @@ class Models:
                 cache = Cache(gate, self._folder / _name(described))
                 outcome = cache.decide(gate, described.reference, operation="proxy")
                 if isinstance(outcome, CachedModel):
+                    _check_same(described, outcome.admission.snapshot)
                     model, verdict = outcome, outcome.verdict
                 else:
                     verdict = outcome
                     if verdict.lets_through:
                         store = open_store(described.reference, gate.stores, gate.limits)
                         unverified = store.snapshot(described.reference)
+                        _check_same(described, unverified)
             except StepError as error:
+                unverified = None
                 verdict = _undecided(described, error.reason)
             except (ConfigError, UsageError) as error:
                 message = f"the gate cannot check {described.reference.url}: {error}"
@@ -263,14 +306,32 @@ def _name(described: Described) -> str:
     return hashlib.sha256(described.reference.name.encode()).hexdigest()
 
 
-def _digest(token: str | None) -> str | None:
+def _digest(secret: str) -> str:
     """What stands for a token among keys."""
-    return None if token is None else hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _is_passing(denied: Verdict) -> bool:
     """Whether it is the store that may be as it should be in a moment, rather than the model."""
     return denied.undecided or any(r.code.startswith("store.") for r in denied.reasons)
+
+
+def _is_changed(denied: Verdict) -> bool:
+    return any(reason.code is ReasonCode.STORE_CHANGED for reason in denied.reasons)
+
+
+def _check_same(described: Described, snapshot: Snapshot) -> None:
+    """See that what was decided about is what was described to the client.
+
+    Raises:
+        StoreError: it was changed in between.
+    """
+    if described.origin.commit(snapshot) != described.commit:
+        raise StoreError(
+            ReasonCode.STORE_CHANGED,
+            f"{described.repository.name} was changed after it was looked up, so nothing of it is "
+            "given; try again",
+        )
 
 
 def _undecided(described: Described, reason: Reason) -> Verdict:

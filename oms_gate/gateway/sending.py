@@ -105,18 +105,20 @@ class Sender:
             ConnectionError: the answer ended early; by a `FileDenied`, if that is its cause.
         """
         begun = False
-        for piece in wanted:
-            source = await self._source(piece, None if begun else self._seconds)
-            if not begun:
-                if not await asyncio.to_thread(self._is_current):
-                    raise NotYetError
-                await response.prepare(self._request)
-                begun = True
-            try:
+        try:
+            for piece in wanted:
+                source = await self._source(piece, None if begun else self._seconds)
+                if not begun:
+                    if not await asyncio.to_thread(self._is_current):
+                        raise NotYetError
+                    await response.prepare(self._request)
+                    begun = True
                 await self._send_piece(piece, source)
-            except FileDenied as denied:
-                self._end()
-                raise ConnectionAbortedError(str(denied)) from denied
+        except FileDenied as denied:
+            if not begun:
+                raise
+            self._end()
+            raise ConnectionAbortedError(str(denied)) from denied
         if not begun:
             await response.prepare(self._request)
         await response.write_eof()
@@ -215,6 +217,4 @@ def _begun_anew(piece: Piece) -> Reason:
 
 def _verified(piece: Piece) -> BinaryIO | None:
     """A file that is there and was hashed; None where it has to come first."""
-    if piece.model.present(piece.path) is None:
-        return None
-    return piece.model.open(piece.path)
+    return piece.model.open_present(piece.path)

@@ -2,7 +2,7 @@
 
 from oms_gate.service_settings.api import ApiSettings
 from oms_gate.service_settings.events import EventSettings
-from oms_gate.service_settings.gateway import GatewaySettings
+from oms_gate.service_settings.gateway import GatewaySettings, S3Repositories
 from oms_gate.service_settings.service import ServiceSettings
 
-__all__ = ["ApiSettings", "EventSettings", "GatewaySettings", "ServiceSettings"]
+__all__ = ["ApiSettings", "EventSettings", "GatewaySettings", "S3Repositories", "ServiceSettings"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urljoin
@@ -72,7 +72,22 @@ class HubApi:
             raise self.refusal(answer.status, answer.headers)
         return answer
 
-    def next_page(self, answer: Answer) -> str | None:
+    def pages(self, url: str, kind: type[T]) -> Iterator[T]:
+        """The JSON of an answer, and of those that follow it, where it is a list in pages.
+
+        Raises:
+            StoreError: as `ask`, `content` and `_next_page`.
+        """
+        following: str | None = url
+        while following is not None:
+            answer = self.ask(following)
+            page = self.content(answer, kind)
+            following = self._next_page(answer)
+            if following is not None and not page:
+                raise self.malformed("goes on after a page without entries")
+            yield page
+
+    def _next_page(self, answer: Answer) -> str | None:
         """The URL of a list's next page, where the endpoint has it: the token goes there too.
 
         Raises:
