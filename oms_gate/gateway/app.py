@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,9 +22,12 @@ from oms_gate.gateway.models import BusyError, Decided, Models
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.origins import Described
 from oms_gate.gateway.paths import Asked, parse
+from oms_gate.gateway.room import Room
 from oms_gate.gateway.s3_origin import S3Origin
 from oms_gate.reason_codes import ReasonCode
 
+_LOG = logging.getLogger(__name__)
+_TIDY_SECONDS = 60.0
 _MOST_PATHS = 10_000
 _TRUE = ("true", "1")
 # What clients may ask of references and of commits.
@@ -57,7 +61,9 @@ class Gateway:
             is_own=in_s3.is_token,
         )
         self._models = Models(config.gateway, (in_s3, self._hub), hold, folder, observer)
-        self._arrivals = Arrivals(config.gateway, observer)
+        self._room = Room(folder, config.gateway.cache_bytes)
+        self._arrivals = Arrivals(config.gateway, self._room, observer)
+        self._tidying: asyncio.Task[None] | None = None
         self._files = Files(config.gateway, self._models, self._arrivals, observer)
 
     def routes(self) -> list[web.RouteDef]:
@@ -69,11 +75,22 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin to work."""
+        self._tidying = asyncio.get_running_loop().create_task(self._tidy())
 
     async def stop(self) -> None:
         """End what is under way."""
+        if self._tidying is not None:
+            self._tidying.cancel()
         self._models.close()
         self._arrivals.close()
+
+    async def _tidy(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._room.tidy)
+            except OSError as error:
+                _LOG.warning("the gateway's caches cannot be looked after: %s", error)
+            await asyncio.sleep(_TIDY_SECONDS)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         asked = parse(request.rel_url.raw_path)

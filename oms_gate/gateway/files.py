@@ -205,8 +205,9 @@ def _replaced(path: str) -> Reason:
 def _distrusted(path: str) -> Reason:
     return Reason(
         code=ReasonCode.FILE_CHANGED,
-        message=f"the store sent something else than what was signed of {path} before, and what "
-        "you have of it may be that; remove it, and download the file again from its start",
+        message=f"what was sent of {path} before was wrong, or was never verified to its end, so "
+        "what you have of it may not be its beginning; remove it, and download the file again from "
+        "its start",
         path=path,
     )
 

@@ -109,9 +109,24 @@ class Journal:
         self.file.unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """Leave nothing behind of an arrival that was right from the start."""
-        if not self.state().turn:
+        """Leave nothing behind of an arrival that was right from the start, or long ago."""
+        if not self.state().is_distrusted:
             self._state_file.unlink(missing_ok=True)
+
+    def give_up(self) -> None:
+        """Remove what has arrived, unless it is gone on with at the moment.
+
+        Nobody knows whether that was right, so who has the beginning of it must not go on.
+
+        Raises:
+            DeliveryError: it is.
+            OSError: the file system failed.
+        """
+        with self.written(lambda: None, time.monotonic()):
+            if self.state().released:
+                self.distrust()
+            self.discard()
+            self.forget()
 
     def open(self) -> int:
         """The descriptor of the file, for reading and writing; it is made where there is none."""
