@@ -31,7 +31,7 @@ _TIDY_SECONDS = 60.0
 _MOST_PATHS = 10_000
 _TRUE = ("true", "1")
 # What clients may ask of references and of commits.
-_PASSED_ON = ("include_prs", "formatted")
+_PASSED_ON = ("include_prs", "expand[]")
 
 
 class Gateway:
