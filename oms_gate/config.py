@@ -7,7 +7,7 @@ believe that a misspelt rule protects them.
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -34,6 +34,7 @@ from oms_gate.policy.requirements import Requirement, WantedAttestation, Where
 from oms_gate.policy.rules import data_document
 from oms_gate.reload import files_state
 from oms_gate.service_settings import (
+    ApiClient,
     ApiSettings,
     EventSettings,
     GatewaySettings,
@@ -194,7 +195,7 @@ def _keys() -> list[str]:
     sections = (GateConfig, TrustSettings, *policy, StoreSettings, Limits)
     rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException, HistorySettings)
     services = (ServiceSettings, GatewaySettings, S3Repositories, ApiSettings, EventSettings)
-    others = (KubernetesSettings, Client, PublishSettings)
+    others = (KubernetesSettings, Client, PublishSettings, ApiClient)
     models = (*sections, *rules, *signers, *services, *others)
     return [key for model in models for key in model.model_fields]
 
@@ -234,9 +235,25 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
                 }
             ),
             "signature": signature,
+            "api": _with_files(config.api, absolute),
             "history": config.history
             and config.history.model_copy(update={"file": absolute(config.history.file)}),
         }
+    )
+
+
+def _with_files(api: ApiSettings, absolute: Callable[[Path], Path]) -> ApiSettings:
+    clients = [
+        client.model_copy(
+            update={
+                "token_file": client.token_file and absolute(client.token_file),
+                "config": client.config and absolute(client.config),
+            }
+        )
+        for client in api.clients
+    ]
+    return api.model_copy(
+        update={"clients": tuple(clients), "record": api.record and absolute(api.record)}
     )
 
 
@@ -248,6 +265,8 @@ def named_files(config: GateConfig) -> Iterator[Path]:
             yield from (value for _, value in section if isinstance(value, Path))
     if config.history is not None:
         yield config.history.file
+    for client in config.api.clients:
+        yield from (file for file in (client.token_file, client.config) if file is not None)
 
 
 def _roots_and_rules(config: GateConfig) -> Iterator[Path]:

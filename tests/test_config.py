@@ -17,6 +17,7 @@ from oms_gate.policy.exceptions import PolicyException
 from oms_gate.policy.publishers import Publisher
 from oms_gate.policy.requirements import Requirement, WantedAttestation, Where
 from oms_gate.reason_codes import ReasonCode
+from oms_gate.service_settings import ApiClient, ApiSettings
 from oms_gate.strict_yaml import parse_yaml
 from oms_gate.verdict import Assurance
 from tests import models
@@ -332,7 +333,8 @@ def test_the_example_is_valid() -> None:
     config = load_config(example)
     assert len(config.publishers) >= 3
     text = example.read_text()
-    for section in (GateConfig, Publisher, Requirement, Where, WantedAttestation, PolicyException):
+    rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException)
+    for section in (GateConfig, *rules, ApiSettings, ApiClient):
         for field in section.model_fields:
             assert f"{field}:" in text, f"the annotated example does not show '{field}'"
 

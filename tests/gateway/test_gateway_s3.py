@@ -15,6 +15,7 @@ from huggingface_hub import HfApi, snapshot_download
 from oms_gate.config import GateConfig
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import RELEASES
+from oms_gate.service_settings import GatewaySettings, S3Repositories
 from oms_gate.stores.s3_releases import POINTER
 from tests import models
 from tests.gateway.running import Running, running
@@ -249,3 +250,11 @@ def test_an_owner_has_one_place() -> None:
     ]
     with pytest.raises(ValueError, match="given twice"):
         GateConfig.model_validate({"gateway": {"repositories": twice}})
+
+
+def test_the_example_shows_all_settings() -> None:
+    text = (Path(__file__).parents[2] / "examples" / "gate.yaml").read_text()
+    _, _, section = text.partition("\ngateway:\n")
+    section, _, _ = section.partition("\n\n")
+    for field in (*GatewaySettings.model_fields, *S3Repositories.model_fields):
+        assert f" {field}:" in section

@@ -106,6 +106,14 @@ _asked_of_gates = _in("gate.py", "test_gate_operations.py")
 _asked_of_loads = _in("loading/pretrained.py", "test_gate_operations.py")
 _admission = _in("server/admission.py", "kubernetes/test_admission.py")
 _decisions = _in("server/decisions.py", "kubernetes/test_decisions.py")
+_checks = _in("server/checks.py", "kubernetes/test_decisions.py")
+_api = _in("server/api.py", "server/test_api.py")
+_api_settings = _in("service_settings/api.py", "server/test_api_clients.py")
+_clients = _in("server/clients.py", "server/test_api_clients.py")
+_questions = _in("server/questions.py", "server/test_api_hostile.py")
+_problems = _in("server/problems.py", "server/test_api_hostile.py")
+_verdict_record = _in("server/verdicts.py", "server/test_verdict_record.py")
+_page = _in("server/page.py", "server/test_page.py")
 _config = _in("config.py", "test_config_rules.py")
 _cli_config = _in("cli/config.py", "test_config_rules.py")
 _strict_yaml = _in("strict_yaml.py", "test_config_rules.py")
@@ -2124,9 +2132,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
     ),
     _decisions("an end to waiting", "max(seconds, 0)", "None"),
-    _decisions("more checks than may wait", "len(self._running) >= self._most or", ""),
-    _decisions("a namespace that keeps the others waiting", "or theirs >= self._most_of_one", ""),
-    _decisions("an old verdict", "known[0] > time.monotonic()", "True"),
+    _checks("more checks than may wait", "len(self._running) >= self._most or", ""),
+    _checks("a namespace that keeps the others waiting", "or theirs >= most:", ":"),
+    _checks("an old verdict", "known[0] > time.monotonic()", "True"),
     _rulebook(
         "whoever comes first in a cluster",
         "if isinstance(signer, FirstUseSigner):",
@@ -2792,6 +2800,108 @@ MUTANTS: tuple[Mutant, ...] = (
         "refused_attestations=[],",
         ("test_gate_attestations.py",),
     ),
+    _api_settings(
+        "a client whom nobody can know", "if not (self.token_sha256 or", "if False and not ("
+    ),
+    _api_settings("two clients of one name", "if len(set(known)) < len(known):", "if False:"),
+    _clients("more than one Authorization", "if len(given) > 1:", "if False:"),
+    _clients("a name with another's token", "and user in (None, one.caller.name):", ":"),
+    _clients("short tokens", "len(text) >= _SHORTEST_TOKEN and", ""),
+    _clients("two clients with one token", "if len(set(every)) < len(every):", "if False:"),
+    _clients(
+        "a token that may be anybody's",
+        "read_secret(client.token_file, what)",
+        "client.token_file.read_bytes()",
+    ),
+    _clients(
+        "a certificate besides a wrong token", "if given else _by_certificate", "or _by_certificate"
+    ),
+    _clients("models of others", "models is None or any(", "True or any(", "server/test_api.py"),
+    _api(
+        "an answer by other rules",
+        "            epoch,\n            gate.mode,",
+        "            gate.mode,",
+    ),
+    _api(
+        "a client that says who it is",
+        "**question.context, CLIENT_KEY: caller.name}",
+        "**question.context}",
+    ),
+    _api(
+        "models that a client may not ask about",
+        "if not caller.may_ask_about(reference):",
+        "if False:",
+    ),
+    _api(
+        "a check that outlives the service",
+        "            raise StepError(",
+        "            StepError(",
+    ),
+    _api("no client, no login", "if caller is None:", "if False:", "server/test_api_clients.py"),
+    _api("bytes that nobody hashes", "if assurance is Assurance.BYTES:", "if False:"),
+    _questions("other types", "if request.content_type != _JSON or", "if"),
+    _questions("compressed requests", 'or request.headers.get("Content-Encoding"):', ":"),
+    _questions("large requests", "if len(body) > most:", "if False:"),
+    _questions("slow requests", "asyncio.timeout(settings.request_seconds)", "asyncio.timeout(30)"),
+    _questions("other stores", "if reference.scheme not in settings.schemes:", "if False:"),
+    _questions("a client's own name", "if CLIENT_KEY in context:", "if False:"),
+    _questions("operations that there are not", 'context["operation"] not in known:', "False:"),
+    _questions("parameters twice", "if len(dict(given)) < len(given):", "if False:"),
+    _problems(
+        "mistakes that hide",
+        'printable(".".join(map(str, detail["loc"])))',
+        '".".join(map(str, detail["loc"]))',
+    ),
+    _verdict_record(
+        "what other clients asked",
+        '(row["source"], row["tenant"]) != ("api", tenant)',
+        "False",
+        "server/test_api.py",
+    ),
+    _verdict_record(
+        "lists of what others asked",
+        "if tenant is not None and wanted.tenant not in (None, tenant):",
+        "if False:",
+        "server/test_api.py",
+    ),
+    _verdict_record(
+        "verdicts of the gateway",
+        "(source = :of_tenants AND tenant = :tenant)",
+        "tenant = :tenant",
+        "server/test_api.py",
+    ),
+    _verdict_record(
+        "a cursor of others",
+        "AND (? IS NULL OR (source = 'api' AND ",
+        "AND (1 OR ? IS NULL OR (source = 'api' AND ",
+        "server/test_api.py",
+    ),
+    _verdict_record("verdicts without number", "number > :most OR", ""),
+    _verdict_record("verdicts of any size", "OR (number > 1 AND total > :most_bytes)", ""),
+    _verdict_record(
+        "a record that stops decisions",
+        "except (sqlite3.Error, OSError) as error:\n            _LOG",
+        "except ZeroDivisionError as error:\n            _LOG",
+    ),
+    _verdict_record("checks that run for ever", 'row["alive"] < time.time() - longest', "False"),
+    _verdict_record(
+        "a file that others read", "os.O_RDWR | os.O_CREAT, 0o600", "os.O_RDWR | os.O_CREAT, 0o644"
+    ),
+    _verdict_record("a file that others write", "or status.st_mode & stat.S_IWOTH:", ":"),
+    _verdict_record(
+        "another program's database", "if found != (0, 0) or connection", "if connection"
+    ),
+    _verdict_record(
+        "a database that is not looked at", "self._is_new(connection)  # Before", "...  # Before"
+    ),
+    _page(
+        "names that turn the text around",
+        "printable(value) if type(value) is str else value",
+        "value",
+    ),
+    _page("names that are markup", "autoescape=True", "autoescape=False"),
+    _page("pages that run scripts", "default-src 'none'; ", ""),
+    _page("pages in frames", "frame-ancestors 'none'\"", '"'),
 )
 
 
