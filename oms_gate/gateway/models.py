@@ -303,12 +303,12 @@ class _Recent(Generic[T]):
 
 def _name(described: Described) -> str:
     """Of the folder of a repository's cache."""
-    return hashlib.sha256(described.reference.name.encode()).hexdigest()
+    return _digest(described.reference.name)
 
 
-def _digest(secret: str) -> str:
-    """What stands for a token among keys."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+def _digest(text: str) -> str:
+    """What stands for a token among keys, and for a name among folders."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _is_passing(denied: Verdict) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import socket
 import time
 from collections.abc import Iterator
@@ -185,3 +186,17 @@ def test_the_cache_of_a_repository_without_files_goes(layout: Layout, caches: Pa
         os.utime(folder, (1, 1))
     Room(caches, MIB).tidy()
     assert not layout.folder.exists()
+
+
+def test_no_answer_follows_one_that_has_begun(
+    gateway: Running, hub: HubStandIn, key: ec.EllipticCurvePrivateKey
+) -> None:
+    files = {WEIGHTS: random.Random(1).randbytes(300_000)}
+    signature = models.signature(files, key, shard_size=100_000)
+    hub.create("acme/m", files={**files, "model.sig": signature})
+    hub.replace_under_commit("acme/m", WEIGHTS, files[WEIGHTS][:150_000] + bytes(150_000))
+    # The first part is right, and is sent; of the second, nothing is to take its place.
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)) as caught:
+        gateway.ask(f"/acme/m/resolve/main/{WEIGHTS}", headers={"Range": "bytes=50000-149999"})
+    if isinstance(caught.value, http.client.IncompleteRead):
+        assert files[WEIGHTS][50_000:100_000].startswith(caught.value.partial)

@@ -127,6 +127,29 @@ def test_who_may_not_read_learns_nothing(
     assert not hub.requests
 
 
+@pytest.mark.parametrize("name", ["ACME/m", "acme/absent", "acme/m.txt"])
+def test_readers_are_told_what_is_not_there_and_nothing_of_where(
+    gateway: Running, s3: SeaweedFS, s3_bucket: str, key: ec.EllipticCurvePrivateKey, name: str
+) -> None:
+    put(s3, s3_bucket, "acme/m", signed(key))
+    s3.put(s3_bucket, "acme/m.txt", b"a file, not a folder")
+    answer = gateway.ask(f"/api/models/{name}", headers=READER)
+    assert (answer.status, answer.headers["X-Error-Code"]) == (404, "RepoNotFound")
+    assert s3_bucket not in f"{answer.headers}{answer.content!r}"
+
+
+def test_credentials_that_may_not_read_are_the_operators_matter(
+    settings: dict[str, Any], s3: SeaweedFS, tmp_path: Path
+) -> None:
+    settings["stores"] = {"options": {"s3": s3.storage_options(s3.stranger)}}
+    with running(GateConfig.model_validate(settings), tmp_path / "caches") as gateway:
+        answer = gateway.ask("/api/models/open/m")
+    # So no client takes it for a refusal, and looks for what it may have at home.
+    assert (answer.status, answer.headers["X-Error-Code"]) == (429, "RevisionNotFound")
+    assert answer.headers["X-OMS-Gate-Reason"] == ReasonCode.GATE_MISCONFIGURED
+    assert "tell its operator" in answer.json["error"]
+
+
 def test_everybody_is_given_what_is_for_everybody(
     gateway: Running,
     s3: SeaweedFS,
