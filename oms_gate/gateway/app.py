@@ -134,7 +134,7 @@ class Gateway:
             StepError: its origin does not.
         """
         headers = answers.verdict_headers(decided.verdict) | answers.commit(described)
-        listed = listing.entries(decided)
+        listed = decided.entries
         match asked.what:
             case "info" | "revision":
                 blobs = _is_set(request, "blobs")

@@ -10,10 +10,10 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from oms_gate.errors import AdmissionDenied, StepError
-from oms_gate.gateway import answers, listing, ranges
+from oms_gate.gateway import answers, ranges
 from oms_gate.gateway.arrivals import Arrivals
+from oms_gate.gateway.entries import Entry
 from oms_gate.gateway.journal import Journal, State
-from oms_gate.gateway.listing import Entry
 from oms_gate.gateway.models import Decided, Models
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.passing import pass_on
@@ -59,7 +59,7 @@ class Files:
         """
         if not decided.is_open:
             return answers.denied(decided.verdict)
-        path, entry = asked.path, listing.entries(decided).get(asked.path)
+        path, entry = asked.path, decided.entries.get(asked.path)
         if entry is None:
             headers = answers.verdict_headers(decided.verdict)
             return answers.no_entry(asked, headers | answers.commit(decided.described))

@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -18,6 +19,7 @@ from oms_gate import __version__
 from oms_gate.cache import Cache, CachedModel
 from oms_gate.errors import ConfigError, StepError, StoreError, UsageError, defect
 from oms_gate.gate import Gate
+from oms_gate.gateway.entries import Entry, entries
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.origins import Described, Origin
 from oms_gate.gateway.paths import Repository
@@ -50,6 +52,11 @@ class Decided:
     model: CachedModel | None
     unverified: Snapshot | None
     limits: Limits
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """The files that clients may have, by path."""
+        return entries(self.model, self.unverified)
 
     @property
     def is_open(self) -> bool:

@@ -168,7 +168,7 @@ def _forget_arrivals(layout: Layout) -> None:
     for file, _ in _arrivals(layout, ".state"):
         if not file.with_suffix(".part").exists():
             with suppress(DeliveryError):
-                Journal(layout, file.stem).forget()
+                Journal(layout, file.stem).give_up()
 
 
 def _remove_empty(layout: Layout) -> None:

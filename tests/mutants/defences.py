@@ -114,7 +114,7 @@ _questions = _in("server/questions.py", "server/test_api_hostile.py")
 _s3_origin = _in("gateway/s3_origin.py", "gateway/test_gateway_s3.py")
 _hub_origin = _in("gateway/hub_origin.py", "gateway/test_gateway_access.py")
 _gateway_models = _in("gateway/models.py", "gateway/test_gateway_access.py")
-_gateway_listing = _in("gateway/listing.py", "gateway/test_gateway_protocol.py")
+_gateway_entries = _in("gateway/entries.py", "gateway/test_gateway_protocol.py")
 _gateway = _in("gateway/app.py", "gateway/test_gateway_protocol.py")
 _gateway_files = _in("gateway/files.py", "gateway/test_gateway_protocol.py")
 _gateway_sending = _in("gateway/sending.py", "gateway/test_gateway_room.py")
@@ -2958,7 +2958,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "gateway/test_gateway_s3.py",
     ),
     _gateway_models("a cache of each repository", "_digest(described.reference.name)", '"0" * 64'),
-    _gateway_listing("unsigned files", 'if decided.verdict.mode == "annotate":', "if True:"),
+    _gateway_entries("unsigned files", 'if model.verdict.mode == "annotate":', "if True:"),
     _gateway_files(
         "the verified attestation",
         "if content is None or hashlib.sha256(content).hexdigest() != entry.etag:",
