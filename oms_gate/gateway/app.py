@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from aiohttp import hdrs, web
@@ -120,7 +121,7 @@ class Gateway:
                 return answers.denied(decided.verdict)
             return await self._about(request, asked, described, decided)
         except BusyError:
-            return answers.later("this gateway is busy with other models; try again in a moment")
+            return _busy()
         except StepError as error:
             self._observer.upstream_failed(error.reason.code)
             return answers.unavailable(error.reason)
@@ -157,7 +158,11 @@ class Gateway:
             case "auth-check":
                 return answers.document({}, headers)
         query = {name: request.query[name] for name in _PASSED_ON if name in request.query}
-        content = await asyncio.to_thread(described.origin.passed_on, described, asked.what, query)
+        content = await self._models.ask(
+            (asked.repository, described.commit, asked.what, *query.items()),
+            described.access,
+            partial(described.origin.passed_on, described, asked.what, query),
+        )
         if isinstance(content, list):
             headers["X-Total-Count"] = str(len(content))
         return answers.document(_without_xet(content), headers)
@@ -167,11 +172,19 @@ class Gateway:
         if (token := _token(request)) is None:
             return answers.refusal(401, None, "Invalid username or password.")
         try:
-            return answers.document(await asyncio.to_thread(self._hub.who, token))
+            return answers.document(
+                await self._models.ask("who", token, partial(self._hub.who, token))
+            )
+        except BusyError:
+            return _busy()
         except StepError as error:
             if error.reason.code is ReasonCode.STORE_FORBIDDEN:
                 return answers.refusal(401, None, error.reason.message)
             return answers.unavailable(error.reason)
+
+
+def _busy() -> web.Response:
+    return answers.later("this gateway is busy with other models; try again in a moment")
 
 
 def _token(request: web.Request) -> str | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from oms_gate import __version__
 from oms_gate.cache import Cache, CachedModel
@@ -94,6 +94,7 @@ class Models:
         # Of their own: to look at what may be seen takes no time, and a decision may.
         self._descriptions: _Flights[Described] = _Flights(settings.checks, most)
         self._decisions: _Flights[Decided] = _Flights(settings.checks, most)
+        self._questions: _Flights[Any] = _Flights(settings.checks, most)
         self._seen: _Recent[Described] = _Recent(settings.models)
         self._decided: _Recent[Decided] = _Recent(settings.models)
         self._denied: _Recent[Decided] = _Recent(settings.models)
@@ -126,6 +127,18 @@ class Models:
             described = await self._describe(repository, revision, token)
             decided = await self._decide(described)
         return described, decided
+
+    async def ask(self, what: Hashable, secret: str, call: Callable[[], T]) -> T:
+        """What else an origin says, within the same bounds; equal questions are asked once.
+
+        what, secret: the question, and what of the client the answer depends on.
+
+        Raises:
+            StepError: it does not.
+            BusyError: as `find`.
+        """
+        answer: T = await self._questions.run((what, _digest(secret)), call)
+        return answer
 
     async def renew(self, decided: Decided) -> Decided:
         """The same decision made anew, as files were removed that this one has handed out.
@@ -202,11 +215,12 @@ class Models:
         """What stands for a repository at a commit: for all, and as one client's token opens it."""
         epoch = await asyncio.to_thread(self._epoch)
         content = (described.reference.url, described.commit, epoch)
-        return content, (*content, _digest(repr(sorted(described.options.items()))))
+        return content, (*content, _digest(described.access))
 
     def close(self) -> None:
         """Begin no more checks, and wait for none."""
         self._descriptions.close()
+        self._questions.close()
         self._decisions.close()
 
     def _epoch(self) -> str:

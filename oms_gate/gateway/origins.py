@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from oms_gate.gateway.paths import Repository
@@ -30,8 +30,13 @@ class Described:
     reference: Reference
     commit: str
     document: Mapping[str, Any]
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)
     origin: Origin
+
+    @property
+    def access(self) -> str:
+        """What tells clients from each other who may see different things. Secret."""
+        return repr(sorted(self.options.items()))
 
     @property
     def date(self) -> str:

@@ -129,7 +129,10 @@ class HubStore:
         api = self.api(Reference("hf", "whoami-v2"))
         url = f"{self.endpoint}/api/whoami-v2"
         try:
-            answer = api.reader.answer(RemoteFile(url, lambda: url, headers=self._headers))
+            file = RemoteFile(url, lambda: url, headers=self._headers)
+            answer = within(
+                self._limits.listing_seconds, lambda: api.reader.answer(file), api.reader.abort
+            )
             if answer.status in (401, 403):
                 raise StoreError(
                     ReasonCode.STORE_FORBIDDEN,

@@ -23,6 +23,7 @@ from oms_gate.gateway.room import Room
 from oms_gate.limits import MIB
 from oms_gate.reason_codes import ReasonCode
 from tests import models
+from tests.commands import oms_gate
 from tests.gateway.running import Running, running
 from tests.peers.faults import Truncate
 from tests.peers.hub import HubStandIn
@@ -200,3 +201,16 @@ def test_no_answer_follows_one_that_has_begun(
         gateway.ask(f"/acme/m/resolve/main/{WEIGHTS}", headers={"Range": "bytes=50000-149999"})
     if isinstance(caught.value, http.client.IncompleteRead):
         assert files[WEIGHTS][50_000:100_000].startswith(caught.value.partial)
+
+
+def test_the_commands_about_caches_know_those_of_a_gateway(
+    gateway: Running, hub: HubStandIn, key: ec.EllipticCurvePrivateKey, caches: Path
+) -> None:
+    gateway.ask(create(hub, key, 1, 300_000))
+    (folder,) = (each for each in caches.iterdir() if each.is_dir())
+    listed = oms_gate("cache", "list", "--cache", folder, "--json")
+    assert "hf://acme/m1@" in listed.stdout
+    assert oms_gate("cache", "verify", "--cache", folder).returncode == 0
+    assert oms_gate("cache", "prune", "--all", "--cache", folder).returncode == 0
+    assert size_of(caches) == 0
+    assert gateway.ask("/acme/m1/resolve/main/model.safetensors").content == weights(1)

@@ -2943,9 +2943,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
     ),
     _gateway_models("what one client may see", '_digest(token or "")', '_digest("")'),
-    _gateway_models(
-        "each client's own token", "_digest(repr(sorted(described.options.items())))", '""'
-    ),
+    _gateway_models("each client's own token", "_digest(described.access)", '""'),
     _gateway_models(
         "a file that was wrong for others",
         "self._denied.get(content) or self._decided.get(own)",
