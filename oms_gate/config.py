@@ -41,6 +41,7 @@ from oms_gate.service_settings import (
     S3Repositories,
     ServiceSettings,
 )
+from oms_gate.service_settings.events import EVENT_SECTIONS
 from oms_gate.settings import (
     HistorySettings,
     OpaServer,
@@ -195,7 +196,7 @@ def _keys() -> list[str]:
     sections = (GateConfig, TrustSettings, *policy, StoreSettings, Limits)
     rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException, HistorySettings)
     services = (ServiceSettings, GatewaySettings, S3Repositories, ApiSettings, EventSettings)
-    others = (KubernetesSettings, Client, PublishSettings, ApiClient)
+    others = (KubernetesSettings, Client, PublishSettings, ApiClient, *EVENT_SECTIONS)
     models = (*sections, *rules, *signers, *services, *others)
     return [key for model in models for key in model.model_fields]
 
@@ -238,6 +239,7 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
             "api": _with_files(config.api, absolute),
             "history": config.history
             and config.history.model_copy(update={"file": absolute(config.history.file)}),
+            "events": config.events.with_files(absolute),
         }
     )
 

@@ -64,6 +64,15 @@ class Following(Generic[T]):
                 self._users[held] -= 1
                 self._close_unused()
 
+    def look(self) -> str | None:
+        """Look now whether there is a newer one; why the one before is still used, if it is."""
+        return self._followed.look()
+
+    @property
+    def mistake(self) -> str | None:
+        """Why not the newest one is used; None where it is."""
+        return self._followed.mistake
+
     def _renew(self) -> None:
         config = load_config(self._file)
         made = self._make(config)

@@ -93,6 +93,12 @@ class Followed(Generic[T]):
                 thread.join(self._patience)
         return self._now
 
+    def look(self) -> str | None:
+        """Look now, whenever the last look was; why the old is still in force, if it is."""
+        self._looking.acquire()
+        self._look()
+        return self.mistake
+
     def _look(self) -> None:
         try:
             state = self._state()

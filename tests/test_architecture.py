@@ -44,6 +44,7 @@ FLOORS = {
     "signing": 3,
     "authoring": 4,
     "cache": 4,
+    "annotation": 5,
     "filesystem": 5,
     "gateway": 5,
     "loading": 5,

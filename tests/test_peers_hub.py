@@ -114,6 +114,14 @@ def test_paths_info(hub: HubStandIn, api: HfApi) -> None:
     assert isinstance(folder, RepoFolder)
 
 
+def test_paths_info_is_asked_in_json_too(hub: HubStandIn) -> None:
+    hub.create("org/model", files={"config.json": b"{}"})
+    asked = {"paths": ["config.json", "absent"], "expand": True}
+    url = f"{hub.endpoint}/api/models/org/model/paths-info/main"
+    (file,) = requests.post(url, json=asked, timeout=10).json()
+    assert (file["path"], file["lastCommit"]["id"]) == ("config.json", hub.head("org/model"))
+
+
 def test_download_of_a_small_file_is_direct(hub: HubStandIn, api: HfApi) -> None:
     commit = hub.create("org/model", files=FILES)
     path = Path(api.hf_hub_download("org/model", "config.json"))

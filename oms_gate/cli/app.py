@@ -8,6 +8,7 @@ import typer
 
 from oms_gate.cli import (
     admission_commands,
+    annotation_commands,
     cache_commands,
     config_commands,
     hooks_commands,
@@ -40,6 +41,7 @@ for _command in (
     publishing_commands.pre_publish,
     publishing_commands.publish,
     publishing_commands.promote,
+    annotation_commands.annotate,
     admission_commands.inspect,
     trust_commands.history,
     admission_commands.demo,

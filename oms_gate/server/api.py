@@ -8,6 +8,7 @@ import json
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from oms_gate.config import GateConfig
 from oms_gate.errors import StepError
 from oms_gate.gate import Gate
+from oms_gate.gateway.observer import Observer
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.server.checks import Asked, BusyError, Checks, checked
@@ -34,6 +36,7 @@ from oms_gate.server.questions import (
     read_question,
 )
 from oms_gate.server.recorded import FoundVerdict, RecordedVerdict
+from oms_gate.server.requests import CLIENT
 from oms_gate.server.verdicts import RENEW_SECONDS, Verdicts
 from oms_gate.verdict import Assurance, Verdict, printable
 
@@ -81,10 +84,18 @@ class VerdictsPage(BaseModel):
 class DecisionApi:
     """Answers clients. Used within one event loop."""
 
-    def __init__(self, config: GateConfig, file: Path, held: Held, verdicts: Verdicts) -> None:
+    def __init__(
+        self,
+        config: GateConfig,
+        file: Path,
+        held: Held,
+        verdicts: Verdicts,
+        observer: Observer,
+    ) -> None:
         """
         file: where the configuration is from: clients follow it.
         held: gives the gate that decides for clients without a configuration of their own.
+        observer: told of each decision, which is recorded already.
 
         Raises:
             ConfigError: a file that it names cannot be used.
@@ -92,6 +103,7 @@ class DecisionApi:
         self._settings = config.api
         self._depth = config.limits.json_depth
         self._verdicts = verdicts
+        self._observer = observer
         self._clients = Clients(file, held)
         self._checks = Checks(
             checks=config.api.checks,
@@ -142,6 +154,7 @@ class DecisionApi:
                 HTTPStatus.NOT_FOUND,
                 "this gate answers no questions: no client is named under api in gate.yaml",
             )
+        request[CLIENT] = caller.name
         return caller
 
     async def found(self, caller: Caller, name: str) -> FoundVerdict:
@@ -238,10 +251,12 @@ class DecisionApi:
         )
 
         def check(name: str) -> Verdict:
+            started = time.monotonic()
             with stack:
                 verdict = checked(
                     reference, lambda: self._verdict(gate, reference, assurance, context)
                 )
+            self._observer.decided(verdict, time.monotonic() - started)
             self._verdicts.record(verdict, source="api", tenant=caller.name, name=name)
             return verdict
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import ssl
 from collections.abc import Callable
@@ -22,12 +21,11 @@ from oms_gate.server.cluster import Cluster
 from oms_gate.server.decisions import Decisions
 from oms_gate.server.events import EventWriter
 from oms_gate.server.findings import Review
+from oms_gate.server.health import health
 from oms_gate.server.policy_keeper import PolicyKeeper
 from oms_gate.server.rulebook import Rulebook
-from oms_gate.server.tls import ServerTls
-from oms_gate.server.webhook import Metrics, health, webhooks
-
-_LOG = logging.getLogger(__name__)
+from oms_gate.server.tls import ServerTls, follow
+from oms_gate.server.webhook import Metrics, webhooks
 
 _DRAIN_SECONDS: Final = 10.0
 
@@ -107,8 +105,9 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
 
-    def is_ready() -> bool:
-        return cluster.ready and keeper.ready.is_set() and not ended.is_set()
+    def unready() -> str | None:
+        ready = cluster.ready and keeper.ready.is_set() and not ended.is_set()
+        return None if ready else "the cluster's policies are not read yet\n"
 
     async with AsyncExitStack() as stack:
         stack.callback(rulebook.close)
@@ -118,9 +117,9 @@ async def serve(
             stack.callback(part.stop)
         port = await _listen(stack, hooks, listening.host, listening.port, tls)
         health_port = await _listen(
-            stack, health(metrics, is_ready), listening.host, listening.health_port
+            stack, health(metrics.text, unready), listening.host, listening.health_port
         )
-        renewal = asyncio.create_task(_renew(tls, renew_seconds))
+        renewal = asyncio.create_task(follow(tls, renew_seconds))
         stack.callback(renewal.cancel)
         on_start(port, health_port)
         await ended.wait()
@@ -136,16 +135,3 @@ async def _listen(
     site = web.TCPSite(runner, host, port, ssl_context=None if tls is None else tls.context)
     await site.start()
     return int(runner.addresses[0][1])
-
-
-async def _renew(tls: ServerTls, seconds: float) -> None:
-    """Take a new certificate as soon as there is one."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            pair = await asyncio.to_thread(tls.renewed)
-            if pair is not None:
-                tls.take(pair)
-                _LOG.info("the server has a new certificate")
-        except ConfigError as error:
-            _LOG.warning("%s; the certificate before is used on", error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import ssl
 import tempfile
 from collections.abc import Callable
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oms_gate.errors import ConfigError
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,22 @@ class ServerTls:
         """
         _load(self.context, pair)
         self._current = pair
+
+
+async def follow(tls: ServerTls, seconds: float) -> None:
+    """Take a new certificate as soon as there is one, until cancelled.
+
+    seconds: how often to look.
+    """
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            pair = await asyncio.to_thread(tls.renewed)
+            if pair is not None:
+                tls.take(pair)
+                _LOG.info("the server has a new certificate")
+        except ConfigError as error:
+            _LOG.warning("%s; the certificate before is used on", error)
 
 
 def _context(pair: KeyPair) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""The admission webhooks over HTTP: what the API server calls, and what operators look at."""
+"""The admission webhooks over HTTP, and what is counted of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from oms_gate.errors import UsageError
 from oms_gate.server.admission import Admission
 from oms_gate.server.decisions import Decisions
 from oms_gate.server.findings import Review
+from oms_gate.server.health import alive
 from oms_gate.server.review import Answer, ReviewRequest
 from oms_gate.server.rulebook import Rulebook
 
@@ -118,37 +119,13 @@ def webhooks(
 
     app.router.add_post("/mutate", handler("mutate", admission.mutate))
     app.router.add_post("/validate", handler("validate", admission.validate))
-    app.router.add_get("/healthz", _alive)
-    return app
-
-
-def health(metrics: Metrics, is_ready: Callable[[], bool]) -> web.Application:
-    """``/healthz``, ``/readyz`` and ``/metrics``, for the kubelet and for Prometheus."""
-
-    async def ready(_: web.Request) -> web.Response:
-        if is_ready():
-            return web.Response(text="ok\n")
-        return web.Response(status=503, text="the cluster's policies are not read yet\n")
-
-    async def told(_: web.Request) -> web.Response:
-        return web.Response(
-            body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"}
-        )
-
-    app = web.Application()
-    app.router.add_get("/healthz", _alive)
-    app.router.add_get("/readyz", ready)
-    app.router.add_get("/metrics", told)
+    app.router.add_get("/healthz", alive)
     return app
 
 
 def _has_certificate(request: web.Request) -> bool:
     transport = request.transport
     return transport is not None and bool(transport.get_extra_info("peercert"))
-
-
-async def _alive(_: web.Request) -> web.Response:
-    return web.Response(text="ok\n")
 
 
 def _seconds(duration: str) -> float | None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import urllib3
@@ -33,6 +33,11 @@ from oms_gate.stores.received import Received
 from oms_gate.stores.tls import CA_VARIABLES, Transport, client_context
 
 PORTS = {"http": 80, "https": 443}
+
+VIA_VARIABLE: Final = "OMS_GATE_VIA"
+"""The environment variable with the name by which a service knows its own requests (RFC 9110,
+section 7.6.3), so that none that leads back to it goes around without end."""
+
 # IPv4-compatible addresses, NAT64 of a network's own, and site-local ones.
 _INTERNAL = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b:1::/48", "fec0::/10")))
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -70,6 +75,8 @@ class Connections:
     def __init__(self, limits: Limits, trusted_hosts: frozenset[str]) -> None:
         """`trusted_hosts` may have private addresses; all others must have public ones."""
         self._trusted = trusted_hosts
+        name = os.environ.get(VIA_VARIABLE)
+        self._via = {"Via": f"1.1 {name}"} if name else {}
         self._guard = _Guard(trusted_hosts, limits)
         options: dict[str, Any] = {
             "maxsize": limits.connections,
@@ -108,6 +115,7 @@ class Connections:
             headers={
                 "User-Agent": f"oms-gate/{__version__}",
                 "Accept-Encoding": "identity",
+                **self._via,
                 **(body.headers if body else {}),
                 **headers,
             },

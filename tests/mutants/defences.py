@@ -45,12 +45,18 @@ _retries = _in("policy/transport.py", "policy/test_policy_transport.py")
 _opa_bundle = _in("policy/bundle.py", "policy/test_policy_bundle_signature.py")
 _bundle_signature = _in("policy/bundle_signature.py", "policy/test_policy_bundle_signature.py")
 _policy_source = _in("policy_source.py", "policy/test_policy_source.py")
+_denial = _in("gateway/answers.py", "gateway/test_gateway_clients.py")
 _decision_log = _in("policy/decision_log.py", "policy/test_policy_decision_log.py")
 _reload = _in("reload.py", "test_reload.py")
 _followed_gate = _in("gate.py", "test_reload.py")
 _following = _in("following.py", "test_reload.py")
 _followed_cache = _in("cache/cache.py", "test_reload.py")
 _followed_book = _in("server/rulebook.py", "test_reload.py")
+_logs = _in("server/logs.py", "server/test_serving_observed.py")
+_requests = _in("server/requests.py", "server/test_serving_hostile.py")
+_bounded = _in("server/connections.py", "server/test_serving_hostile.py")
+_serving = _in("server/serving.py", "server/test_serving_processes.py")
+_workers = _in("server/workers.py", "server/test_serving_processes.py")
 _epoch = _in("oms/trust.py", "test_reload.py")
 _statement = _in("oms/statement.py", "oms/test_statement.py")
 _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
@@ -280,6 +286,24 @@ _explained = _in(
     "authoring/test_policy_explain.py::test_bytes_that_are_not_read_are_not_vouched_for",
 )
 _recording = _in("cli/verify.py", "authoring/test_policy_replay.py")
+_EVENT_ROUTES = "events/test_event_routes.py"
+_S3_EVENTS = "events/test_s3_events.py"
+_INTERRUPTED = "events/test_events_interrupted.py"
+_event_routes = _in("server/event_routes.py", _EVENT_ROUTES)
+_event_secrets = _in("server/shared_secrets.py", _EVENT_ROUTES)
+_hub_events = _in("server/hub_events.py", _EVENT_ROUTES)
+_s3_events = _in("server/s3_events.py", _EVENT_ROUTES)
+_event_queue = _in("server/event_queue.py", _S3_EVENTS)
+_event_worker = _in("server/event_worker.py", _S3_EVENTS, "events/test_hub_events.py")
+_consequences = _in("server/consequences.py", _S3_EVENTS)
+_hub_report = _in("server/hub_report.py", "events/test_hub_events.py")
+_webhook_report = _in("server/webhook_report.py", "events/test_hub_events.py")
+_event_settings = _in("service_settings/events.py", _EVENT_ROUTES)
+_examination = _in("annotation/examination.py", "events/test_annotate.py")
+_annotate = _in("annotation/annotate.py", "events/test_annotate.py")
+_tags = _in("annotation/tags.py", "events/test_annotate.py")
+_objects = _in("annotation/objects.py", "events/test_annotate.py", _INTERRUPTED)
+_quarantine = _in("annotation/quarantine.py", _S3_EVENTS, _INTERRUPTED)
 
 MUTANTS: tuple[Mutant, ...] = (
     _breaker("a circuit that never opens", "if self._failures < self._most:", "if True:"),
@@ -2809,6 +2833,152 @@ MUTANTS: tuple[Mutant, ...] = (
         "refused_attestations=[],",
         ("test_gate_attestations.py",),
     ),
+    _event_routes(
+        "events of strangers",
+        "if not secrets.accepts(request.headers.getall(HUB_HEADER, [])):",
+        "if False:",
+    ),
+    _event_routes(
+        "notifications of strangers",
+        "if len(given) != 1 or not tokens.accepts(bearer):",
+        "if False:",
+    ),
+    _event_routes("events of any size", "if len(body) > most:", "if False:"),
+    _event_routes("events for ever", "asyncio.timeout(seconds)", "asyncio.timeout(None)"),
+    _event_secrets("a secret twice", "if len(given) != 1:", "if not given:"),
+    _event_secrets(
+        "a secret that can be guessed", "if len(secret) < _LEAST_BYTES:", "if not secret:"
+    ),
+    _hub_events(
+        "events of any repository",
+        "if repository.name not in Globs(settings.repositories):",
+        "if False:",
+    ),
+    _hub_events(
+        "a model for a data set", "if not plain or owner in _KINDS.values():", "if not plain:"
+    ),
+    _hub_events("deleted branches", "if reference.new is not None and (", "if ("),
+    _hub_events("references without end", "len(updated) > most", "False"),
+    _s3_events("records without end", 'len(document["Records"]) > most', "False"),
+    _s3_events(
+        "models of any bucket",
+        "if bucket != self._bucket or len(own) < len(self._parts):",
+        "if len(own) < len(self._parts):",
+    ),
+    _s3_events("keys as they are encoded", '.replace("+", " ")', ""),
+    _s3_events("tags as changes", 'or change["what"] in _NO_CHANGES', ""),
+    _event_queue(
+        "a queue without end",
+        "<= self._most",
+        "<= self._most + 10**9",
+    ),
+    _event_worker("decisions at an event's commit alone", "commit in self._commits or ", ""),
+    _event_worker(
+        "decisions about one's own tags",
+        "if known is not None and self._remembers(",
+        "if known is not None and False and self._remembers(",
+    ),
+    _event_worker("verdicts at the end", "if self._stopping.is_set():", "if False:", _S3_EVENTS),
+    _event_worker("verdicts that are none", "if verdict.undecided:", "if False:", _S3_EVENTS),
+    _consequences(
+        "a quarantine in mode annotate",
+        "and not verdict.lets_through and can_be_moved",
+        "and can_be_moved",
+    ),
+    _quarantine("releases in quarantine", "and snapshot.reference.release is None", ""),
+    _quarantine(
+        "what is newer than its copy is deleted",
+        "if (version_id(now), etag) != (item.version, item.etag or etag):",
+        "if False:",
+        _INTERRUPTED,
+    ),
+    _quarantine(
+        "deletion of what was written since",
+        'await client.call("delete_object", item.name, IfMatch=etag)',
+        'await client.call("delete_object", item.name)',
+        _INTERRUPTED,
+    ),
+    _quarantine(
+        "deletion before all is copied",
+        "        await for_each(objects, copied)\n"
+        "        await for_each(objects.values(), deleted)\n",
+        "        await for_each(objects.values(), deleted)\n"
+        "        await for_each(objects, copied)\n",
+        _INTERRUPTED,
+    ),
+    _quarantine(
+        "copies that keep their tags", 'TaggingDirective="REPLACE"', 'TaggingDirective="COPY"'
+    ),
+    _objects(
+        "tags on what was changed before",
+        "    await check_same(client, item)\n    answer =",
+        "    answer =",
+    ),
+    _objects(
+        "tags on what was changed meanwhile",
+        "        await _put_tags(client, item, wanted)\n        await check_same(client, item)\n",
+        "        await _put_tags(client, item, wanted)\n",
+        _INTERRUPTED,
+    ),
+    _objects(
+        "tags that stay on what was changed",
+        "if item.version is None:\n            await",
+        "if False:\n            await",
+        _INTERRUPTED,
+    ),
+    _objects(
+        "tags of the newest version",
+        'return {} if self.version is None else {"VersionId": self.version}',
+        "return {}",
+    ),
+    _tags(
+        "tags of others are gone",
+        'others = [tag for tag in present if tag["Key"] not in _OWN]',
+        "others: list[Mapping[str, str]] = []",
+    ),
+    _tags("no room for tags", "if own and room < 1:", "if False:"),
+    _examination(
+        "unsigned files of admitted models are vouched for",
+        "vouched = frozenset({*check.comparison.signed, *verified})",
+        "vouched = frozenset(check.snapshot.files) if check.snapshot else vouched",
+    ),
+    _examination("denied models are vouched for", "if verdict.admitted and proven", "if proven"),
+    _examination(
+        "as little as the gate's own assurance",
+        "wanted = max(held.assurance, assurance, key=lambda level: level.rank)",
+        "wanted = held.assurance",
+    ),
+    _annotate(
+        "tags without a decision",
+        "if snapshot is None or verdict.undecided:",
+        "if snapshot is None:",
+    ),
+    _annotate(
+        "a pointer that leads elsewhere",
+        "if pointer is None or pointer.release != release.release:",
+        "if pointer is None:",
+    ),
+    _hub_report(
+        "a stranger's report is one",
+        'author=str(client.whoami()["name"]),',
+        "author=None,",
+    ),
+    _hub_report("markup of strangers", r'return _PUNCTUATION.sub(r"\\\1", short)', "return short"),
+    _hub_report("mentions", '.replace("@", "(at)")', ""),
+    _webhook_report("redirected reports", '"redirects": 0, ', ""),
+    _webhook_report(
+        "reports in the clear", 'if parts.scheme != "https" and not private:', "if False:"
+    ),
+    _webhook_report(
+        "reports to anywhere inside",
+        "frozenset(config.stores.private_hosts)",
+        'frozenset({*config.stores.private_hosts, urlsplit(settings.url).hostname or ""})',
+    ),
+    _event_settings(
+        "a quarantine among the models",
+        "and _overlap(parts[3:], own[3:])",
+        "and False",
+    ),
     _api_settings(
         "a client whom nobody can know", "if not (self.token_sha256 or", "if False and not ("
     ),
@@ -2981,6 +3151,101 @@ MUTANTS: tuple[Mutant, ...] = (
     _room("the bound of the caches", "if is_old or self._used > left:", "if False:"),
     _room("what is used least", "key=lambda each: each[:2])", "key=lambda e: -e[0])"),
     _room("what is arriving", "- sum(self._arriving.values()) - size", "- size"),
+    _logs("tokens in lines", 'r"hf_[A-Za-z0-9]{4,}"', 'r"hf_none"'),
+    _logs("other tokens in lines", "(bearer|basic) {1,4}", "(none) {1,4}"),
+    _logs("queries in lines", '"?***"', 'r"\\g<0>"'),
+    _logs("fields that hide", "printable(masked(value))", "masked(value)"),
+    _logs(
+        "events that hide", "printable(masked(record.getMessage()))", "masked(record.getMessage())"
+    ),
+    _requests("targets of others", 'if not path.startswith("/"):', "if 0:"),
+    _requests("broken escapes", 'if _BAD_ESCAPE.search(path) or "#"', 'if "#"'),
+    _requests("hidden slashes", "if _HIDDEN.search(decoded):", "if 0:"),
+    _requests("ways up", 'if any(part in (b"", b".", b"..")', 'if any(part in (b".",)'),
+    _requests("requests that go around", "if self._instance in _passed(request):", "if 0:"),
+    _requests(
+        "an answer that never begins",
+        "asyncio.timeout(self._settings.answer_seconds)",
+        "asyncio.timeout(60)",
+    ),
+    _requests("an answer that is cut off at that", "visit.deadline.reschedule(None)", "pass"),
+    _requests(
+        "an answer that only looks complete", "if visit.response is not None:  # It", "if 0:  # It"
+    ),
+    _requests(
+        "ids of strangers",
+        "asked if _USABLE_ID.fullmatch(asked) else secrets.token_hex(8)",
+        "asked or secrets.token_hex(8)",
+        "server/test_serving_observed.py",
+    ),
+    _requests(
+        "a second answer",
+        "            if visit.response is not None:\n                self._failed(visit, answer)\n",
+        "",
+    ),
+    Mutant(
+        "words of defects in traces",
+        "server/tracing.py",
+        "set_status_on_exception=False",
+        "set_status_on_exception=True",
+        ("server/test_serving_observed.py",),
+    ),
+    _bounded(
+        "connections without number", "if len(self._inside) >= self.settings.connections:", "if 0:"
+    ),
+    _bounded("a request without end", "if self._asking_since is not None and now", "if 0 and now"),
+    _bounded("an answer that nobody reads", "return before - waiting < least", "return False"),
+    _bounded("a server that says what it is", 'headers={"Server": SERVER}', "headers={}"),
+    _serving(
+        "transfers that are cut",
+        "self._door.emptied(self.config.service.drain_seconds)",
+        "self._door.emptied(0)",
+    ),
+    _serving("work that nobody looks after", "if self._gates.look() is not None:", "if 0:"),
+    _workers(
+        "requests that come at the end",
+        'if self._ending.is_set():\n            return "the',
+        'if 0:\n            return "the',
+    ),
+    _workers("a socket that stays open", "stack.callback(listener.close)", "pass"),
+    Mutant(
+        "processes that end again and again",
+        "server/workers.py",
+        "if len(self._restarts) > settings.restarts:",
+        "if 0:",
+        ("server/test_serving_processes.py",),
+    ),
+    Mutant(
+        "a request that does not say whose it is",
+        "stores/connections.py",
+        'self._via = {"Via": f"1.1 {name}"} if name else {}',
+        "self._via: dict[str, str] = {}",
+        ("server/test_serving_hostile.py",),
+    ),
+    Mutant(
+        "labels without number",
+        "server/metrics.py",
+        'method if method in _METHODS else "other"',
+        "method",
+        ("server/test_serving_observed.py",),
+    ),
+    Mutant(
+        "a process that goes on alone",
+        "server/worker.py",
+        "await reader.read()\n            serving.end()",
+        "await reader.read()",
+        ("server/test_serving_processes.py",),
+    ),
+    _denial(
+        "clients take a denied model from their caches",
+        '_FINAL = "RevisionNotFound"',
+        '_FINAL = "GatedRepo"',
+    ),
+    _denial(
+        "the hf command says nothing of why",
+        'headers["X-HF-Warning"] = _header(f"oms-gate',
+        'headers["X-OMS-Warning"] = _header(f"oms-gate',
+    ),
 )
 
 

@@ -22,10 +22,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from tests.peers.content import Content
 from tests.peers.faults import Fault, Faults
+from tests.peers.hub_discussions import DISCUSSIONS
 from tests.peers.hub_reading import READING, read_object, resolved_file
 from tests.peers.hub_repository import File, Gated, Kind, Repository
 from tests.peers.hub_routes import Route, dispatch
@@ -35,7 +36,7 @@ from tests.peers.wire import Origin, Request, RequestRecord
 
 Files = Mapping[str, Content | File | None]
 
-_API_ROUTES = [*READING, *WRITING]
+_API_ROUTES = [*DISCUSSIONS, *READING, *WRITING]
 _CDN_ROUTES = [
     Route("GET", r"/repos/.+", read_object),
     Route("PUT", r"/uploads/(?P<oid>[0-9a-f]{64})", write_object),
@@ -195,6 +196,10 @@ class HubStandIn:
     def tag(self, repo_id: str, name: str, commit: str, *, kind: Kind = "model") -> None:
         """Make a tag, or move it."""
         self._repository(repo_id, kind).refs[f"refs/tags/{name}"] = commit
+
+    def discussions(self, repo_id: str, *, kind: Kind = "model") -> list[dict[str, Any]]:
+        """What was opened there: ``title``, ``description`` and ``author`` of each."""
+        return self._repository(repo_id, kind).discussions
 
     def rename(self, old_id: str, new_id: str, *, kind: Kind = "model") -> None:
         """Move a repository; its old name redirects (307) from now on."""

@@ -75,10 +75,18 @@ def _tree(hub: Hub, request: Request, match: re.Match[str]) -> Response:
 
 def _paths_info(hub: Hub, request: Request, match: re.Match[str]) -> Response:
     repository, commit = _at(hub.state, request, match)
-    form = parse_qs(request.read().decode())
-    found = [info for path in form.get("paths", []) if (info := commit.path_info(path))]
-    expand = form.get("expand", [""])[0].lower() == "true"
+    paths, expand = _asked_paths(request)
+    found = [info for path in paths if (info := commit.path_info(path))]
     return Response.json(_expanded(repository, commit, found) if expand else found)
+
+
+def _asked_paths(request: Request) -> tuple[list[str], bool]:
+    """The paths, and whether to expand: in JSON as JavaScript sends them, or in a form."""
+    if request.headers.get("content-type", "").startswith("application/json"):
+        asked = request.json()
+        return asked["paths"], bool(asked.get("expand"))
+    form = parse_qs(request.read().decode())
+    return form.get("paths", []), form.get("expand", [""])[0].lower() == "true"
 
 
 def _refs(hub: Hub, request: Request, match: re.Match[str]) -> Response:

@@ -161,6 +161,7 @@ class Repository:
     gated: Gated = False
     commits: dict[str, Commit] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
+    discussions: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def web_path(self) -> str:

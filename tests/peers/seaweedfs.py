@@ -56,11 +56,13 @@ class SeaweedFS:
     """The server; a context manager that starts it, and kills it in the end.
 
     owner may do everything, reader may list and read, stranger may do nothing. place: where its
-    folder is made; None for where temporary ones are.
+    folder is made; None for where temporary ones are. webhook: where it sends what has changed, and
+    with which bearer token.
     """
 
-    def __init__(self, place: Path | None = None) -> None:
+    def __init__(self, place: Path | None = None, webhook: tuple[str, str] | None = None) -> None:
         self._place = place
+        self._webhook = webhook
         self.owner = User("owner", ("Admin", "Read", "Write", "List", "Tagging"))
         self.reader = User("reader", ("Read", "List"))
         self.stranger = User("stranger", ())
@@ -172,6 +174,12 @@ class SeaweedFS:
         ]
         (folder / "s3.json").write_text(json.dumps({"identities": users}))
         (folder / "data").mkdir()
+        if self._webhook is not None:
+            url, token = self._webhook
+            (folder / "notification.toml").write_text(
+                f'[notification.webhook]\nenabled = true\nendpoint = "{url}"\n'
+                f'bearer_token = "{token}"\npath_prefixes = ["/buckets"]\n'
+            )
         self._ports = _free_ports(len(_SERVICES))
         ports = [f"-{name}.port={port}" for name, port in zip(_SERVICES, self._ports, strict=True)]
         with (folder / "log").open("wb") as log:

@@ -280,7 +280,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Length"] = str(response.length)
         record.status = response.status
         self.connection.sendall(_head(response.status, headers))
-        if self.command == "HEAD":
+        if self.command == "HEAD" or response.status in _BODILESS:
             return
         for block in _paced(response, self.server.origin.stopping):
             # Counted first, so that a client that has the byte can rely on the count.

@@ -25,6 +25,7 @@ from oms_gate.server.openapi import openapi_routes
 from oms_gate.server.page import page_routes
 from oms_gate.server.verdicts import Verdicts
 from tests.delivery.pulling import signed
+from tests.gateway.running import Told
 from tests.peers.hub import HubStandIn
 
 TOKENS: Mapping[str, str] = {
@@ -117,7 +118,7 @@ def serving(
     following: Following[Gate] = Following(file, Gate.from_config)
 
     async def begin() -> tuple[DecisionApi, web.AppRunner, int]:
-        api = DecisionApi(loaded, file, following.held, verdicts)
+        api = DecisionApi(loaded, file, following.held, verdicts, Told())
         app = web.Application()
         app.add_routes([*api.routes(), *openapi_routes(), *page_routes(api)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)

@@ -54,6 +54,11 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- define "oms-gate.config" -}}
 {{- $config := deepCopy .Values.config -}}
 {{- $_ := set $config "kubernetes" (merge (dict "image" (include "oms-gate.image" .)) ($config.kubernetes | default dict)) -}}
+{{- if .Values.gateway.enabled -}}
+{{/* Four fifths of the volume: what is arriving needs room besides. */}}
+{{- $room := dict "cache_bytes" (mul 858993459 (int64 .Values.gateway.cacheGiB)) -}}
+{{- $_ := set $config "gateway" (merge ($config.gateway | default dict) $room) -}}
+{{- end -}}
 {{- if .Values.opa.enabled -}}
 {{- if $config.publishers -}}
 {{- fail "config.publishers have no effect with opa.enabled: print them with `oms-gate config data gate.yaml` and give that as opa.data" -}}
@@ -140,4 +145,64 @@ rules:
 {{- if eq .Values.certificates.mode "existing" -}}
 caBundle: {{ required "certificates.mode existing needs certificates.caBundle: give the PEM certificates under which the API server can verify the gate" .Values.certificates.caBundle | b64enc }}
 {{- end -}}
+{{- end -}}
+
+{{/* gate.yaml with the trust beside it, as a volume. */}}
+{{- define "oms-gate.configurationVolume" -}}
+- name: configuration
+  projected:
+    sources:
+      - configMap:
+          name: {{ include "oms-gate.fullname" $ }}
+          items: [{key: gate.yaml, path: gate.yaml}]
+      {{- with $.Values.trust }}
+      - configMap:
+          name: {{ include "oms-gate.fullname" $ }}-trust
+          items:
+            {{- range $file, $_ := . }}
+            - {key: {{ $file | quote }}, path: {{ printf "trust/%s" $file | quote }}}
+            {{- end }}
+      {{- end }}
+{{- end -}}
+
+{{- define "oms-gate.opaSidecar" -}}
+# A sidecar: it is there before the gate starts, and until it has ended.
+- name: opa
+  image: {{ include "oms-gate.opaImage" . }}
+  restartPolicy: Always
+  args:
+    - run
+    - --server
+    - --addr=127.0.0.1:8181
+    - --diagnostic-addr=0.0.0.0:8282
+    - --disable-telemetry
+    - --log-level=error
+    # Not a second time through the hidden folder that a ConfigMap's files are links to.
+    - --ignore=.*
+    - /policy
+  ports:
+    - {name: opa-health, containerPort: 8282}
+  startupProbe:
+    httpGet: {path: /health, port: opa-health}
+    periodSeconds: 1
+    failureThreshold: 60
+  livenessProbe:
+    httpGet: {path: /health, port: opa-health}
+  securityContext:
+    {{- include "oms-gate.securityContext" . | nindent 4 }}
+  resources:
+    {{- toYaml .Values.opa.resources | nindent 4 }}
+  volumeMounts:
+    - {name: opa, mountPath: /policy, readOnly: true}
+{{- end -}}
+
+{{- define "oms-gate.gatewaySelector" -}}
+app.kubernetes.io/name: {{ include "oms-gate.name" . }}-gateway
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "oms-gate.gatewayLabels" -}}
+{{ include "oms-gate.gatewaySelector" . }}
+app.kubernetes.io/part-of: oms-gate
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
