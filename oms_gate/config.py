@@ -38,6 +38,7 @@ from oms_gate.service_settings import (
     ApiSettings,
     EventSettings,
     GatewaySettings,
+    S3Repositories,
     ServiceSettings,
 )
 from oms_gate.service_settings.events import EVENT_SECTIONS
@@ -194,8 +195,8 @@ def _keys() -> list[str]:
     policy = (PolicySettings, PolicyBundle, OpaServer)
     sections = (GateConfig, TrustSettings, *policy, StoreSettings, Limits)
     rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException, HistorySettings)
-    services = (ServiceSettings, GatewaySettings, ApiSettings, EventSettings, *EVENT_SECTIONS)
-    others = (KubernetesSettings, Client, PublishSettings, ApiClient)
+    services = (ServiceSettings, GatewaySettings, S3Repositories, ApiSettings, EventSettings)
+    others = (KubernetesSettings, Client, PublishSettings, ApiClient, *EVENT_SECTIONS)
     models = (*sections, *rules, *signers, *services, *others)
     return [key for model in models for key in model.model_fields]
 

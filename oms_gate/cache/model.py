@@ -146,12 +146,28 @@ class CachedModel:
             AdmissionDenied, KeyError: as `fetch`.
         """
         self.fetch([name])
+        if (stream := self._opened(name)) is None:
+            raise self._denied(_swapped(name))
+        return stream
+
+    def open_present(self, name: str) -> io.BufferedReader | None:
+        """The same without any transfer; None where it is not there as it was hashed.
+
+        Raises:
+            AdmissionDenied, KeyError: as `open`.
+        """
+        return None if self.present(name) is None else self._opened(name)
+
+    def _opened(self, name: str) -> io.BufferedReader | None:
+        """A file that was handed out, open; None if it was removed since."""
         try:
             with (
                 self._layout.opened() as cache,
                 around(cache, self._view.name(name)) as (here, base),
             ):
                 stream = os.fdopen(open_file(here, base), "rb")
+        except FileNotFoundError:
+            return None
         except (OSError, StepError) as error:
             raise self._denied(_reason(error)) from error
         now = Receipt.of(self._contents.name(name), os.fstat(stream.fileno()))

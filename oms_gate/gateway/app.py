@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from aiohttp import hdrs, web
@@ -16,15 +18,22 @@ from oms_gate.gate import Gate
 from oms_gate.gateway import answers, listing
 from oms_gate.gateway.arrivals import Arrivals
 from oms_gate.gateway.files import Files
-from oms_gate.gateway.listing import Entry
+from oms_gate.gateway.hub_origin import HubOrigin
 from oms_gate.gateway.models import BusyError, Decided, Models
 from oms_gate.gateway.observer import Observer
-from oms_gate.gateway.origins import HubOrigin
+from oms_gate.gateway.origins import Described
 from oms_gate.gateway.paths import Asked, parse
+from oms_gate.gateway.room import Room
+from oms_gate.gateway.s3_origin import S3Origin
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Reason
 
+_LOG = logging.getLogger(__name__)
+_TIDY_SECONDS = 60.0
 _MOST_PATHS = 10_000
+_TRUE = ("true", "1")
+# What clients may ask of references and of commits.
+_PASSED_ON = ("include_prs", "expand[]")
 
 
 class Gateway:
@@ -43,22 +52,47 @@ class Gateway:
         """
         self._settings = config.gateway
         self._observer = observer
-        origin = HubOrigin(config.stores, config.limits, config.gateway.upstream, config.signature)
-        self._models = Models(config.gateway, (origin,), hold, folder, observer)
-        self._arrivals = Arrivals(config.gateway, observer)
+        in_s3 = S3Origin(
+            config.stores, config.limits, config.gateway.repositories, config.signature
+        )
+        self._hub = HubOrigin(
+            config.stores,
+            config.limits,
+            config.gateway.upstream,
+            config.signature,
+            is_own=in_s3.is_token,
+        )
+        self._models = Models(config.gateway, (in_s3, self._hub), hold, folder, observer)
+        self._room = Room(folder, config.gateway.cache_bytes)
+        self._arrivals = Arrivals(config.gateway, self._room, observer)
+        self._tidying: asyncio.Task[None] | None = None
         self._files = Files(config.gateway, self._models, self._arrivals, observer)
 
     def routes(self) -> list[web.RouteDef]:
         """All paths: to be the last ones of a service."""
-        return [web.route("*", "/{path:.*}", self._handle, name="hub")]
+        return [
+            web.get("/api/whoami-v2", self._who),
+            web.route("*", "/{path:.*}", self._handle, name="hub"),
+        ]
 
     async def start(self) -> None:
         """Begin to work."""
+        self._tidying = asyncio.get_running_loop().create_task(self._tidy())
 
     async def stop(self) -> None:
         """End what is under way."""
+        if self._tidying is not None:
+            self._tidying.cancel()
         self._models.close()
         self._arrivals.close()
+
+    async def _tidy(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._room.tidy)
+            except OSError as error:
+                _LOG.warning("the gateway's caches cannot be looked after: %s", error)
+            await asyncio.sleep(_TIDY_SECONDS)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         asked = parse(request.rel_url.raw_path)
@@ -79,52 +113,75 @@ class Gateway:
                 {"Allow": ", ".join(allowed)},
             )
         try:
-            token = _token(request)
-            described = await self._models.describe(asked.repository, asked.revision, token)
-            decided = await self._models.decide(described, token)
+            described, decided = await self._models.find(
+                asked.repository, asked.revision, _token(request)
+            )
+            if asked.what == "resolve":
+                return await self._files.answer(request, asked, decided)
+            if not decided.is_open:
+                return answers.denied(decided.verdict)
+            return await self._about(request, asked, described, decided)
         except BusyError:
-            return answers.later("this gateway is busy with other models; try again in a moment")
+            return _busy()
         except StepError as error:
             self._observer.upstream_failed(error.reason.code)
             return answers.unavailable(error.reason)
-        if decided.model is None and decided.unverified is None:
-            return answers.denied(decided.verdict)
-        listed = decided.entries
-        if asked.what != "resolve":
-            return await self._about(request, asked, decided, listed)
-        entry = listed.get(asked.path)
-        if entry is None:
-            headers = answers.verdict_headers(decided.verdict)
-            return answers.no_entry(asked, headers | answers.commit(decided.described))
-        return await self._files.answer(request, asked.path, decided, entry)
 
     async def _about(
-        self, request: web.Request, asked: Asked, decided: Decided, listed: Mapping[str, Entry]
+        self, request: web.Request, asked: Asked, described: Described, decided: Decided
     ) -> web.Response:
-        """Answer a question about a repository."""
-        headers = answers.verdict_headers(decided.verdict) | answers.commit(decided.described)
+        """Answer a question about a repository.
+
+        Raises:
+            StepError: its origin does not.
+        """
+        headers = answers.verdict_headers(decided.verdict) | answers.commit(described)
+        listed = decided.entries
         match asked.what:
             case "info" | "revision":
                 blobs = _is_set(request, "blobs")
-                content = {**decided.described.document, "sha": decided.described.commit}
+                content = {**described.document, "sha": described.commit}
                 content["siblings"] = listing.siblings(listed, blobs=blobs)
                 return _passed_on(content, headers)
             case "tree":
                 found = listing.tree(listed, asked.path, recursive=_is_set(request, "recursive"))
                 if found is None:
                     return answers.no_entry(asked, headers)
+                if _is_set(request, "expand"):
+                    found = listing.expanded(found, described)
                 return answers.document(found, headers)
             case "paths-info":
-                paths = await _paths(request)
-                return answers.document(listing.paths_info(listed, paths), headers)
+                paths, expand = await _paths(request)
+                found = listing.paths_info(listed, paths)
+                return answers.document(
+                    listing.expanded(found, described) if expand else found, headers
+                )
             case "auth-check":
                 return answers.document({}, headers)
-        try:
-            described = decided.described
-            content = await asyncio.to_thread(described.origin.passed_on, described, asked.what)
-        except StepError as error:
-            return answers.unavailable(error.reason)
+        query = {name: request.query[name] for name in _PASSED_ON if name in request.query}
+        content = await self._models.ask(
+            (asked.repository, described.commit, asked.what, *query.items()),
+            described.access,
+            partial(described.origin.passed_on, described, asked.what, query),
+        )
+        if isinstance(content, list):
+            headers["X-Total-Count"] = str(len(content))
         return _passed_on(content, headers)
+
+    async def _who(self, request: web.Request) -> web.Response:
+        """Tell a client what the Hub says of it."""
+        if (token := _token(request)) is None:
+            return answers.refusal(401, None, "Invalid username or password.")
+        try:
+            return _passed_on(
+                await self._models.ask("who", token, partial(self._hub.who, token)), {}
+            )
+        except BusyError:
+            return _busy()
+        except StepError as error:
+            if error.reason.code is ReasonCode.STORE_FORBIDDEN:
+                return answers.refusal(401, None, error.reason.message)
+            return answers.unavailable(error.reason)
 
 
 def _passed_on(content: object, headers: Mapping[str, str]) -> web.Response:
@@ -139,6 +196,10 @@ def _passed_on(content: object, headers: Mapping[str, str]) -> web.Response:
                 "numbers that JSON has not; tell the operator of that server",
             )
         )
+
+
+def _busy() -> web.Response:
+    return answers.later("this gateway is busy with other models; try again in a moment")
 
 
 def _token(request: web.Request) -> str | None:
@@ -157,23 +218,25 @@ def _token(request: web.Request) -> str | None:
     return token
 
 
-async def _paths(request: web.Request) -> list[str]:
-    """The paths that are asked about, of a form or of JSON."""
+async def _paths(request: web.Request) -> tuple[list[str], bool]:
+    """The paths that are asked about, and whether for more of them, of a form or of JSON."""
     if request.content_type == "application/json":
         try:
-            paths = json.loads(await request.read()).get("paths", [])
+            asked = json.loads(await request.read())
+            paths, expand = asked.get("paths", []), asked.get("expand") is True
         except (ValueError, RecursionError, AttributeError):
             raise web.HTTPBadRequest(text="the body is not what it should be\n") from None
         paths = [paths] if isinstance(paths, str) else paths
     else:
-        paths = (await request.post()).getall("paths", [])
+        form = await request.post()
+        paths, expand = form.getall("paths", []), str(form.get("expand")).lower() in _TRUE
     if not isinstance(paths, list) or len(paths) > _MOST_PATHS:
         raise web.HTTPBadRequest(text=f"give at most {_MOST_PATHS} paths\n")
-    return [path for path in paths if isinstance(path, str)]
+    return [path for path in paths if isinstance(path, str)], expand
 
 
 def _is_set(request: web.Request, name: str) -> bool:
-    return request.query.get(name, "").lower() in ("true", "1")
+    return request.query.get(name, "").lower() in _TRUE
 
 
 def _without_xet(content: object) -> object:

@@ -23,6 +23,7 @@ from oms_gate.cache import CachedModel
 from oms_gate.delivery.folders import disk_errors, opened
 from oms_gate.errors import AdmissionDenied, StepError, defect, machine_failure
 from oms_gate.gateway.journal import Journal, State
+from oms_gate.gateway.room import Room
 from oms_gate.limits import MIB, Limits
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.streaming.hashing import FileRange, RangeWriter
@@ -55,6 +56,7 @@ class Arrival:
         path: str,
         journal: Journal,
         limits: Limits,
+        room: Room,
         on_change: Callable[[], None],
     ) -> None:
         """
@@ -68,6 +70,7 @@ class Arrival:
         self._path = path
         self._journal = journal
         self._limits = limits
+        self._room = room
         self._on_change = on_change
         # What is divided into ranges has a length, or else it is not handed out.
         self._size = model.files[path] or 0
@@ -110,13 +113,14 @@ class Arrival:
                 self._model.fetch([self._path])
                 self._journal.forget()
                 return
-            try:
-                self._transfer(deadline)
-            except _WrongStart:
-                self._set(self._journal.distrust())
-                self._transfer(deadline)
-            with opened(str(self._journal.file.parent)) as folder:
-                self._model.take(self._path, folder, self._journal.file.name)
+            with self._room.taken(self._journal.file, self._size):
+                try:
+                    self._transfer(deadline)
+                except _WrongStart:
+                    self._set(self._journal.distrust())
+                    self._transfer(deadline)
+                with opened(str(self._journal.file.parent)) as folder:
+                    self._model.take(self._path, folder, self._journal.file.name)
             self._journal.forget()
 
     def _follow(self) -> None:

@@ -14,6 +14,7 @@ from oms_gate.cache.layout import Layout
 from oms_gate.gateway.arrival import Arrival
 from oms_gate.gateway.journal import Journal
 from oms_gate.gateway.observer import Observer
+from oms_gate.gateway.room import Room
 from oms_gate.limits import Limits
 from oms_gate.service_settings import GatewaySettings
 
@@ -21,9 +22,10 @@ from oms_gate.service_settings import GatewaySettings
 class Arrivals:
     """The arrivals of one process. Used within one event loop."""
 
-    def __init__(self, settings: GatewaySettings, observer: Observer) -> None:
+    def __init__(self, settings: GatewaySettings, room: Room, observer: Observer) -> None:
         self._threads = ThreadPoolExecutor(settings.transfers, thread_name_prefix="oms-gate-bring")
         self._connections = settings.connections
+        self._room = room
         self._observer = observer
         self._current: dict[Path, Followed] = {}
 
@@ -42,7 +44,7 @@ class Arrivals:
         if followed is None:
             connections = max(1, self._connections // (len(self._current) + 1))
             update = {"connections": min(limits.connections, connections)}
-            followed = Followed(model, path, journal, limits.model_copy(update=update))
+            followed = Followed(model, path, journal, limits.model_copy(update=update), self._room)
             self._current[journal.file] = followed
             loop = asyncio.get_running_loop()
             done = loop.run_in_executor(self._threads, followed.arrival.bring)
@@ -67,13 +69,15 @@ class Arrivals:
 class Followed:
     """An arrival as clients see it, in the event loop."""
 
-    def __init__(self, model: CachedModel, path: str, journal: Journal, limits: Limits) -> None:
+    def __init__(
+        self, model: CachedModel, path: str, journal: Journal, limits: Limits, room: Room
+    ) -> None:
         self.journal = journal
         self._model = model
         self._waiting: list[asyncio.Future[None]] = []
         self._waking = False
         self._loop = asyncio.get_running_loop()
-        self.arrival = Arrival(model, path, journal, limits, self._on_change)
+        self.arrival = Arrival(model, path, journal, limits, room, self._on_change)
 
     async def change(self) -> None:
         """Wait until there is more of the file, or it is over."""

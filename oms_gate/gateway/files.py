@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import hdrs, web
 
-from oms_gate.errors import AdmissionDenied
+from oms_gate.errors import AdmissionDenied, StepError
 from oms_gate.gateway import answers, ranges
 from oms_gate.gateway.arrivals import Arrivals
+from oms_gate.gateway.entries import Entry
 from oms_gate.gateway.journal import Journal, State
-from oms_gate.gateway.listing import Entry
 from oms_gate.gateway.models import Decided, Models
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.passing import pass_on
+from oms_gate.gateway.paths import Asked
 from oms_gate.gateway.sending import FileDenied, NotYetError, Sender, pieces
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.service_settings import GatewaySettings
+from oms_gate.stores import Snapshot
 from oms_gate.verdict import Assurance, Reason
 
 _HEADERS: Final = {
@@ -43,18 +47,58 @@ class Files:
         self._observer = observer
 
     async def answer(
-        self, request: web.Request, path: str, decided: Decided, entry: Entry
+        self, request: web.Request, asked: Asked, decided: Decided, *, renewed: bool = False
     ) -> web.StreamResponse:
         """The file, a part of it, or why there is none.
 
+        renewed: whether this is the second decision that is tried.
+
         Raises:
+            BusyError: nothing was sent.
+            ConnectionError: the answer ended early.
+        """
+        if not decided.is_open:
+            return answers.denied(decided.verdict)
+        path, entry = asked.path, decided.entries.get(asked.path)
+        if entry is None:
+            headers = answers.verdict_headers(decided.verdict)
+            return answers.no_entry(asked, headers | answers.commit(decided.described))
+        try:
+            if entry.proof == "digest" and entry.content is None and request.method != "HEAD":
+                entry = await asyncio.to_thread(_read, decided, path, entry)
+            return await self._send(request, path, decided, entry)
+        except FileDenied as denied:
+            if denied.reason.code is ReasonCode.CACHE_CHANGED and not renewed:
+                # Files go to make room for others; what was handed out of them is no more.
+                again = await self._models.renew(decided)
+                return await self.answer(request, asked, again, renewed=True)
+            now = await self._models.deny(decided, denied.reason)
+            if now.is_open:
+                return await self.answer(request, asked, now, renewed=True)
+            if now.verdict.undecided:
+                return answers.unavailable(denied.reason)
+            return answers.denied(now.verdict)
+        except NotYetError:
+            return answers.later(
+                f"{path} is being verified, which takes a while; try again in a moment"
+            )
+        except ConnectionError as error:
+            if isinstance(error.__cause__, FileDenied):
+                await self._models.deny(decided, error.__cause__.reason)
+            raise
+
+    async def _send(
+        self, request: web.Request, path: str, decided: Decided, entry: Entry
+    ) -> web.StreamResponse:
+        """Send the file, or what else follows from the request's headers.
+
+        Raises:
+            FileDenied, NotYetError: nothing was sent.
             ConnectionError: the answer ended early.
         """
         state = await asyncio.to_thread(_state, path, decided, entry)
-        etag = _tag(entry, state)
-        headers = answers.commit(decided.described) | answers.verdict_headers(
-            decided.verdict, None if decided.model is None else Assurance.BYTES
-        )
+        etag = f'"{entry.etag}-{state.turn}"' if state.turn else f'"{entry.etag}"'
+        headers = answers.commit(decided.described) | _verdict_headers(path, decided, entry)
         headers |= {"ETag": etag, "X-Linked-ETag": etag, "X-Linked-Size": str(entry.size)}
         headers |= _HEADERS
         if ranges.is_outdated(request.headers, etag):
@@ -79,14 +123,14 @@ class Files:
             await response.prepare(request)
             await response.write(entry.content[part.start : part.end])
             return response
-        if decided.model is None:
-            assert decided.unverified is not None
-            return await pass_on(request, response, decided.unverified, path, part)
+        if entry.proof is None:
+            return await pass_on(request, response, _snapshot(decided), path, part)
+        assert decided.model is not None
+        assert decided.cache is not None
         if part.start and state.is_distrusted and "If-Range" not in request.headers:
             return answers.denied(decided.model.admission.denied([_distrusted(path)]).verdict)
         if entry.size > self._settings.cache_bytes:
             return answers.denied(decided.model.admission.denied([_too_large(path)]).verdict)
-        assert decided.cache is not None
         sender = Sender(
             request,
             self._arrivals,
@@ -101,45 +145,76 @@ class Files:
             wanted = await asyncio.to_thread(
                 pieces, decided.model, path, part, begun=state.released > 0
             )
-            await sender.send(response, wanted)
-        except AdmissionDenied as denied:  # The cache failed.
-            if response.prepared:
-                raise
-            return answers.denied(denied.verdict)
-        except FileDenied as denied:
-            verdict = await self._models.deny(decided, denied.reason)
-            if verdict.undecided:
-                return answers.unavailable(denied.reason)
-            return answers.denied(verdict)
-        except NotYetError:
-            return answers.later(
-                f"{path} is being verified, which takes a while; try again in a moment"
-            )
-        except ConnectionError as error:
-            if isinstance(error.__cause__, FileDenied):
-                await self._models.deny(decided, error.__cause__.reason)
-            raise
+        except AdmissionDenied as denied:
+            raise FileDenied(denied.verdict.reasons[0]) from denied
+        await sender.send(response, wanted)
         return response
+
+
+def _snapshot(decided: Decided) -> Snapshot:
+    """What the files of an open decision are read from."""
+    if decided.model is not None:
+        return decided.model.admission.snapshot
+    assert decided.unverified is not None
+    return decided.unverified
+
+
+def _read(decided: Decided, path: str, entry: Entry) -> Entry:
+    """The entry of a small file with its content.
+
+    Raises:
+        FileDenied: it is not that which was verified, or could not be had.
+    """
+    try:
+        content = _snapshot(decided).read(path, decided.limits.attestation_bytes)
+    except StepError as error:
+        raise FileDenied(error.reason) from error
+    if content is None or hashlib.sha256(content).hexdigest() != entry.etag:
+        raise FileDenied(_replaced(path))
+    return replace(entry, content=content)
+
+
+def _verdict_headers(path: str, decided: Decided, entry: Entry) -> dict[str, str]:
+    """What is said of a file: less than of its model, where it is only let through."""
+    if entry.proof is not None:
+        return answers.verdict_headers(decided.verdict, Assurance.BYTES)
+    verdict = decided.verdict
+    if decided.model is not None:
+        verdict = decided.model.admission.denied([_unsigned(path)]).verdict
+    return answers.verdict_headers(verdict)
 
 
 def _state(path: str, decided: Decided, entry: Entry) -> State:
     """How far the file is, if it has to come."""
-    if decided.model is None or decided.cache is None or entry.content is not None:
+    if entry.proof != "signed" or decided.model is None or decided.cache is None:
         return State()
     return Journal(decided.cache.layout, decided.model.content(path)).state()
 
 
-def _tag(entry: Entry, state: State) -> str:
-    """The entity tag: another one after wrong bytes were sent, which nobody is to complete."""
-    tag = entry.etag or entry.file.version or ""
-    return f'"{tag}-{state.turn}"' if state.turn else f'"{tag}"'
+def _unsigned(path: str) -> Reason:
+    return Reason(
+        code=ReasonCode.COVERAGE_UNSIGNED,
+        message=f"{path} is not covered by the model's signature, so nobody vouches for it; ask "
+        "its publisher to sign it",
+        path=path,
+    )
+
+
+def _replaced(path: str) -> Reason:
+    return Reason(
+        code=ReasonCode.FILE_CHANGED,
+        message=f"{path} is not the file any more that was verified with the model; ask its "
+        "publisher, and tell the store's operator",
+        path=path,
+    )
 
 
 def _distrusted(path: str) -> Reason:
     return Reason(
         code=ReasonCode.FILE_CHANGED,
-        message=f"the store sent something else than what was signed of {path} before, and what "
-        "you have of it may be that; remove it, and download the file again from its start",
+        message=f"what was sent of {path} before was wrong, or was never verified to its end, so "
+        "what you have of it may not be its beginning; remove it, and download the file again from "
+        "its start",
         path=path,
     )
 

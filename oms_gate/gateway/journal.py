@@ -21,6 +21,9 @@ from oms_gate.reason_codes import ReasonCode
 DISTRUST_SECONDS: Final = 24 * 3600.0
 """How long those who come back for the rest of a file are sent away, once it was wrong."""
 
+REMEMBERED_SECONDS: Final = 90 * 24 * 3600.0
+"""How long the entity tag tells what was wrong from what is right: clients keep partial files."""
+
 _STATE = struct.Struct("<QQd")
 
 
@@ -35,6 +38,11 @@ class State(NamedTuple):
     turn: int = 0
     released: int = 0
     distrusted: float = 0.0
+
+    @property
+    def is_remembered(self) -> bool:
+        """Whether a file of another turn may still be told from this one by its entity tag."""
+        return self.turn > 0 and time.time() < self.distrusted + REMEMBERED_SECONDS
 
     @property
     def is_distrusted(self) -> bool:
@@ -118,10 +126,23 @@ class Journal:
     def forget(self) -> None:
         """Leave nothing of an arrival that was right, but how many before it were wrong."""
         state = self.state()
-        if state.turn:
+        if state.is_remembered:
             self.release(state._replace(released=0))
         else:
             self._state_file.unlink(missing_ok=True)
+
+    def give_up(self) -> None:
+        """Remove what has arrived, unless it is gone on with at the moment.
+
+        Nobody knows whether that was right, so who has the beginning of it must not go on.
+
+        Raises:
+            DeliveryError: it is.
+            OSError: the file system failed.
+        """
+        with self.written(lambda: None, time.monotonic()):
+            self.settle()
+            self.forget()
 
     def open(self) -> int:
         """The descriptor of the file, for reading and writing; it is made where there is none."""

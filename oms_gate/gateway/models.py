@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from oms_gate import __version__
 from oms_gate.cache import Cache, CachedModel
-from oms_gate.errors import ConfigError, StepError, UsageError, defect
+from oms_gate.errors import ConfigError, StepError, StoreError, UsageError, defect
 from oms_gate.gate import Gate
-from oms_gate.gateway import listing
+from oms_gate.gateway.entries import Entry, entries
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.origins import Described, Origin
 from oms_gate.gateway.paths import Repository
@@ -54,9 +54,19 @@ class Decided:
     limits: Limits
 
     @cached_property
-    def entries(self) -> Mapping[str, listing.Entry]:
-        """See `listing.entries`: each request needs them, and there may be many."""
-        return listing.entries(self)
+    def entries(self) -> Mapping[str, Entry]:
+        """The files that clients may have, by path."""
+        return entries(self.model, self.unverified)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether clients get files: each with its own token."""
+        return self.model is not None or self.unverified is not None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is denied to all alike, for a while: not by what the store is like now."""
+        return not self.is_open and not _is_passing(self.verdict)
 
 
 class Models:
@@ -84,6 +94,7 @@ class Models:
         # Of their own: to look at what may be seen takes no time, and a decision may.
         self._descriptions: _Flights[Described] = _Flights(settings.checks, most)
         self._decisions: _Flights[Decided] = _Flights(settings.checks, most)
+        self._questions: _Flights[Any] = _Flights(settings.checks, most)
         self._seen: _Recent[Described] = _Recent(settings.models)
         self._decided: _Recent[Decided] = _Recent(settings.models)
         self._denied: _Recent[Decided] = _Recent(settings.models)
@@ -93,55 +104,52 @@ class Models:
         """Checks that are at work or wait for their turn."""
         return self._decisions.running
 
-    async def describe(
+    async def find(
         self, repository: Repository, revision: str | None, token: str | None
-    ) -> Described:
-        """A repository at a revision, for a client that may read it.
+    ) -> tuple[Described, Decided]:
+        """A repository at a revision, for a client that may read it, and what is decided about it.
+
+        What the client gets is asked for with its own token; a denial alone is that of all who
+        may read it.
+
+        revision: None for the default branch.
+        token: the client's own.
 
         Raises:
-            StepError: it may not, or there is none, or nobody knows.
+            StepError: it may not read it, or there is none, or nobody knows.
             BusyError: too much is asked at the moment.
         """
-        key = (repository, revision, _digest(token))
-        if (seen := self._seen.get(key)) is not None:
-            return seen
-        return await self._descriptions.run(
-            key,
-            lambda: self._described(repository, revision, token),
-            lambda described: self._seen.put(key, described, self._settings.access_seconds),
-        )
+        described = await self._describe(repository, revision, token)
+        decided = await self._decide(described)
+        if _is_changed(decided.verdict):
+            # What it was a moment ago is not to be had any more.
+            self._seen.drop(described)
+            described = await self._describe(repository, revision, token)
+            decided = await self._decide(described)
+        return described, decided
 
-    async def decide(self, described: Described, token: str | None) -> Decided:
-        """What is decided about a repository at a commit, which this client may read.
+    async def ask(self, what: Hashable, secret: str, call: Callable[[], T]) -> T:
+        """What else an origin says, within the same bounds; equal questions are asked once.
+
+        what, secret: the question, and what of the client the answer depends on.
 
         Raises:
-            BusyError: too much is asked at the moment.
+            StepError: it does not.
+            BusyError: as `find`.
         """
-        epoch = await asyncio.to_thread(self._epoch)
-        content = (described.reference.url, described.commit, epoch)
-        key = (*content, _digest(token))
-        known = self._decided.get(key) or self._denied.get(content)
-        self._observer.looked_up("decision", hit=known is not None)
-        if known is not None:
-            return known
-        # Whoever asks with another token waits for the first one, too: what it finds out is there
-        # for all then.
-        check = partial(self._check, described)
-        keep = partial(self._keep, content, key)
-        if not self._decisions.is_running(key):
-            decided = await self._decisions.run(content, check, keep)
-            if decided.described.options == described.options or self._denied.get(content):
-                return decided
-        return self._decided.get(key) or await self._decisions.run(key, check, keep)
+        answer: T = await self._questions.run((what, _digest(secret)), call, lambda _: None)
+        return answer
 
-    def _keep(self, content: Hashable, key: Hashable, decided: Decided) -> None:
-        """Give a decision again, if it may be."""
-        if decided.model is not None:
-            self._decided.put(key, decided, decided.limits.decision_seconds)
-        elif not _is_passing(decided.verdict):
-            self._denied.put(content, decided, self._settings.denial_seconds)
+    async def renew(self, decided: Decided) -> Decided:
+        """The same decision made anew, as files were removed that this one has handed out.
 
-    async def deny(self, decided: Decided, reason: Reason) -> Verdict:
+        Raises:
+            BusyError: as `find`.
+        """
+        self._decided.drop(decided)
+        return await self._decide(decided.described)
+
+    async def deny(self, decided: Decided, reason: Reason) -> Decided:
         """What is to be said of an admitted model of which a file is not, or cannot be had.
 
         Where it is not what was signed, all of it is denied for a while; else it is decided about
@@ -150,34 +158,77 @@ class Models:
         assert decided.model is not None
         verdict = decided.model.admission.denied([reason]).verdict
         self._decided.drop(decided)
+        unverified = decided.model.admission.snapshot if verdict.lets_through else None
+        denied = replace(decided, verdict=verdict, model=None, unverified=unverified)
+        if reason.code is ReasonCode.STORE_CHANGED:
+            self._seen.drop(decided.described)
         if reason.code is ReasonCode.FILE_CHANGED:
-            epoch = await asyncio.to_thread(self._epoch)
-            key = (decided.described.reference.url, decided.described.commit, epoch)
-            if self._denied.get(key) is None:
+            content, own = await self._keys(decided.described)
+            if self._denied.get(content) is None:
                 self._observer.decided(verdict, 0)
-                denied = replace(decided, verdict=verdict, model=None)
-                self._denied.put(key, denied, self._settings.denial_seconds)
-        return verdict
+                self._keep(content, own, denied)
+        return denied
+
+    async def _describe(
+        self, repository: Repository, revision: str | None, token: str | None
+    ) -> Described:
+        origin = next((each for each in self._origins if each.has(repository)), None)
+        if origin is None:
+            raise StepError(
+                ReasonCode.STORE_NOT_FOUND,
+                f"this gateway has no repository {repository.name}; see which it serves",
+            )
+        token = origin.token(repository, token)
+        key = (repository, revision, _digest(token or ""))
+        if (seen := self._seen.get(key)) is not None:
+            return seen
+        return await self._descriptions.run(
+            key,
+            lambda: origin.describe(repository, revision, token),
+            lambda described: self._seen.put(key, described, self._settings.access_seconds),
+        )
+
+    async def _decide(self, described: Described) -> Decided:
+        content, own = await self._keys(described)
+        # A denial by somebody's transfer counts for those, too, who had none.
+        known = self._denied.get(content) or self._decided.get(own)
+        self._observer.looked_up("decision", hit=known is not None)
+        if known is not None:
+            return known
+        # Whoever asks with another token waits for the first one, too: what it finds out is there
+        # for all then.
+        check = partial(self._check, described)
+        keep = partial(self._keep, content, own)
+        if not self._decisions.is_running(own):
+            decided = await self._decisions.run(content, check, keep)
+            if decided.described.options == described.options or decided.is_final:
+                return decided
+        return self._decided.get(own) or await self._decisions.run(own, check, keep)
+
+    def _keep(self, content: Hashable, own: Hashable, decided: Decided) -> None:
+        """Give a decision again, if it may be."""
+        if decided.model is not None:
+            self._decided.put(own, decided, decided.limits.decision_seconds)
+        elif decided.is_open:
+            self._decided.put(own, decided, self._settings.denial_seconds)
+        elif decided.is_final:
+            self._denied.put(content, decided, self._settings.denial_seconds)
+
+    async def _keys(self, described: Described) -> tuple[Hashable, Hashable]:
+        """What stands for a repository at a commit: for all, and as one client's token opens it."""
+        epoch = await asyncio.to_thread(self._epoch)
+        content = (described.reference.url, described.commit, epoch)
+        return content, (*content, _digest(described.access))
 
     def close(self) -> None:
         """Begin no more checks, and wait for none."""
         self._descriptions.close()
+        self._questions.close()
         self._decisions.close()
 
     def _epoch(self) -> str:
         with self._hold() as gate:
             return gate.epoch
-
-    def _described(
-        self, repository: Repository, revision: str | None, token: str | None
-    ) -> Described:
-        for origin in self._origins:
-            if (described := origin.describe(repository, revision, token)) is not None:
-                return described
-        raise StepError(
-            ReasonCode.STORE_NOT_FOUND,
-            f"this gateway has no repository {repository.name}; see which it serves",
-        )
 
     def _check(self, described: Described) -> Decided:
         started = time.monotonic()
@@ -188,13 +239,16 @@ class Models:
                 cache = Cache(gate, self._folder / _name(described))
                 outcome = cache.decide(gate, described.reference, operation="proxy")
                 if isinstance(outcome, CachedModel):
+                    _check_same(described, outcome.admission.snapshot)
                     model, verdict = outcome, outcome.verdict
                 else:
                     verdict = outcome
                     if verdict.lets_through:
                         store = open_store(described.reference, gate.stores, gate.limits)
                         unverified = store.snapshot(described.reference)
+                        _check_same(described, unverified)
             except StepError as error:
+                unverified = None
                 verdict = _undecided(described, error.reason)
             except (ConfigError, UsageError) as error:
                 message = f"the gate cannot check {described.reference.url}: {error}"
@@ -281,17 +335,35 @@ class _Recent(Generic[T]):
 
 def _name(described: Described) -> str:
     """Of the folder of a repository's cache."""
-    return hashlib.sha256(described.reference.name.encode()).hexdigest()
+    return _digest(described.reference.name)
 
 
-def _digest(token: str | None) -> str | None:
-    """What stands for a token among keys."""
-    return None if token is None else hashlib.sha256(token.encode()).hexdigest()
+def _digest(text: str) -> str:
+    """What stands for a token among keys, and for a name among folders."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _is_passing(denied: Verdict) -> bool:
     """Whether it is the store that may be as it should be in a moment, rather than the model."""
     return denied.undecided or any(r.code.startswith("store.") for r in denied.reasons)
+
+
+def _is_changed(denied: Verdict) -> bool:
+    return any(reason.code is ReasonCode.STORE_CHANGED for reason in denied.reasons)
+
+
+def _check_same(described: Described, snapshot: Snapshot) -> None:
+    """See that what was decided about is what was described to the client.
+
+    Raises:
+        StoreError: it was changed in between.
+    """
+    if described.origin.commit(snapshot) != described.commit:
+        raise StoreError(
+            ReasonCode.STORE_CHANGED,
+            f"{described.repository.name} was changed after it was looked up, so nothing of it is "
+            "given; try again",
+        )
 
 
 def _undecided(described: Described, reason: Reason) -> Verdict:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from aiohttp import web
 
@@ -19,6 +19,8 @@ from oms_gate.gateway.ranges import Wanted
 from oms_gate.limits import MIB, Limits
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Reason
+
+T = TypeVar("T")
 
 _AT_ONCE_BYTES = 8 * MIB
 
@@ -148,10 +150,7 @@ class Sender:
         Raises:
             FileDenied, NotYetError: nowhere.
         """
-        try:
-            stream = await asyncio.to_thread(_verified, piece)
-        except AdmissionDenied as denied:
-            raise FileDenied(denied.verdict.reasons[0]) from denied
+        stream = await _opened(piece.model.open_present, piece.path)
         self._observer.looked_up("file", hit=stream is not None)
         if stream is not None:
             return stream
@@ -183,7 +182,7 @@ class Sender:
         if stream is None:
             if arrival.reason is not None:
                 raise FileDenied(arrival.reason)
-            stream = await asyncio.to_thread(piece.model.open, piece.path)
+            stream = await _opened(piece.model.open, piece.path)
         with closing(stream):
             while position < piece.end:
                 state = arrival.state
@@ -232,8 +231,13 @@ def _begun_anew(piece: Piece) -> Reason:
     )
 
 
-def _verified(piece: Piece) -> BinaryIO | None:
-    """A file that is there and was hashed; None where it has to come first."""
-    if piece.model.present(piece.path) is None:
-        return None
-    return piece.model.open(piece.path)
+async def _opened(open_file: Callable[[str], T], path: str) -> T:
+    """A file of a model, open.
+
+    Raises:
+        FileDenied: the cache does not give it.
+    """
+    try:
+        return await asyncio.to_thread(open_file, path)
+    except AdmissionDenied as denied:
+        raise FileDenied(denied.verdict.reasons[0]) from denied

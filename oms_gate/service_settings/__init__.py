@@ -2,7 +2,7 @@
 
 from oms_gate.service_settings.api import ApiClient, ApiSettings, ObjectStore
 from oms_gate.service_settings.events import EventSettings
-from oms_gate.service_settings.gateway import GatewaySettings
+from oms_gate.service_settings.gateway import GatewaySettings, S3Repositories
 from oms_gate.service_settings.service import ServiceSettings
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "EventSettings",
     "GatewaySettings",
     "ObjectStore",
+    "S3Repositories",
     "ServiceSettings",
 ]

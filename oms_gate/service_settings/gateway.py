@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator
 
 from oms_gate.settings import Section
 
 GIB = 1024**3
+
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](?:/[^/?#\\\x00-\x1f\x7f]+)*")
+
+
+class S3Repositories(Section):
+    """Models of a bucket, which clients see as the repositories of an owner on the Hub."""
+
+    owner: str = Field(
+        pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?$",
+        description="Their owner: owner/name is the model prefix/name. The Hub is asked for none "
+        "of this owner's models.",
+    )
+    prefix: str = Field(description="Where they are, such as s3://bucket/models.")
+    readers: Literal["everybody"] | Annotated[tuple[_Sha256, ...], Field(min_length=1)] = Field(
+        description="Who may read them: everybody who reaches the gateway; or SHA-256, in hex, of "
+        "each token (HF_TOKEN) that may.",
+    )
+
+    @field_validator("prefix")
+    @classmethod
+    def _is_prefix(cls, prefix: str) -> str:
+        prefix = prefix.rstrip("/")
+        if not _PREFIX.fullmatch(prefix) or {".", ".."} & {*prefix.split("/")}:
+            raise ValueError(f"{prefix!r} is no prefix in S3; write it as s3://bucket/models")
+        return prefix
 
 
 class GatewaySettings(Section):
@@ -17,6 +46,11 @@ class GatewaySettings(Section):
         pattern=r"^https?://[^/@?#]+(/[^?#]*)?$",
         description="Endpoint of the Hub or mirror that is asked; by default that of the hf:// "
         "store.",
+    )
+    repositories: tuple[S3Repositories, ...] = Field(
+        default=(),
+        description="Models of buckets that are served as if they were on the Hub, read with the "
+        "gate's own credentials.",
     )
     cache_bytes: int = Field(
         default=200 * GIB,
@@ -61,3 +95,11 @@ class GatewaySettings(Section):
         description="Longest wait of a client for a byte, in seconds; huggingface_hub waits 10. "
         "What it waited for goes on, and is there for its next attempt.",
     )
+
+    @field_validator("repositories")
+    @classmethod
+    def _have_owners(cls, given: tuple[S3Repositories, ...]) -> tuple[S3Repositories, ...]:
+        owners = [each.owner.lower() for each in given]
+        if twice := {owner for owner in owners if owners.count(owner) > 1}:
+            raise ValueError(f"the owner '{min(twice)}' is given twice; give each its own")
+        return given

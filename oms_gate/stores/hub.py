@@ -91,35 +91,56 @@ class HubStore:
             api.reader.close()
 
     def check_readable(self, reference: Reference, path: str) -> None:
-        """See that a file of a repository at a commit may be read, if it is there.
+        """See that a file of a repository at a commit may be read.
 
         Raises:
-            StoreError: it may not; or as `Store.snapshot`.
+            StoreError: it may not, or is not there; or as `Store.snapshot`.
         """
         api = self.api(reference)
         url = f"{api.page}/resolve/{reference.revision}/{quote(path)}"
         try:
             api.reader.head(RemoteFile(path, lambda: url, headers=self._headers))
-        except StoreError as error:
-            if error.reason.code is not ReasonCode.STORE_NOT_FOUND:
-                raise
         finally:
             api.reader.close()
 
-    def passed_on(self, reference: Reference, what: str) -> Any:
-        """What the Hub's interface has at a path below a repository's, unchecked JSON.
+    def passed_on(self, reference: Reference, what: str, query: Mapping[str, str]) -> Any:
+        """What the Hub's interface has at a path below a repository's: of a list all pages.
+
+        It is JSON, and not checked.
 
         Raises:
             StoreError: see `Store.snapshot`.
         """
         api = self.api(reference)
+        url = f"{api.url}/{what}" + (f"?{urlencode(query)}" if query else "")
         try:
-            answer = within(
-                self._limits.listing_seconds,
-                lambda: api.ask(f"{api.url}/{what}"),
-                api.reader.abort,
+            return within(
+                self._limits.listing_seconds, lambda: self._whole(api, url), api.reader.abort
             )
-            return api.content(answer, object)
+        finally:
+            api.reader.close()
+
+    def who(self) -> Mapping[str, Any]:
+        """What the Hub's interface says of whose token it is, unchecked JSON.
+
+        Raises:
+            StoreError: the Hub does not know the token, or fails.
+        """
+        api = self.api(Reference("hf", "whoami-v2"))
+        url = f"{self.endpoint}/api/whoami-v2"
+        try:
+            file = RemoteFile(url, lambda: url, headers=self._headers)
+            answer = within(
+                self._limits.listing_seconds, lambda: api.reader.answer(file), api.reader.abort
+            )
+            if answer.status in (401, 403):
+                raise StoreError(
+                    ReasonCode.STORE_FORBIDDEN,
+                    f"{self.endpoint} does not know this token; log in anew (hf auth login)",
+                )
+            if answer.status != 200:
+                raise api.refusal(answer.status, answer.headers)
+            return api.content(answer, dict)
         finally:
             api.reader.close()
 
@@ -153,6 +174,16 @@ class HubStore:
         assert reference.revision is not None
         api = HubApi(reference, self.endpoint, self._headers, HttpReader(self._limits, self._hosts))
         return self._snapshot(api, reference.revision, listed(files, self._limits), single=False)
+
+    def _whole(self, api: HubApi, url: str) -> Any:
+        entries: list[Any] = []
+        for page in api.pages(url, object):
+            if not isinstance(page, list):
+                return page
+            entries += page
+            if len(entries) > self._limits.files:
+                raise too_many(self._limits)
+        return entries
 
     def api(self, reference: Reference) -> HubApi:
         """What is asked about one model; whoever asks closes its reader.
@@ -257,13 +288,7 @@ class _Listing:
 
     def commits(self, commit: str) -> Iterator[str]:
         """A commit and those before it, newest first."""
-        url: str | None = f"{self.api.url}/commits/{commit}"
-        while url is not None:
-            answer = self.api.ask(url)
-            page = self.api.content(answer, list)
-            url = self.api.next_page(answer)
-            if url is not None and not page:
-                raise self.api.malformed("goes on after a page without entries")
+        for page in self.api.pages(f"{self.api.url}/commits/{commit}", list):
             for entry in page:
                 match entry:
                     case {"id": str(found)} if COMMIT.fullmatch(found):
@@ -302,15 +327,9 @@ class _Listing:
     def _tree(self, commit: str, prefix: str) -> list[StoredFile]:
         at = f"{self.api.url}/tree/{commit}"
         folder = f"/{quote(prefix.removesuffix('/'))}" if prefix else ""
-        url: str | None = f"{at}{folder}?recursive=True&expand=False"
         files: list[StoredFile] = []
         count = 0
-        while url is not None:
-            answer = self.api.ask(url)
-            page = self.api.content(answer, list)
-            url = self.api.next_page(answer)
-            if url is not None and not page:
-                raise self.api.malformed("goes on after a page without entries")
+        for page in self.api.pages(f"{at}{folder}?recursive=True&expand=False", list):
             count += len(page)
             # Folders count too: a server may invent them without end.
             if count > self.limits.files:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urljoin
@@ -72,7 +72,22 @@ class HubApi:
             raise self.refusal(answer.status, answer.headers)
         return answer
 
-    def next_page(self, answer: Answer) -> str | None:
+    def pages(self, url: str, kind: type[T]) -> Iterator[T]:
+        """The JSON of an answer, and of those that follow it, where it is a list in pages.
+
+        Raises:
+            StoreError: as `ask`, `content` and `_next_page`.
+        """
+        following: str | None = url
+        while following is not None:
+            answer = self.ask(following)
+            page = self.content(answer, kind)
+            following = self._next_page(answer)
+            if following is not None and not page:
+                raise self.malformed("goes on after a page without entries")
+            yield page
+
+    def _next_page(self, answer: Answer) -> str | None:
         """The URL of a list's next page, where the endpoint has it: the token goes there too.
 
         Raises:
@@ -139,6 +154,16 @@ class HubApi:
     def refusal(self, status: int, headers: Mapping[str, str]) -> StoreError:
         """The error for an answer other than 200."""
         code, name = headers.get("X-Error-Code"), self.reference.url
+        said = headers.get("X-Error-Message", "")
+        # Some servers say which token they do not like.
+        for credentials in self.headers.values():
+            said = said.replace(credentials.rpartition(" ")[2], "***")
+        why = f": '{in_short(said)}'" if said else ""
+        if "X-OMS-Gate-Verdict" in headers:
+            return StoreError(
+                ReasonCode.STORE_FORBIDDEN,
+                f"the gateway at {self.endpoint} does not give {name}{why}; ask its operator",
+            )
         if code == "GatedRepo":
             return StoreError(
                 ReasonCode.STORE_GATED,
@@ -153,11 +178,6 @@ class HubApi:
             return self.error(
                 ReasonCode.STORE_NOT_FOUND, f"has no {self.reference.path or 'files'}"
             )
-        said = headers.get("X-Error-Message", "")
-        # Some servers say which token they do not like.
-        for credentials in self.headers.values():
-            said = said.replace(credentials.rpartition(" ")[2], "***")
-        why = f": '{in_short(said)}'" if said else ""
         # To strangers it is 401, whether the repository is private or not there at all.
         token_refused = "invalid" in said.lower()
         absent = status == 404 or (status == 401 and not self.exists and not token_refused)

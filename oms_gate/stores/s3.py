@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from oms_gate.reference import Reference
 from oms_gate.stores.http import HttpReader
 from oms_gate.stores.redirects import RemoteFile
 from oms_gate.stores.s3_client import S3Client, declared_sha256, store_error, version_id
-from oms_gate.stores.s3_releases import current_release, is_apart
+from oms_gate.stores.s3_releases import current_release, is_apart, releases
 from oms_gate.stores.s3_writing import put
 from oms_gate.stores.snapshot import (
     Snapshot,
@@ -98,6 +98,20 @@ class S3Store:
             write_file if found.reference.release is None else None,
             divisible=True,
         )
+
+    def releases(self, reference: Reference, signature: str) -> Collection[str]:
+        """The releases of a model that are there still, newest first; see `releases`.
+
+        Raises:
+            StoreError: see `Store.snapshot`.
+        """
+
+        async def found() -> Collection[str]:
+            await self._client.connect()
+            return await releases(self._client, reference, signature)
+
+        with translated(lambda error: store_error(error, reference.url)):
+            return self._client.run(found())
 
     async def _find(self, reference: Reference, beside: str) -> _Found:
         """List the release that a model was published as, or else what is at its own place."""

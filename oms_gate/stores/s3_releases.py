@@ -52,6 +52,13 @@ def is_apart(path: str) -> bool:
     return path == POINTER or _OF_A_RELEASE.match(path) is not None
 
 
+def release_time(release: str) -> datetime | None:
+    """When a release was made, by its name; None where that says no time."""
+    with suppress(ValueError):  # What it says need not be a time.
+        return datetime.strptime(release[:_TIME_CHARACTERS], _TIME).replace(tzinfo=UTC)
+    return None
+
+
 def new_release(statement_sha256: str, after: str | None) -> str:
     """A name for a release that no other one has, and that sorts after the current one.
 
@@ -59,9 +66,8 @@ def new_release(statement_sha256: str, after: str | None) -> str:
     after: the current release, if there is one.
     """
     now = datetime.now(UTC)
-    if after is not None:
-        with suppress(ValueError, OverflowError):  # What it says need not be a time.
-            last = datetime.strptime(after[:_TIME_CHARACTERS], _TIME).replace(tzinfo=UTC)
+    if after is not None and (last := release_time(after)) is not None:
+        with suppress(OverflowError):
             now = max(now, last + timedelta(seconds=1))
     return f"{now:{_TIME}}-{statement_sha256[:_DIGEST_CHARACTERS]}-{secrets.token_hex(4)}"
 
@@ -101,10 +107,8 @@ async def point(client: S3Client, model: Reference, release: str, before: Pointe
     await put(client.fs, f"{model.location}/{POINTER}", content, etag)
 
 
-async def releases_before(
-    client: S3Client, model: Reference, release: str, signature: str
-) -> Collection[str]:
-    """The releases that are there still and are older than one: those that hold a signature.
+async def releases(client: S3Client, model: Reference, signature: str) -> Collection[str]:
+    """The releases that are there still, newest first: those that hold a signature.
 
     signature: its name in the model. It is put there last, so without it a release never became
         one.
@@ -119,8 +123,20 @@ async def releases_before(
         key.removeprefix(root).removesuffix(end)
         for key in await client.keys(bucket, root, lambda key: key.endswith(end))
     )
+    return sorted(filter(RELEASE_ID.fullmatch, found), reverse=True)
+
+
+async def releases_before(
+    client: S3Client, model: Reference, release: str, signature: str
+) -> Collection[str]:
+    """Those of `releases` that are older than one.
+
+    Raises:
+        Exception: what the client raises.
+    """
     time = release[:_TIME_CHARACTERS]
-    return [name for name in found if RELEASE_ID.fullmatch(name) and name[: len(time)] < time]
+    found = await releases(client, model, signature)
+    return [name for name in found if name[: len(time)] < time]
 
 
 class Shortened(frozenset[str]):

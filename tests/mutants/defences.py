@@ -117,6 +117,15 @@ _api = _in("server/api.py", "server/test_api.py")
 _api_settings = _in("service_settings/api.py", "server/test_api_clients.py")
 _clients = _in("server/clients.py", "server/test_api_clients.py")
 _questions = _in("server/questions.py", "server/test_api_hostile.py")
+_s3_origin = _in("gateway/s3_origin.py", "gateway/test_gateway_s3.py")
+_hub_origin = _in("gateway/hub_origin.py", "gateway/test_gateway_access.py")
+_gateway_models = _in("gateway/models.py", "gateway/test_gateway_access.py")
+_gateway_entries = _in("gateway/entries.py", "gateway/test_gateway_protocol.py")
+_gateway = _in("gateway/app.py", "gateway/test_gateway_protocol.py")
+_gateway_files = _in("gateway/files.py", "gateway/test_gateway_protocol.py")
+_gateway_sending = _in("gateway/sending.py", "gateway/test_gateway_room.py")
+_gateway_journal = _in("gateway/journal.py", "gateway/test_gateway_room.py")
+_room = _in("gateway/room.py", "gateway/test_gateway_room.py")
 _problems = _in("server/problems.py", "server/test_api_hostile.py")
 _verdict_record = _in("server/verdicts.py", "server/test_verdict_record.py")
 _page = _in("server/page.py", "server/test_page.py")
@@ -3082,6 +3091,75 @@ MUTANTS: tuple[Mutant, ...] = (
     _page("names that are markup", "autoescape=True", "autoescape=False"),
     _page("pages that run scripts", "default-src 'none'; ", ""),
     _page("pages in frames", "frame-ancestors 'none'\"", '"'),
+    _s3_origin(
+        "readers of a bucket",
+        'if served.readers != "everybody" and not _is_among(token, served.readers):',
+        "if False:",
+    ),
+    _s3_origin("names of owners in another case, at the Hub", "owner.lower() in", "owner in"),
+    _s3_origin("names of owners in another case", "if owner != served.owner:", "if False:"),
+    _s3_origin("commits that are of a listing", "\\0{snapshot.revision}", ""),
+    _s3_origin("releases that were changed", "if now == commit:", "if True:"),
+    _s3_origin(
+        "where a bucket is", "if error.reason.code is not ReasonCode.STORE_NOT_FOUND:", "if True:"
+    ),
+    _s3_origin("files as repositories", "if not snapshot.single:", "if True:"),
+    _hub_origin(
+        "the gateway's tokens, shown to the Hub",
+        "return None if self._is_own(token) else token",
+        "return token",
+        "gateway/test_gateway_s3.py",
+    ),
+    _hub_origin(
+        "the gateway's tokens, asked about",
+        "if self._is_own(token):",
+        "if False:",
+        "gateway/test_gateway_s3.py",
+    ),
+    _hub_origin("the machine's own token", "token if token is not None else False", "token"),
+    _hub_origin(
+        "gated repositories",
+        'if document.get("gated") not in (False, None) or document.get("private"):',
+        "if False:",
+    ),
+    _gateway_models("what one client may see", '_digest(token or "")', '_digest("")'),
+    _gateway_models("each client's own token", "_digest(described.access)", '""'),
+    _gateway_models(
+        "a file that was wrong for others",
+        "self._denied.get(content) or self._decided.get(own)",
+        "self._decided.get(own) or self._denied.get(content)",
+    ),
+    _gateway_models(
+        "what was described, and decided about",
+        "if described.origin.commit(snapshot) != described.commit:",
+        "if False:",
+        "gateway/test_gateway_s3.py",
+    ),
+    _gateway_models("a cache of each repository", "_digest(described.reference.name)", '"0" * 64'),
+    _gateway_entries("unsigned files", 'if model.verdict.mode == "annotate":', "if True:"),
+    _gateway_files(
+        "the verified attestation",
+        "if content is None or hashlib.sha256(content).hexdigest() != entry.etag:",
+        "if content is None:",
+    ),
+    _gateway_files(
+        "a file that went",
+        "if denied.reason.code is ReasonCode.CACHE_CHANGED and not renewed:",
+        "if False:",
+        "gateway/test_gateway_room.py",
+    ),
+    _gateway_files(
+        "what is not signed, where all passes",
+        "verdict = decided.model.admission.denied([_unsigned(path)]).verdict",
+        "...",
+        "gateway/test_gateway_annotate.py",
+    ),
+    _gateway("ways past the gateway", 'if not key.lower().startswith("xet")', "if True"),
+    _gateway_journal("the beginning of what went", "if self.state().released:", "if False:"),
+    _gateway_journal("a wrong beginning", "if state.is_remembered:", "if False:"),
+    _room("the bound of the caches", "if is_old or self._used > left:", "if False:"),
+    _room("what is used least", "key=lambda each: each[:2])", "key=lambda e: -e[0])"),
+    _room("what is arriving", "- sum(self._arriving.values()) - size", "- size"),
     _logs("tokens in lines", 'r"hf_[A-Za-z0-9]{4,}"', 'r"hf_none"'),
     _logs("other tokens in lines", "(bearer|basic) {1,4}", "(none) {1,4}"),
     _logs("queries in lines", '"?***"', 'r"\\g<0>"'),
@@ -3191,8 +3269,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _arrival(
         "a wrong beginning that is not written down",
-        "self._set(self._journal.distrust())\n                self._transfer(deadline)",
-        "self._journal.discard()\n                self._transfer(deadline)",
+        "self._set(self._journal.distrust())\n                    self._transfer(deadline)",
+        "self._journal.discard()\n                    self._transfer(deadline)",
         f"{_RESUMING}::test_a_wrong_beginning_is_found_where_it_is_gone_on_with",
     ),
     _arrival(
@@ -3209,8 +3287,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _journal(
         "who has the beginning of a wrong file",
-        "self.turn > 0 and time.time()",
-        "False and time.time()",
+        "self.turn > 0 and time.time() < self.distrusted + DISTRUST_SECONDS",
+        "False",
         f"{_RESUMING}::test_a_beginning_is_gone_on_with_unless_it_was_wrong",
     ),
     _journal(
