@@ -309,10 +309,10 @@ _consequences = _in("server/consequences.py", _S3_EVENTS)
 _hub_report = _in("server/hub_report.py", "events/test_hub_events.py")
 _webhook_report = _in("server/webhook_report.py", "events/test_hub_events.py")
 _event_settings = _in("service_settings/events.py", _EVENT_ROUTES)
-_examination = _in("annotation/examination.py", "events/test_annotate.py")
-_annotate = _in("annotation/annotate.py", "events/test_annotate.py")
-_tags = _in("annotation/tags.py", "events/test_annotate.py")
-_objects = _in("annotation/objects.py", "events/test_annotate.py", _INTERRUPTED)
+_examination = _in("annotation/examination.py", "events/test_annotation.py")
+_annotate = _in("annotation/annotate.py", "events/test_annotation.py")
+_tags = _in("annotation/tags.py", "events/test_annotation.py")
+_objects = _in("annotation/objects.py", "events/test_annotation.py", _INTERRUPTED)
 _quarantine = _in("annotation/quarantine.py", _S3_EVENTS, _INTERRUPTED)
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -3154,7 +3154,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "...",
         "gateway/test_gateway_annotate.py",
     ),
-    _gateway("ways past the gateway", 'if not key.lower().startswith("xet")', "if True"),
+    _gateway("fields that lead past the gateway", 'if not key.lower().startswith("xet")', "if True"),
     _gateway_journal("the beginning of what went", "if self.state().released:", "if False:"),
     _gateway_journal("a wrong beginning", "if state.is_remembered:", "if False:"),
     _room("the bound of the caches", "if is_old or self._used > left:", "if False:"),
