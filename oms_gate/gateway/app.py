@@ -85,6 +85,7 @@ class Gateway:
             self._tidying.cancel()
         self._models.close()
         self._arrivals.close()
+        self._files.close()
 
     async def _tidy(self) -> None:
         while True:
@@ -113,9 +114,11 @@ class Gateway:
                 {"Allow": ", ".join(allowed)},
             )
         try:
-            described, decided = await self._models.find(
-                asked.repository, asked.revision, _token(request)
-            )
+            # What is asked goes on; who waits too long would take what is in its cache.
+            async with asyncio.timeout(self._settings.waiting_seconds):
+                described, decided = await self._models.find(
+                    asked.repository, asked.revision, _token(request)
+                )
             if asked.what == "resolve":
                 return await self._files.answer(request, asked, decided)
             if not decided.is_open:

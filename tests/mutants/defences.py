@@ -3148,6 +3148,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "gateway/test_gateway_room.py",
     ),
+    _in("gateway/passing.py", "gateway/test_gateway_annotate.py")(
+        "threads of their own for slow stores",
+        "loop.run_in_executor(threads, following)",
+        "loop.run_in_executor(None, following)",
+    ),
     _gateway_files(
         "what is not signed, where all passes",
         "verdict = decided.model.admission.denied([_unsigned(path)]).verdict",
