@@ -3148,6 +3148,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "gateway/test_gateway_room.py",
     ),
+    _served(
+        "nobody waits for longer than clients do",
+        "async with asyncio.timeout(self._settings.waiting_seconds):",
+        "if True:",
+    ),
     _in("gateway/passing.py", "gateway/test_gateway_annotate.py")(
         "threads of their own for slow stores",
         "loop.run_in_executor(threads, following)",
