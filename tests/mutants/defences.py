@@ -3167,7 +3167,10 @@ MUTANTS: tuple[Mutant, ...] = (
     _gateway("ways past the gateway", 'if not key.lower().startswith("xet")', "if True"),
     _gateway_journal("the beginning of what went", "if self.state().released:", "if False:"),
     _gateway_journal("a wrong beginning", "if state.is_remembered:", "if False:"),
-    _room("the bound of the caches", "if is_old or self._used > left:", "if False:"),
+    _room(
+        "the bound of the caches", "if left >= 0 and (is_old or self._used > left):", "if False:"
+    ),
+    _room("nothing goes in vain", "if left >= 0 and (is_old or", "if (is_old or"),
     _room("what is used least", "key=lambda each: each[:2])", "key=lambda e: -e[0])"),
     _room("what is arriving", "- sum(self._arriving.values()) - size", "- size"),
     _logs("tokens in lines", 'r"hf_[A-Za-z0-9]{4,}"', 'r"hf_none"'),
