@@ -36,6 +36,10 @@ _TRUE = ("true", "1")
 _PASSED_ON = ("include_prs", "expand[]")
 
 
+class _NotDecidedYetError(Exception):
+    """It takes longer than a client can wait."""
+
+
 class Gateway:
     """A part of a service: its routes, and what is behind them."""
 
@@ -85,6 +89,7 @@ class Gateway:
             self._tidying.cancel()
         self._models.close()
         self._arrivals.close()
+        self._files.close()
 
     async def _tidy(self) -> None:
         while True:
@@ -113,9 +118,7 @@ class Gateway:
                 {"Allow": ", ".join(allowed)},
             )
         try:
-            described, decided = await self._models.find(
-                asked.repository, asked.revision, _token(request)
-            )
+            described, decided = await self._found(asked, _token(request))
             if asked.what == "resolve":
                 return await self._files.answer(request, asked, decided)
             if not decided.is_open:
@@ -123,9 +126,27 @@ class Gateway:
             return await self._about(request, asked, described, decided)
         except BusyError:
             return _busy()
+        except _NotDecidedYetError:
+            return answers.later(
+                f"{asked.repository.name} is being looked at, which takes a while; try again in a "
+                "moment"
+            )
         except StepError as error:
             self._observer.upstream_failed(error.reason.code)
             return answers.unavailable(error.reason)
+
+    async def _found(self, asked: Asked, token: str | None) -> tuple[Described, Decided]:
+        """See `Models.find`, which goes on.
+
+        Raises:
+            _NotDecidedYetError: for longer than a client can wait: it would take what it has in
+                its cache.
+        """
+        try:
+            async with asyncio.timeout(self._settings.waiting_seconds):
+                return await self._models.find(asked.repository, asked.revision, token)
+        except TimeoutError:
+            raise _NotDecidedYetError from None
 
     async def _about(
         self, request: web.Request, asked: Asked, described: Described, decided: Decided

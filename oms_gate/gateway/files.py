@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final
 
@@ -45,6 +46,12 @@ class Files:
         self._models = models
         self._arrivals = arrivals
         self._observer = observer
+        # Of their own: a slow store must not take those that every answer needs for a moment.
+        self._threads = ThreadPoolExecutor(settings.transfers, thread_name_prefix="oms-gate-read")
+
+    def close(self) -> None:
+        """Read no more from stores."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def answer(
         self, request: web.Request, asked: Asked, decided: Decided, *, renewed: bool = False
@@ -65,7 +72,8 @@ class Files:
             return answers.no_entry(asked, headers | answers.commit(decided.described))
         try:
             if entry.proof == "digest" and entry.content is None and request.method != "HEAD":
-                entry = await asyncio.to_thread(_read, decided, path, entry)
+                loop = asyncio.get_running_loop()
+                entry = await loop.run_in_executor(self._threads, _read, decided, path, entry)
             return await self._send(request, path, decided, entry)
         except FileDenied as denied:
             if denied.reason.code is ReasonCode.CACHE_CHANGED and not renewed:
@@ -124,7 +132,7 @@ class Files:
             await response.write(entry.content[part.start : part.end])
             return response
         if entry.proof is None:
-            return await pass_on(request, response, _snapshot(decided), path, part)
+            return await pass_on(request, response, _snapshot(decided), path, part, self._threads)
         assert decided.model is not None
         assert decided.cache is not None
         if part.start and state.is_distrusted and "If-Range" not in request.headers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Executor
 from contextlib import closing
 
 from aiohttp import web
@@ -19,12 +20,16 @@ async def pass_on(
     snapshot: Snapshot,
     path: str,
     part: Wanted,
+    threads: Executor,
 ) -> web.StreamResponse:
     """Send a part of a file as its store has it.
+
+    threads: in which it is read.
 
     Raises:
         ConnectionError: the answer ended early.
     """
+    loop = asyncio.get_running_loop()
     with closing(snapshot.chunks(path, part.start, part.end)) as chunks:
 
         def following() -> bytes | None:
@@ -32,7 +37,7 @@ async def pass_on(
             return None if chunk is None else bytes(chunk)
 
         try:
-            while (chunk := await asyncio.to_thread(following)) is not None:
+            while (chunk := await loop.run_in_executor(threads, following)) is not None:
                 if not response.prepared:
                     await response.prepare(request)
                 await response.write(chunk)

@@ -66,7 +66,8 @@ class Room:
             left = self._most - sum(self._arriving.values()) - size
             is_old = time.monotonic() > self._looked + _BELIEVED_SECONDS
             self._arriving[file] = size
-            if is_old or self._used > left:
+            # Where it would not fit into an empty cache, nothing has to go for it.
+            if left >= 0 and (is_old or self._used > left):
                 self._make(left)
             if self._used > left:
                 del self._arriving[file]

@@ -92,7 +92,8 @@ class GatewaySettings(Section):
     waiting_seconds: float = Field(
         default=8,
         gt=0,
-        description="Longest wait of a client for a byte, in seconds; huggingface_hub waits 10. "
+        description="Longest wait of a client for a decision, and then for a byte, in seconds; "
+        "huggingface_hub waits 10. "
         "What it waited for goes on, and is there for its next attempt.",
     )
 

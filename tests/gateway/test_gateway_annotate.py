@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from oms_gate.config import GateConfig
 from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.gateway.running import Running, running
-from tests.peers.faults import Drop
+from tests.peers.faults import CallDuring, Drop
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
 
@@ -116,3 +118,30 @@ def test_a_denied_model_of_a_bucket_passes(
     with running(GateConfig.model_validate(settings), tmp_path / "caches") as gateway:
         downloaded = hf_hub_download("acme/m", "config.json", endpoint=gateway.endpoint)
         assert Path(downloaded).read_bytes() == b"{}"
+
+
+def test_those_who_wait_for_a_slow_store_keep_nobody_else_waiting(
+    gateway: Running, hub: HubStandIn, files: dict[str, bytes]
+) -> None:
+    hub.create("acme/m", files=files)
+    hub.create("other/slow", files=dict(models.FILES))
+    for name in ("acme/m", "other/slow"):
+        assert gateway.ask(f"/api/models/{name}").status == 200
+    go_on, waiting = threading.Event(), threading.Semaphore(0)
+
+    def wait() -> None:
+        waiting.release()
+        go_on.wait(20)
+
+    hub.inject(CallDuring(wait), WEIGHTS, origin="cdn")
+    # As many as asyncio has threads for everything.
+    with ThreadPoolExecutor(32) as clients:
+        asked = [
+            clients.submit(gateway.ask, f"/other/slow/resolve/main/{WEIGHTS}") for _ in range(32)
+        ]
+        assert waiting.acquire(timeout=20)
+        answer = gateway.ask("/acme/m/resolve/main/config.json")
+        finished = [each for each in asked if each.done()]
+        go_on.set()
+    assert answer.content == files["config.json"]
+    assert not finished

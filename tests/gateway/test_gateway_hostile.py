@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from oms_gate.config import GateConfig
 from oms_gate.limits import MIB
@@ -469,6 +470,32 @@ def test_a_lying_upstream_leaves_no_file_with_huggingface_hub(
     path = hf_hub_download("acme/n", WEIGHTS, endpoint=gate.endpoint, cache_dir=tmp_path / "hf")
     assert Path(path).read_bytes() == FILES[WEIGHTS]
     assert HfApi(endpoint=gate.endpoint).model_info("acme/n").siblings
+
+
+def test_a_silent_upstream_does_not_bring_back_what_clients_have_in_their_cache(
+    hub: HubStandIn, settings: dict[str, Any], files: dict[str, bytes], tmp_path: Path
+) -> None:
+    hub.create("acme/m", files=dict(files))
+    patient = {**settings, "gateway": {"access_seconds": 0, "waiting_seconds": 1}}
+    patient["limits"] = {"read_seconds": 20, "retries": 0}
+    go_on = threading.Event()
+    with running(GateConfig.model_validate(patient), tmp_path / "caches") as gateway:
+
+        def download() -> bytes:
+            kept = tmp_path / "hf"
+            path = hf_hub_download(
+                "acme/m", "config.json", endpoint=gateway.endpoint, cache_dir=kept, etag_timeout=3
+            )
+            return Path(path).read_bytes()
+
+        assert download() == files["config.json"]
+        hub.inject(faults.CallDuring(lambda: go_on.wait(20)), "*")
+        with pytest.raises(RevisionNotFoundError, match="try again in a moment"):
+            download()
+        # What was asked went on.
+        hub.faults.clear()
+        go_on.set()
+        assert download() == files["config.json"]
 
 
 def test_a_token_is_written_nowhere(

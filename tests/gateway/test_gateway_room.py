@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -156,6 +157,19 @@ def test_an_arrival_that_is_gone_on_with_stays(layout: Layout, caches: Path) -> 
     Room(caches, 0).tidy()
     # Nobody had anything of it.
     assert not list((layout.folder / ARRIVALS).iterdir())
+
+
+def test_nothing_goes_for_a_file_that_would_not_fit_all_the_same(
+    caches: Path, layout: Layout
+) -> None:
+    room = Room(caches, 1000)
+    left, *files = (Journal(layout, f"sha256/{n}").file for n in range(3))
+    left.write_bytes(b"x" * 300)
+    with room.taken(files[0], 600):
+        for size in (500, 300):  # By the second, there is room if the other one goes.
+            with suppress(DeliveryError), room.taken(files[1], size):
+                pass
+            assert left.exists() == (size == 500)
 
 
 def test_what_is_arriving_counts_as_there(caches: Path, layout: Layout) -> None:

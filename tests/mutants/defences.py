@@ -3148,6 +3148,16 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "gateway/test_gateway_room.py",
     ),
+    _served(
+        "nobody waits for longer than clients do",
+        "async with asyncio.timeout(self._settings.waiting_seconds):",
+        "if True:",
+    ),
+    _in("gateway/passing.py", "gateway/test_gateway_annotate.py")(
+        "threads of their own for slow stores",
+        "loop.run_in_executor(threads, following)",
+        "loop.run_in_executor(None, following)",
+    ),
     _gateway_files(
         "what is not signed, where all passes",
         "verdict = decided.model.admission.denied([_unsigned(path)]).verdict",
@@ -3157,7 +3167,10 @@ MUTANTS: tuple[Mutant, ...] = (
     _gateway("fields that lead past the gateway", 'if not key.lower().startswith("xet")', "if True"),
     _gateway_journal("the beginning of what went", "if self.state().released:", "if False:"),
     _gateway_journal("a wrong beginning", "if state.is_remembered:", "if False:"),
-    _room("the bound of the caches", "if is_old or self._used > left:", "if False:"),
+    _room(
+        "the bound of the caches", "if left >= 0 and (is_old or self._used > left):", "if False:"
+    ),
+    _room("nothing goes in vain", "if left >= 0 and (is_old or", "if (is_old or"),
     _room("what is used least", "key=lambda each: each[:2])", "key=lambda e: -e[0])"),
     _room("what is arriving", "- sum(self._arriving.values()) - size", "- size"),
     _logs("tokens in lines", 'r"hf_[A-Za-z0-9]{4,}"', 'r"hf_none"'),
