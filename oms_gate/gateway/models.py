@@ -99,11 +99,6 @@ class Models:
         self._decided: _Recent[Decided] = _Recent(settings.models)
         self._denied: _Recent[Decided] = _Recent(settings.models)
 
-    @property
-    def running(self) -> int:
-        """Checks that are at work or wait for their turn."""
-        return self._decisions.running
-
     async def find(
         self, repository: Repository, revision: str | None, token: str | None
     ) -> tuple[Described, Decided]:
@@ -267,10 +262,6 @@ class _Flights(Generic[T]):
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="oms-gate-check")
         self._most = most
         self._running: dict[Hashable, asyncio.Task[T]] = {}
-
-    @property
-    def running(self) -> int:
-        return len(self._running)
 
     def is_running(self, key: Hashable) -> bool:
         """Whether there is a call under way that `run` would wait for."""
