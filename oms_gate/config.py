@@ -7,7 +7,7 @@ believe that a misspelt rule protects them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -236,26 +236,11 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
                 }
             ),
             "signature": signature,
-            "api": _with_files(config.api, absolute),
+            "api": config.api.with_files(absolute),
             "history": config.history
             and config.history.model_copy(update={"file": absolute(config.history.file)}),
             "events": config.events.with_files(absolute),
         }
-    )
-
-
-def _with_files(api: ApiSettings, absolute: Callable[[Path], Path]) -> ApiSettings:
-    clients = [
-        client.model_copy(
-            update={
-                "token_file": client.token_file and absolute(client.token_file),
-                "config": client.config and absolute(client.config),
-            }
-        )
-        for client in api.clients
-    ]
-    return api.model_copy(
-        update={"clients": tuple(clients), "record": api.record and absolute(api.record)}
     )
 
 

@@ -14,6 +14,8 @@ import jsonschema
 import pytest
 import sigstore
 
+from oms_gate.cli.config import check
+from oms_gate.errors import ConfigError
 from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.commands import ROOT, oms_gate
@@ -349,6 +351,33 @@ def test_a_configuration_that_admits_nothing_is_no_good_one(tmp_path: Path) -> N
     result = oms_gate("config", "check", tmp_path / "gate.yaml")
     assert result.returncode == 2
     assert "admits nothing" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"api": {"clients": [{"name": "a", "token_file": "secret"}]}},
+        {"events": {"hub": {"secret_files": ["secret"], "repositories": ["acme/*"]}}},
+        {"events": {"s3": {"token_files": ["secret"], "models": ["s3://bucket/*"]}}},
+        {
+            "events": {
+                "reports": {"webhook": {"url": "https://example.com/", "secret_file": "secret"}}
+            }
+        },
+    ],
+)
+def test_a_configuration_with_a_secret_that_cannot_be_used(
+    tmp_path: Path, section: dict[str, object]
+) -> None:
+    """The service would not begin with it."""
+    config, secret = tmp_path / "gate.yaml", tmp_path / "secret"
+    config.write_text(json.dumps({"policy": {"server": {"url": "http://127.0.0.1:9"}}, **section}))
+    secret.write_text("0123456789abcdef" * 4)
+    secret.chmod(0o600)
+    assert check(config) == 0
+    secret.write_text("short")
+    with pytest.raises(ConfigError, match=r"secret .*openssl rand -hex 32"):
+        check(config)
 
 
 def test_demo() -> None:

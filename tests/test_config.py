@@ -17,7 +17,13 @@ from oms_gate.policy.exceptions import PolicyException
 from oms_gate.policy.publishers import Publisher
 from oms_gate.policy.requirements import Requirement, WantedAttestation, Where
 from oms_gate.reason_codes import ReasonCode
-from oms_gate.service_settings import ApiClient, ApiSettings, ServiceSettings
+from oms_gate.service_settings import (
+    ApiClient,
+    ApiSettings,
+    GatewaySettings,
+    S3Repositories,
+    ServiceSettings,
+)
 from oms_gate.service_settings.events import EVENT_SECTIONS, EventSettings
 from oms_gate.strict_yaml import parse_yaml
 from oms_gate.verdict import Assurance
@@ -335,10 +341,15 @@ def test_the_example_is_valid() -> None:
     assert len(config.publishers) >= 3
     text = example.read_text()
     rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException)
-    services = (ServiceSettings, ApiSettings, ApiClient, EventSettings, *EVENT_SECTIONS)
+    gateway = (GatewaySettings, S3Repositories)
+    services = (ServiceSettings, ApiSettings, ApiClient, EventSettings, *EVENT_SECTIONS, *gateway)
     for section in (GateConfig, *rules, *services):
         for field in section.model_fields:
             assert f"{field}:" in text, f"the annotated example does not show '{field}'"
+    # It says that these are the defaults.
+    nothing = GateConfig()
+    for name in ("limits", "publish", "kubernetes", "gateway", "events", "api", "service"):
+        assert getattr(config, name) == getattr(nothing, name), name
 
 
 @given(st.binary(max_size=200))

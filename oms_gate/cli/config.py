@@ -8,9 +8,10 @@ from pathlib import Path
 
 import typer
 
-from oms_gate.config import load_config
+from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import ConfigError
 from oms_gate.gate import Gate
+from oms_gate.service_settings import ApiSettings, EventSettings
 from oms_gate.settings import PolicySettings
 
 
@@ -26,6 +27,7 @@ def check(path: Path) -> int:
     if not config.publishers and config.policy == PolicySettings():
         raise ConfigError(f"{path}: it names no publishers and no policy, so it admits nothing")
     with Gate.from_config(config) as gate:
+        _check_services(path, config, gate)
         roots = len(gate.trust.keys) + len(gate.trust.certificates) + len(gate.trust.sigstore)
         facts = {
             "mode": config.mode,
@@ -48,6 +50,25 @@ def check(path: Path) -> int:
                 err=True,
             )
     return 0
+
+
+def _check_services(path: Path, config: GateConfig, gate: Gate) -> None:
+    """See that `oms-gate serve` finds the secrets of clients, receivers and reports.
+
+    Raises:
+        ConfigError: one cannot be used.
+    """
+    if (config.api, config.events) == (ApiSettings(), EventSettings()):
+        return
+    try:
+        from oms_gate.server.clients import Clients
+        from oms_gate.server.consequences import Consequences
+        from oms_gate.server.event_routes import event_secrets
+    except ImportError:  # Nothing can be served on this machine.
+        return
+    Clients(path, gate.held)
+    event_secrets(config)
+    Consequences(config).close()
 
 
 def data(path: Path) -> int:

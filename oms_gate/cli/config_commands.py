@@ -16,7 +16,7 @@ config_app = typer.Typer(
 def config_check(
     path: Annotated[Path, typer.Argument(metavar="GATE_YAML", show_default=False)],
 ) -> None:
-    """Check a configuration with all that it names: keys, roots, policy.
+    """Check a configuration with all that it names: keys, roots, policy, secrets.
 
     Example:
 

@@ -105,8 +105,9 @@ class Gateway:
             return answers.refusal(
                 404,
                 "EntryNotFound",
-                "this gateway serves what clients read of models, datasets and spaces, and nothing "
-                "else of the Hub; ask the Hub itself",
+                "this gateway serves what clients read of models, datasets and spaces; ask the Hub "
+                "itself for all else of it (/, /v1/verdicts and /events are there once gate.yaml "
+                "has api.clients and events)",
             )
         allowed = ("POST",) if asked.what == "paths-info" else ("GET", "HEAD")
         if request.method not in allowed:
@@ -246,7 +247,9 @@ async def _paths(request: web.Request) -> tuple[list[str], bool]:
             asked = json.loads(await request.read())
             paths, expand = asked.get("paths", []), asked.get("expand") is True
         except (ValueError, RecursionError, AttributeError):
-            raise web.HTTPBadRequest(text="the body is not what it should be\n") from None
+            raise web.HTTPBadRequest(
+                text='send {"paths": ["config.json"]}, as JSON or as a form\n'
+            ) from None
         paths = [paths] if isinstance(paths, str) else paths
     else:
         form = await request.post()

@@ -29,11 +29,6 @@ class Arrivals:
         self._observer = observer
         self._current: dict[Path, Followed] = {}
 
-    @property
-    def running(self) -> int:
-        """Files that are under way, or wait for their turn."""
-        return len(self._current)
-
     def of(self, layout: Layout, model: CachedModel, path: str, limits: Limits) -> Followed:
         """The arrival of a signed file, which begins if it is not under way.
 

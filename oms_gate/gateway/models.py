@@ -95,14 +95,11 @@ class Models:
         self._descriptions: _Flights[Described] = _Flights(settings.checks, most)
         self._decisions: _Flights[Decided] = _Flights(settings.checks, most)
         self._questions: _Flights[Any] = _Flights(settings.checks, most)
+        # Of each repository and commit, whose decision is the first.
+        self._first: dict[Hashable, Hashable] = {}
         self._seen: _Recent[Described] = _Recent(settings.models)
         self._decided: _Recent[Decided] = _Recent(settings.models)
         self._denied: _Recent[Decided] = _Recent(settings.models)
-
-    @property
-    def running(self) -> int:
-        """Checks that are at work or wait for their turn."""
-        return self._decisions.running
 
     async def find(
         self, repository: Repository, revision: str | None, token: str | None
@@ -190,20 +187,26 @@ class Models:
 
     async def _decide(self, described: Described) -> Decided:
         content, own = await self._keys(described)
-        # A denial by somebody's transfer counts for those, too, who had none.
-        known = self._denied.get(content) or self._decided.get(own)
+        known = self._known(content, own)
         self._observer.looked_up("decision", hit=known is not None)
         if known is not None:
             return known
         # Whoever asks with another token waits for the first one, too: what it finds out is there
         # for all then.
-        check = partial(self._check, described)
-        keep = partial(self._keep, content, own)
-        if not self._decisions.is_running(own):
-            decided = await self._decisions.run(content, check, keep)
-            if decided.described.options == described.options or decided.is_final:
-                return decided
-        return self._decided.get(own) or await self._decisions.run(own, check, keep)
+        first = self._first.setdefault(content, own)
+        try:
+            if first != own:
+                await self._decisions.ended(first)
+            return self._known(content, own) or await self._decisions.run(
+                own, partial(self._check, described), partial(self._keep, content, own)
+            )
+        finally:
+            if self._first.get(content) == own:
+                del self._first[content]
+
+    def _known(self, content: Hashable, own: Hashable) -> Decided | None:
+        # A denial by somebody's transfer counts for those, too, who had none.
+        return self._denied.get(content) or self._decided.get(own)
 
     def _keep(self, content: Hashable, own: Hashable, decided: Decided) -> None:
         """Give a decision again, if it may be."""
@@ -268,13 +271,10 @@ class _Flights(Generic[T]):
         self._most = most
         self._running: dict[Hashable, asyncio.Task[T]] = {}
 
-    @property
-    def running(self) -> int:
-        return len(self._running)
-
-    def is_running(self, key: Hashable) -> bool:
-        """Whether there is a call under way that `run` would wait for."""
-        return key in self._running
+    async def ended(self, key: Hashable) -> None:
+        """Wait until a call has ended that is under way, if it is, whatever came of it."""
+        if (task := self._running.get(key)) is not None:
+            await asyncio.wait([task])
 
     async def run(self, key: Hashable, call: Callable[[], T], keep: Callable[[T], None]) -> T:
         """The result of a call.

@@ -34,10 +34,10 @@ def event_routes(config: GateConfig, worker: EventWorker) -> list[web.RouteDef]:
     Raises:
         ConfigError: a secret cannot be used.
     """
-    events, seconds = config.events, config.limits.reload_seconds
+    events = config.events
+    secrets, tokens = event_secrets(config)
     routes = []
-    if (hub := events.hub) is not None:
-        secrets = SharedSecrets(hub.secret_files, "the secret of the Hub's webhooks", seconds)
+    if (hub := events.hub) is not None and secrets is not None:
 
         async def on_hub(request: web.Request) -> web.StreamResponse:
             if not secrets.accepts(request.headers.getall(HUB_HEADER, [])):
@@ -47,8 +47,7 @@ def event_routes(config: GateConfig, worker: EventWorker) -> list[web.RouteDef]:
             return _queued(worker, changed, 0, 0)
 
         routes.append(web.post("/events/hub", on_hub))
-    if (s3 := events.s3) is not None:
-        tokens = SharedSecrets(s3.token_files, "the token of S3's notifications", seconds)
+    if (s3 := events.s3) is not None and tokens is not None:
 
         async def on_s3(request: web.Request) -> web.StreamResponse:
             given = request.headers.getall("Authorization", [])
@@ -61,6 +60,21 @@ def event_routes(config: GateConfig, worker: EventWorker) -> list[web.RouteDef]:
 
         routes.append(web.post("/events/s3", on_s3))
     return routes
+
+
+def event_secrets(config: GateConfig) -> tuple[SharedSecrets | None, SharedSecrets | None]:
+    """The secrets of the Hub's webhooks and of S3's notifications; None for what is not received.
+
+    Raises:
+        ConfigError: one cannot be used.
+    """
+    seconds = config.limits.reload_seconds
+    secrets = tokens = None
+    if (hub := config.events.hub) is not None:
+        secrets = SharedSecrets(hub.secret_files, "the secret of the Hub's webhooks", seconds)
+    if (s3 := config.events.s3) is not None:
+        tokens = SharedSecrets(s3.token_files, "the token of S3's notifications", seconds)
+    return secrets, tokens
 
 
 def _unauthorized() -> web.HTTPUnauthorized:

@@ -68,9 +68,11 @@ def listen(host: str, port: int) -> socket.socket:
             address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both
         )
     except OSError as error:
+        # Python says there again where that was.
+        why = str(error.strerror or error).partition(" (while ")[0]
         raise ConfigError(
-            f"cannot listen at {host}, port {port}: {error.strerror or error}; end what uses the "
-            "port, or choose another one"
+            f"cannot listen at {host}, port {port}: {why}; choose another one by --host, --port or "
+            "--health-port"
         ) from error
     listener.setblocking(False)
     return listener

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -131,6 +132,21 @@ class ApiSettings(Section):
             return self.record
         base = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
         return base / "oms-gate" / "verdicts.db"
+
+    def with_files(self, absolute: Callable[[Path], Path]) -> Self:
+        """The same, with each path of a file as `absolute` makes it."""
+        clients = [
+            client.model_copy(
+                update={
+                    "token_file": client.token_file and absolute(client.token_file),
+                    "config": client.config and absolute(client.config),
+                }
+            )
+            for client in self.clients
+        ]
+        return self.model_copy(
+            update={"clients": tuple(clients), "record": self.record and absolute(self.record)}
+        )
 
     @model_validator(mode="after")
     def _nobody_is_somebody_else(self) -> Self:

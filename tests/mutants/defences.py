@@ -3164,7 +3164,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "...",
         "gateway/test_gateway_annotate.py",
     ),
-    _gateway("fields that lead past the gateway", 'if not key.lower().startswith("xet")', "if True"),
+    _gateway(
+        "fields that lead past the gateway", 'if not key.lower().startswith("xet")', "if True"
+    ),
     _gateway_journal("the beginning of what went", "if self.state().released:", "if False:"),
     _gateway_journal("a wrong beginning", "if state.is_remembered:", "if False:"),
     _room(

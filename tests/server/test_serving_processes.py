@@ -174,7 +174,7 @@ def test_what_cannot_begin_is_said_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--port", "{taken}"), "port {taken}"),
+        (("--port", "{taken}"), "port {taken}: Address already in use; choose another one"),
         (("--port", "0", "--health-port", "{taken}"), "port {taken}"),
         (("--host", "192.0.2.1"), "cannot listen at 192.0.2.1"),
         (("--tls-cert", "x.pem"), "belong together"),
