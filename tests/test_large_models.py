@@ -1,4 +1,4 @@
-"""Two gigabytes signed and checked: memory stays small, and nothing is written to disk."""
+"""Gigabytes signed and checked: memory stays small, and nothing is written to disk."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from tests.peers.seaweedfs import SeaweedFS
 GB = 10**9
 PEAK_BYTES = 200 * 1024 * 1024
 
-WEIGHTS: dict[str, Content] = {
-    f"model-{number}.safetensors": Repeated(bytes([number]) * 65536, GB // 2) for number in range(4)
-}
-FILES: dict[str, Content] = {**models.FILES, **WEIGHTS}
+def files(size: int) -> dict[str, Content]:
+    """A model of so many bytes of weights, in four files."""
+    weights = {
+        f"model-{number}.safetensors": Repeated(bytes([number]) * 65536, size // 4)
+        for number in range(4)
+    }
+    return {**models.FILES, **weights}
 
 
 # The command line in a process that is killed should it write one byte to any file, and that
@@ -53,12 +56,12 @@ def run(command: str, reference: str, *options: object, **environment: str) -> d
     return {**json.loads(result.stdout), "peak": int(result.stderr)}
 
 
-def sign_and_verify(reference: str, folder: Path, **environment: str) -> None:
+def sign_and_verify(reference: str, size: int, folder: Path, **environment: str) -> None:
     """Sign the model where it lies, then check it there."""
     key = generate_key("P-256")
     write_key_pair(folder / "key", folder / "key.pub", key, None)
     signed = run("sign", reference, "--key", folder / "key", **environment)
-    assert signed["bytes"] > 2 * GB
+    assert signed["bytes"] > size
     assert signed["peak"] < PEAK_BYTES
     verdict = run("verify", reference, "--public-key", folder / "key.pub", **environment)
     assert verdict["outcome"] == "admitted", verdict["reasons"]
@@ -68,17 +71,18 @@ def sign_and_verify(reference: str, folder: Path, **environment: str) -> None:
 
 
 def test_the_hub(hub: HubStandIn, tmp_path: Path) -> None:
-    hub.create("org/large", files=FILES)
-    sign_and_verify("hf://org/large", tmp_path, HF_TOKEN=hub.token)
+    hub.create("org/large", files=files(2 * GB))
+    sign_and_verify("hf://org/large", 2 * GB, tmp_path, HF_TOKEN=hub.token)
 
 
 def test_s3(s3: SeaweedFS, s3_bucket: str, tmp_path: Path) -> None:
     part = 50_000_000
-    for path, content in FILES.items():
+    # A server that writes it first takes its time.
+    for path, content in files(GB).items():
         if isinstance(content, Repeated):
             # One byte over and over, so that all parts are alike.
             parts = [bytes_of(Repeated(content.pattern, part))] * (content.size // part)
             s3.put_multipart(s3_bucket, f"m/{path}", parts, checksum=False)
         else:
             s3.put(s3_bucket, f"m/{path}", content)
-    sign_and_verify(f"s3://{s3_bucket}/m", tmp_path, **s3.environment())
+    sign_and_verify(f"s3://{s3_bucket}/m", GB, tmp_path, **s3.environment())
