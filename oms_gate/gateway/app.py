@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from aiohttp import hdrs, web
 
@@ -252,11 +253,19 @@ async def _paths(request: web.Request) -> tuple[list[str], bool]:
             ) from None
         paths = [paths] if isinstance(paths, str) else paths
     else:
-        form = await request.post()
-        paths, expand = form.getall("paths", []), str(form.get("expand")).lower() in _TRUE
+        # Not by aiohttp, which takes less fields, and files.
+        try:
+            form = parse_qs((await request.read()).decode(), max_num_fields=_MOST_PATHS + 1)
+        except ValueError:
+            raise _too_many() from None
+        paths, expand = form.get("paths", []), form.get("expand", [""])[0].lower() in _TRUE
     if not isinstance(paths, list) or len(paths) > _MOST_PATHS:
-        raise web.HTTPBadRequest(text=f"give at most {_MOST_PATHS} paths\n")
+        raise _too_many()
     return [path for path in paths if isinstance(path, str)], expand
+
+
+def _too_many() -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=f"give at most {_MOST_PATHS} paths, as a form or as JSON\n")
 
 
 def _is_set(request: web.Request, name: str) -> bool:

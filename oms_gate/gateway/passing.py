@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
-from contextlib import closing
 
 from aiohttp import web
 
@@ -29,24 +28,28 @@ async def pass_on(
     Raises:
         ConnectionError: the answer ended early.
     """
-    loop = asyncio.get_running_loop()
-    with closing(snapshot.chunks(path, part.start, part.end)) as chunks:
+    chunks = snapshot.chunks(path, part.start, part.end)
 
-        def following() -> bytes | None:
-            chunk = next(chunks, None)
-            return None if chunk is None else bytes(chunk)
+    def following() -> bytes | None:
+        chunk = next(chunks, None)
+        return None if chunk is None else bytes(chunk)
 
-        try:
-            while (chunk := await loop.run_in_executor(threads, following)) is not None:
-                if not response.prepared:
-                    await response.prepare(request)
-                await response.write(chunk)
-        except StepError as error:
+    reading = threads.submit(following)
+    try:
+        while (chunk := await asyncio.wrap_future(reading)) is not None:
             if not response.prepared:
-                return answers.unavailable(error.reason)
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionAbortedError(error.reason.message) from error
+                await response.prepare(request)
+            await response.write(chunk)
+            reading = threads.submit(following)
+    except StepError as error:
+        if not response.prepared:
+            return answers.unavailable(error.reason)
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionAbortedError(error.reason.message) from error
+    finally:
+        # Where this was cancelled, the store may not have answered yet.
+        reading.add_done_callback(lambda _: chunks.close())
     if not response.prepared:
         await response.prepare(request)
     await response.write_eof()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Iterator
@@ -10,12 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from cryptography.hazmat.primitives.asymmetric import ec
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.utils import _http
 
 from oms_gate.config import GateConfig
+from oms_gate.gateway.passing import pass_on
+from oms_gate.gateway.ranges import Wanted
+from oms_gate.limits import Limits
 from oms_gate.reason_codes import ReasonCode
+from oms_gate.reference import Reference
+from oms_gate.stores import StoreSettings, open_store
 from tests import models
 from tests.gateway.running import Running, running
 from tests.peers.faults import CallDuring, Drop
@@ -145,3 +153,28 @@ def test_those_who_wait_for_a_slow_store_keep_nobody_else_waiting(
         go_on.set()
     assert answer.content == files["config.json"]
     assert not finished
+
+
+def test_who_is_sent_away_while_the_store_is_silent_leaves_nothing_open(hub: HubStandIn) -> None:
+    hub.create("other/slow", files=dict(models.FILES))
+    reference = Reference.parse("hf://other/slow")
+    snapshot = open_store(reference, StoreSettings(), Limits()).snapshot(reference)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        asked.set()
+        go_on.wait(20)
+
+    async def sent_away(threads: ThreadPoolExecutor) -> None:
+        request, response = make_mocked_request("GET", "/"), web.StreamResponse()
+        part = Wanted(0, len(models.FILES[WEIGHTS]), partial=False)
+        task = asyncio.create_task(pass_on(request, response, snapshot, WEIGHTS, part, threads))
+        await asyncio.to_thread(asked.wait, 20)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+
+    hub.inject(CallDuring(wait), WEIGHTS, origin="cdn")
+    with ThreadPoolExecutor(1) as threads:
+        asyncio.run(sent_away(threads))

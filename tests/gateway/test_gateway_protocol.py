@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from huggingface_hub import HfApi, HfFileSystem, hf_hub_download, snapshot_download
-from huggingface_hub.errors import RevisionNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from oms_gate.config import GateConfig
 from oms_gate.gate import Gate
@@ -71,6 +71,18 @@ def test_answers_are_those_of_the_hub(
     assert info.last_commit.oid == commit
     (expanded, *_) = here.list_repo_tree(**at, expand=True)
     assert expanded.last_commit is not None
+
+
+def test_as_many_paths_as_may_be(
+    gateway: Running, hub: HubStandIn, files: dict[str, bytes]
+) -> None:
+    hub.create("acme/m", files=files)
+    api = HfApi(endpoint=gateway.endpoint)
+    paths = ["config.json", *(f"absent-{number}" for number in range(9999))]
+    (info,) = api.get_paths_info("acme/m", paths)
+    assert info.path == "config.json"
+    with pytest.raises(HfHubHTTPError, match="at most 10000 paths"):
+        api.get_paths_info("acme/m", [*paths, "one-more"])
 
 
 def test_the_file_system_of_the_client(

@@ -3155,8 +3155,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _in("gateway/passing.py", "gateway/test_gateway_annotate.py")(
         "threads of their own for slow stores",
-        "loop.run_in_executor(threads, following)",
-        "loop.run_in_executor(None, following)",
+        "reading = threads.submit(following)\n    try:",
+        "reading = asyncio.get_running_loop().run_in_executor(None, following)\n    try:",
     ),
     _gateway_files(
         "what is not signed, where all passes",
