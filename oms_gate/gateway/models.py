@@ -97,6 +97,7 @@ class Models:
         self._questions: _Flights[Any] = _Flights(settings.checks, most)
         self._seen: _Recent[Described] = _Recent(settings.models)
         self._decided: _Recent[Decided] = _Recent(settings.models)
+        self._first: _Recent[Decided] = _Recent(settings.models)
         self._denied: _Recent[Decided] = _Recent(settings.models)
 
     async def find(
@@ -191,10 +192,10 @@ class Models:
         if known is not None:
             return known
         # Whoever asks with another token waits for the first one, too: what it finds out is there
-        # for all then.
+        # for all then, who come later as well.
         check = partial(self._check, described)
         keep = partial(self._keep, content, own)
-        if not self._decisions.is_running(own):
+        if self._first.get(content) is None and not self._decisions.is_running(own):
             decided = await self._decisions.run(content, check, keep)
             if decided.described.options == described.options or decided.is_final:
                 return decided
@@ -202,10 +203,12 @@ class Models:
 
     def _keep(self, content: Hashable, own: Hashable, decided: Decided) -> None:
         """Give a decision again, if it may be."""
-        if decided.model is not None:
-            self._decided.put(own, decided, decided.limits.decision_seconds)
-        elif decided.is_open:
-            self._decided.put(own, decided, self._settings.denial_seconds)
+        if decided.is_open:
+            admitted = decided.model is not None
+            limits, settings = decided.limits, self._settings
+            seconds = limits.decision_seconds if admitted else settings.denial_seconds
+            self._decided.put(own, decided, seconds)
+            self._first.put(content, decided, seconds)
         elif decided.is_final:
             self._denied.put(content, decided, self._settings.denial_seconds)
 

@@ -3135,6 +3135,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "gateway/test_gateway_s3.py",
     ),
+    _gateway_models(
+        "a second first decision",
+        "if self._first.get(content) is None and not",
+        "if not",
+        "gateway/test_gateway_crowd.py::"
+        "test_who_comes_as_the_first_decision_is_there_asks_for_no_second_one",
+    ),
     _gateway_models("a cache of each repository", "_digest(described.reference.name)", '"0" * 64'),
     _gateway_entries("unsigned files", 'if model.verdict.mode == "annotate":', "if True:"),
     _gateway_files(
