@@ -125,7 +125,8 @@ class Gateway:
         except BusyError:
             return _busy()
         except StepError as error:
-            self._observer.upstream_failed(error.reason.code)
+            if error.reason.code not in answers.NOT_THERE:
+                self._observer.upstream_failed(error.reason.code)
             return answers.unavailable(error.reason)
 
     async def _about(

@@ -3259,8 +3259,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _denial(
         "the hf command says nothing of why",
-        'headers["X-HF-Warning"] = _header(f"oms-gate',
-        'headers["X-OMS-Warning"] = _header(f"oms-gate',
+        '"X-HF-Warning": _header(f"oms-gate',
+        '"X-OMS-Warning": _header(f"oms-gate',
     ),
     _arrival(
         "bytes that a killed process would not know of",
