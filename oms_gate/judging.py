@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from oms_gate import __version__
 from oms_gate.attestations import AttestationReader, Attestations
 from oms_gate.coverage import Comparison, compare
 from oms_gate.errors import (
@@ -27,6 +28,7 @@ from oms_gate.verdict import (
     Reason,
     Signature,
     Signer,
+    Verdict,
 )
 
 if TYPE_CHECKING:
@@ -243,6 +245,18 @@ class Judging:
             yield
         finally:
             self.timings[step] = round(time.monotonic() - start, 6)
+
+
+def unexamined(model: Model, reason: Reason) -> Verdict:
+    """The denial of a model that was not looked at."""
+    return Verdict(
+        outcome="denied",
+        undecided=reason.code.undecided,
+        model=model,
+        reasons=(reason,),
+        checked_at=datetime.now(UTC),
+        gate_version=__version__,
+    )
 
 
 def pinned_model(reference: Reference, snapshot: Snapshot | None) -> Model:

@@ -216,6 +216,14 @@ publishers:
 """,
             "'public-good'.* is not under 'trust'",
         ),
+        (
+            "api: {clients: [{name: a, token_sha256: [hf_1]}]}",
+            "token_sha256.0: must be the SHA-256",
+        ),
+        (
+            "gateway: {repositories: [{owner: a, prefix: 's3://bucket', readers: [hf_1]}]}",
+            "0.readers: must be 'everybody', or the SHA-256",
+        ),
         ("limits: " + "[" * 5000, "YAML"),
     ],
 )

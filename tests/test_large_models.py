@@ -18,6 +18,7 @@ from tests.peers.seaweedfs import SeaweedFS
 GB = 10**9
 PEAK_BYTES = 200 * 1024 * 1024
 
+
 def files(size: int) -> dict[str, Content]:
     """A model of so many bytes of weights, in four files."""
     weights = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 from aiohttp import web
 
@@ -18,14 +19,14 @@ _RETRY = {"Retry-After": "5"}
 # which each shows; with 429 rather than 503, after which 0.36 does so all the same.
 _FINAL = "RevisionNotFound"
 
-# Of what is not there for this client: status and X-Error-Code.
-_NOT_THERE: Mapping[ReasonCode, tuple[int, str]] = {
+NOT_THERE: Final[Mapping[ReasonCode, tuple[int, str]]] = {
     ReasonCode.STORE_NOT_FOUND: (404, "RepoNotFound"),
     ReasonCode.STORE_RENAMED: (404, "RepoNotFound"),
     ReasonCode.STORE_REVISION_NOT_FOUND: (404, "RevisionNotFound"),
     ReasonCode.STORE_GATED: (403, "GatedRepo"),
     ReasonCode.STORE_FORBIDDEN: (401, "RepoNotFound"),
 }
+"""Status and X-Error-Code where an origin says that something is not there for this client."""
 
 
 def verdict_headers(verdict: Verdict, assurance: Assurance | None = None) -> dict[str, str]:
@@ -44,9 +45,7 @@ def verdict_headers(verdict: Verdict, assurance: Assurance | None = None) -> dic
         codes = dict.fromkeys(reason.code for reason in verdict.reasons)
         headers["X-OMS-Gate-Reason"] = _header(", ".join(codes))
     if not verdict.admitted:
-        # A client shows one warning a topic, and takes what follows the first semicolon for it.
-        said = _sentence(verdict).replace(";", ",")
-        headers["X-HF-Warning"] = _header(f"oms-gate {verdict.model.url}; {said}")
+        headers |= _warning(verdict.model.url, _sentence(verdict))
     return headers
 
 
@@ -63,15 +62,16 @@ def denied(verdict: Verdict) -> web.Response:
 def unavailable(reason: Reason) -> web.Response:
     """That something is not there for this client, or nobody knows."""
     headers: dict[str, str] = {"X-OMS-Gate-Reason": reason.code}
-    if reason.code in _NOT_THERE:
-        status, code = _NOT_THERE[reason.code]
+    if reason.code in NOT_THERE:
+        status, code = NOT_THERE[reason.code]
         return refusal(status, code, reason.message, headers)
-    return refusal(429, _FINAL, reason.message, headers | _RETRY)
+    return later(f"{reason.message}; try again in a moment", headers)
 
 
-def later(message: str) -> web.Response:
+def later(message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """That it is to be tried again in a moment."""
-    return refusal(429, _FINAL, message, _RETRY)
+    told = _RETRY | _warning("is busy", message)
+    return refusal(429, _FINAL, message, {**(headers or {}), **told})
 
 
 def refusal(
@@ -118,6 +118,15 @@ def _json(status: int, content: object, headers: Mapping[str, str]) -> web.Respo
 
 def _error(code: str | None, message: str) -> dict[str, str]:
     return {"X-Error-Message": _header(message)} | ({"X-Error-Code": code} if code else {})
+
+
+def _warning(topic: str, message: str) -> dict[str, str]:
+    """What huggingface_hub shows besides its own words for an error.
+
+    It shows one a topic, and takes what follows the first semicolon for the warning.
+    """
+    said = message.replace(";", ",")
+    return {"X-HF-Warning": _header(f"oms-gate {topic}; {said}")}
 
 
 def _sentence(verdict: Verdict) -> str:

@@ -18,9 +18,10 @@ from oms_gate.errors import StepError
 from oms_gate.gate import Gate
 from oms_gate.gateway import answers, listing
 from oms_gate.gateway.arrivals import Arrivals
+from oms_gate.gateway.busy import BusyError
 from oms_gate.gateway.files import Files
 from oms_gate.gateway.hub_origin import HubOrigin
-from oms_gate.gateway.models import BusyError, Decided, Models
+from oms_gate.gateway.models import Decided, Models
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.origins import Described
 from oms_gate.gateway.paths import Asked, parse
@@ -134,7 +135,8 @@ class Gateway:
                 "moment"
             )
         except StepError as error:
-            self._observer.upstream_failed(error.reason.code)
+            if error.reason.code not in answers.NOT_THERE:
+                self._observer.upstream_failed(error.reason.code)
             return answers.unavailable(error.reason)
 
     async def _found(self, asked: Asked, token: str | None) -> tuple[Described, Decided]:

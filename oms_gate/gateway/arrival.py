@@ -101,6 +101,15 @@ class Arrival:
             self.reason = defect(type(error).__name__)
         self._on_change()
 
+    def give_up(self) -> None:
+        """Let nothing come, as nobody waits for it any more."""
+        self.reason = Reason(
+            code=ReasonCode.GATE_BUSY,
+            message=f"nobody waited for {self._path} when its turn came; ask for it again",
+            path=self._path,
+        )
+        self._on_change()
+
     def _bring(self) -> None:
         deadline = time.monotonic() + self._limits.total_seconds
         with self._journal.written(self._follow, deadline):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +13,15 @@ from typing import BinaryIO
 from oms_gate.cache import CachedModel
 from oms_gate.cache.layout import Layout
 from oms_gate.gateway.arrival import Arrival
+from oms_gate.gateway.busy import BusyError
 from oms_gate.gateway.journal import Journal
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.room import Room
 from oms_gate.limits import Limits
 from oms_gate.service_settings import GatewaySettings
+
+# So long a client that was told to come again may take for it.
+_WANTED_SECONDS = 30.0
 
 
 class Arrivals:
@@ -24,6 +29,7 @@ class Arrivals:
 
     def __init__(self, settings: GatewaySettings, room: Room, observer: Observer) -> None:
         self._threads = ThreadPoolExecutor(settings.transfers, thread_name_prefix="oms-gate-bring")
+        self._most = settings.transfers + settings.waiting_transfers
         self._connections = settings.connections
         self._room = room
         self._observer = observer
@@ -33,17 +39,23 @@ class Arrivals:
         """The arrival of a signed file, which begins if it is not under way.
 
         limits: of the transfer, but for its connections.
+
+        Raises:
+            BusyError: too many are under way, or wait for their turn.
         """
         journal = Journal(layout, model.content(path))
         followed = self._current.get(journal.file)
         if followed is None:
+            if len(self._current) >= self._most:
+                raise BusyError
             connections = max(1, self._connections // (len(self._current) + 1))
             update = {"connections": min(limits.connections, connections)}
             followed = Followed(model, path, journal, limits.model_copy(update=update), self._room)
             self._current[journal.file] = followed
             loop = asyncio.get_running_loop()
-            done = loop.run_in_executor(self._threads, followed.arrival.bring)
+            done = loop.run_in_executor(self._threads, followed.bring)
             done.add_done_callback(lambda _: self._ended(followed))
+        followed.wanted_at = time.monotonic()
         return followed
 
     def close(self) -> None:
@@ -62,7 +74,10 @@ class Arrivals:
 
 
 class Followed:
-    """An arrival as clients see it, in the event loop."""
+    """An arrival as clients see it, in the event loop.
+
+    wanted_at: when a client last asked for it, on the clock of `time.monotonic`.
+    """
 
     def __init__(
         self, model: CachedModel, path: str, journal: Journal, limits: Limits, room: Room
@@ -71,14 +86,27 @@ class Followed:
         self._model = model
         self._waiting: list[asyncio.Future[None]] = []
         self._waking = False
+        self.wanted_at = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self.arrival = Arrival(model, path, journal, limits, room, self._on_change)
 
+    def bring(self) -> None:
+        """Let the file come, in a thread; unless those who wanted it have gone before its turn."""
+        if self._waiting or time.monotonic() < self.wanted_at + _WANTED_SECONDS:
+            self.arrival.bring()
+        else:
+            self.arrival.give_up()
+
     async def change(self) -> None:
         """Wait until there is more of the file, or it is over."""
+        self.wanted_at = time.monotonic()
         waiting = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
-        await waiting
+        try:
+            await waiting
+        finally:
+            if waiting in self._waiting:  # The client has gone.
+                self._waiting.remove(waiting)
 
     def wake(self) -> None:
         """Let all look at it again who wait."""

@@ -10,30 +10,26 @@ from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from oms_gate import __version__
 from oms_gate.cache import Cache, CachedModel
 from oms_gate.errors import ConfigError, StepError, StoreError, UsageError, defect
 from oms_gate.gate import Gate
+from oms_gate.gateway.busy import BusyError
 from oms_gate.gateway.entries import Entry, entries
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.origins import Described, Origin
 from oms_gate.gateway.paths import Repository
+from oms_gate.judging import unexamined
 from oms_gate.limits import Limits
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.service_settings import GatewaySettings
 from oms_gate.stores import Snapshot, open_store
-from oms_gate.verdict import Model, Reason, Verdict
+from oms_gate.verdict import Reason, Verdict
 
 T = TypeVar("T")
-
-
-class BusyError(Exception):
-    """As much is being decided as may be at a time."""
 
 
 @dataclass(frozen=True)
@@ -210,10 +206,11 @@ class Models:
 
     def _keep(self, content: Hashable, own: Hashable, decided: Decided) -> None:
         """Give a decision again, if it may be."""
-        if decided.model is not None:
-            self._decided.put(own, decided, decided.limits.decision_seconds)
-        elif decided.is_open:
-            self._decided.put(own, decided, self._settings.denial_seconds)
+        if decided.is_open:
+            admitted = decided.model is not None
+            limits, settings = decided.limits, self._settings
+            seconds = limits.decision_seconds if admitted else settings.denial_seconds
+            self._decided.put(own, decided, seconds)
         elif decided.is_final:
             self._denied.put(content, decided, self._settings.denial_seconds)
 
@@ -252,13 +249,13 @@ class Models:
                         _check_same(described, unverified)
             except StepError as error:
                 unverified = None
-                verdict = _undecided(described, error.reason)
+                verdict = unexamined(described.model, error.reason)
             except (ConfigError, UsageError) as error:
                 message = f"the gate cannot check {described.reference.url}: {error}"
                 reason = Reason(code=ReasonCode.GATE_MISCONFIGURED, message=message)
-                verdict = _undecided(described, reason)
+                verdict = unexamined(described.model, reason)
             except Exception as error:  # noqa: BLE001 - a defect must deny
-                verdict = _undecided(described, defect(type(error).__name__))
+                verdict = unexamined(described.model, defect(type(error).__name__))
             self._observer.decided(verdict, time.monotonic() - started)
             return Decided(described, verdict, cache, model, unverified, gate.limits)
 
@@ -364,18 +361,3 @@ def _check_same(described: Described, snapshot: Snapshot) -> None:
             f"{described.repository.name} was changed after it was looked up, so nothing of it is "
             "given; try again",
         )
-
-
-def _undecided(described: Described, reason: Reason) -> Verdict:
-    return Verdict(
-        outcome="denied",
-        undecided=reason.code.undecided,
-        model=Model(
-            url=described.reference.url,
-            name=described.reference.name,
-            revision=described.reference.revision,
-        ),
-        reasons=(reason,),
-        checked_at=datetime.now(UTC),
-        gate_version=__version__,
-    )

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from oms_gate.gateway.paths import Repository
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot
+from oms_gate.verdict import Model
 
 NO_DATE: Final = "1970-01-01T00:00:00.000Z"
 """What stands in documents for a date that nobody knows: clients have to be given one."""
@@ -32,6 +33,12 @@ class Described:
     document: Mapping[str, Any]
     options: Mapping[str, Any] = field(repr=False)
     origin: Origin
+
+    @property
+    def model(self) -> Model:
+        """What verdicts call it."""
+        reference = self.reference
+        return Model(url=reference.url, name=reference.name, revision=reference.revision)
 
     @property
     def access(self) -> str:

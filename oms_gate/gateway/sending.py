@@ -14,6 +14,7 @@ from oms_gate.cache import CachedModel
 from oms_gate.cache.layout import Layout
 from oms_gate.errors import AdmissionDenied
 from oms_gate.gateway.arrivals import Arrivals, Followed
+from oms_gate.gateway.busy import BusyError
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.ranges import Wanted
 from oms_gate.limits import MIB, Limits
@@ -110,7 +111,7 @@ class Sender:
         What comes of an error later than that is an answer that ends early.
 
         Raises:
-            FileDenied, NotYetError: nothing was sent.
+            BusyError, FileDenied, NotYetError: nothing was sent.
             ConnectionError: the answer ended early; by a `FileDenied`, if that is its cause.
         """
         try:
@@ -121,12 +122,12 @@ class Sender:
                         await self._check_turn(source)
                         await response.prepare(self._request)
                     await self._send_piece(piece, source)
-        except FileDenied as denied:
+        except (BusyError, FileDenied) as error:
             if not response.prepared:
                 raise
             # Another answer would be taken for the rest of this one.
             self._end()
-            raise ConnectionAbortedError(str(denied)) from denied
+            raise ConnectionAbortedError(str(error)) from error
         if not response.prepared:
             await response.prepare(self._request)
         await response.write_eof()
@@ -148,7 +149,7 @@ class Sender:
         """Where the bytes of a piece are, at least the first one.
 
         Raises:
-            FileDenied, NotYetError: nowhere.
+            BusyError, FileDenied, NotYetError: nowhere.
         """
         stream = await _opened(piece.model.open_present, piece.path)
         self._observer.looked_up("file", hit=stream is not None)
@@ -182,7 +183,9 @@ class Sender:
         if stream is None:
             if arrival.reason is not None:
                 raise FileDenied(arrival.reason)
-            stream = await _opened(piece.model.open, piece.path)
+            stream = await _opened(piece.model.open_present, piece.path)
+        if stream is None:  # It went to make room for others.
+            raise FileDenied(_begun_anew(piece))
         with closing(stream):
             while position < piece.end:
                 state = arrival.state

@@ -8,14 +8,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import uuid4
 
-from oms_gate import __version__
 from oms_gate.errors import AdmissionDenied, ConfigError, UsageError, defect
+from oms_gate.judging import pinned_model, unexamined
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
-from oms_gate.verdict import Model, Reason, Verdict
+from oms_gate.verdict import Reason, Verdict
 
 Key = tuple[str, ...]
 
@@ -142,11 +141,4 @@ def checked(reference: Reference, check: Callable[[], Verdict]) -> Verdict:
 
 def undecided(reference: Reference, reason: Reason) -> Verdict:
     """The denial of a model that was not looked at."""
-    return Verdict(
-        outcome="denied",
-        undecided=reason.code.undecided,
-        model=Model(url=reference.url, name=reference.name),
-        reasons=(reason,),
-        checked_at=datetime.now(UTC),
-        gate_version=__version__,
-    )
+    return unexamined(pinned_model(reference, None), reason)

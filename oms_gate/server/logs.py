@@ -33,11 +33,13 @@ _SECRETS: Final = (
 
 
 def set_up(log_format: Literal["text", "json"]) -> None:
-    """Let every logger of this process, also those of libraries, write such lines to stderr."""
+    """Let the loggers of this process write such lines to stderr; of libraries, warnings."""
     handler = logging.StreamHandler()
     handler.setFormatter(OneLine(_as_json if log_format == "json" else _as_text))
     logging.getLogger("oms_gate").handlers.clear()  # The command's own would say it twice.
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # Libraries tell of each pair of keys that they find, and much else that nobody asked for.
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("oms_gate").setLevel(logging.INFO)
 
 
 class OneLine(logging.Formatter):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from oms_gate.limits import MIB
 from oms_gate.policy.publishers import ModelGlob
+from oms_gate.service_settings.tokens import TokenDigest
 from oms_gate.settings import FilePath, Section
 
-Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 # Stores that are known by names of their own. No reference of a client's may be a path of the
 # gate's disk, or name a web server.
 ObjectStore = Literal["hf", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"]
@@ -26,7 +26,7 @@ class ApiClient(Section):
         pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="What it is called; its user name where it logs in to the page.",
     )
-    token_sha256: tuple[Sha256, ...] = Field(
+    token_sha256: tuple[TokenDigest, ...] = Field(
         default=(), description="SHA-256 of each of its bearer tokens, in hex."
     )
     token_file: FilePath | None = Field(

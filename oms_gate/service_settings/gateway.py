@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from itertools import permutations
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
+from oms_gate.service_settings.tokens import TokenDigest
 from oms_gate.settings import Section
 
 GIB = 1024**3
 
-_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](?:/[^/?#\\\x00-\x1f\x7f]+)*")
 
 
@@ -24,10 +25,21 @@ class S3Repositories(Section):
         "of this owner's models.",
     )
     prefix: str = Field(description="Where they are, such as s3://bucket/models.")
-    readers: Literal["everybody"] | Annotated[tuple[_Sha256, ...], Field(min_length=1)] = Field(
+    readers: Literal["everybody"] | Annotated[tuple[TokenDigest, ...], Field(min_length=1)] = Field(
         description="Who may read them: everybody who reaches the gateway; or SHA-256, in hex, of "
         "each token (HF_TOKEN) that may.",
     )
+
+    @field_validator("readers", mode="wrap")
+    @classmethod
+    def _are_said(cls, given: object, validated: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validated(given)
+        except ValidationError:
+            raise ValueError(
+                "must be 'everybody', or the SHA-256 of each token that may, 64 hex digits: "
+                'printf %s "$TOKEN" | sha256sum'
+            ) from None
 
     @field_validator("prefix")
     @classmethod
@@ -82,6 +94,12 @@ class GatewaySettings(Section):
         le=1024,
         description="Most files that are fetched from upstream at a time, as a count.",
     )
+    waiting_transfers: int = Field(
+        default=1024,
+        ge=0,
+        description="Most files that wait for their turn; those for which no client waits any more "
+        "are not fetched then.",
+    )
     connections: int = Field(
         default=8,
         ge=1,
@@ -103,4 +121,10 @@ class GatewaySettings(Section):
         owners = [each.owner.lower() for each in given]
         if twice := {owner for owner in owners if owners.count(owner) > 1}:
             raise ValueError(f"the owner '{min(twice)}' is given twice; give each its own")
+        for outer, inner in permutations([f"{each.prefix}/" for each in given], 2):
+            if inner != outer and inner.startswith(outer):
+                raise ValueError(
+                    f"the prefix '{inner}' is in '{outer}', by which others may read it; give each "
+                    "a prefix of its own"
+                )
         return given

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from oms_gate.config import GateConfig
+from oms_gate.gate import Gate
+from oms_gate.gateway.hub_origin import HubOrigin
+from oms_gate.gateway.models import Models
+from oms_gate.gateway.paths import Repository
+from oms_gate.verdict import Verdict
 from tests import models
-from tests.gateway.running import Running
+from tests.gateway.running import Running, Told
 from tests.peers.hub import HubStandIn
 from tests.peers.wire import RequestRecord
 
@@ -54,6 +65,56 @@ def test_nobody_in_a_crowd_gets_what_only_others_may_read(
             assert models.FILES[path] not in content
     assert gateway.told.bytes == sum(map(len, models.FILES.values()))
     assert len(gateway.told.verdicts) == 1
+
+
+def test_who_comes_as_the_first_decision_is_there_asks_for_no_second_one(
+    hub: HubStandIn, signed: dict[str, bytes], settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """It is known then, and those with other tokens are about to decide for themselves."""
+    hub.create("acme/m", files=signed)
+    config = GateConfig.model_validate(settings)
+    repository = Repository("models", "acme/m")
+    waiting, known = threading.Event(), threading.Event()
+    held: list[None] = []
+
+    async def ask(gate: Gate) -> Told:
+        loop = asyncio.get_running_loop()
+
+        class First(Told):
+            def decided(self, verdict: Verdict, seconds: float) -> None:
+                super().decided(verdict, seconds)
+                if not known.is_set():
+                    # What happens in threads meanwhile comes at once, the first decision first.
+                    loop.call_soon_threadsafe(time.sleep, 0.1)
+                    known.set()
+
+        @contextmanager
+        def hold() -> Iterator[Gate]:
+            held.append(None)
+            match len(held):
+                case 2:  # The first one's check.
+                    assert waiting.wait(10)
+                case 4:  # Of the last one, before it sees what is known.
+                    assert known.wait(10)
+                    time.sleep(0.05)
+            with gate.held() as current:
+                yield current
+
+        told = First()
+        origin = HubOrigin(config.stores, config.limits, None, config.signature, lambda _: False)
+        gateway = Models(config.gateway, (origin,), hold, tmp_path / "caches", told)
+        asked = []
+        for token, most in ((None, 2), (hub.token, 3), (hub.token, 4)):
+            asked.append(asyncio.create_task(gateway.find(repository, None, token)))
+            while len(held) < most:
+                await asyncio.sleep(0.02)
+        waiting.set()
+        await asyncio.gather(*asked)
+        gateway.close()
+        return told
+
+    with Gate.from_config(config) as gate:
+        assert len(asyncio.run(ask(gate)).verdicts) == 2
 
 
 async def _crowd(

@@ -458,7 +458,6 @@ def test_a_lying_upstream_leaves_no_file_with_huggingface_hub(
     gate: Running,
     files: dict[str, bytes],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hub.create("acme/m", files=dict(files))
     hub.inject(faults.WrongBytes(MIB), f"*{WEIGHTS}", origin="cdn")

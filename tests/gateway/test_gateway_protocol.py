@@ -151,6 +151,18 @@ def test_a_repository_of_another_name_is_not_there(
     assert gateway.ask("/acme/n/resolve/main/config.json").status == 200
 
 
+def test_a_hub_that_fails_is_told_and_counted(gateway: Running, hub: HubStandIn) -> None:
+    """One that says that there is nothing does not fail, or anybody could let it look so."""
+    assert gateway.ask("/acme/none/resolve/main/config.json").status == 404
+    assert not gateway.told.failures
+    hub.stop()
+    answer = gateway.ask("/acme/m/resolve/main/config.json")
+    assert answer.status == 429
+    assert gateway.told.failures == [ReasonCode.STORE_UNAVAILABLE]
+    # By the code of the error alone, the commands of the client say that there is no such revision.
+    assert "was refused, try again in a moment" in answer.headers["X-HF-Warning"]
+
+
 def test_who_a_client_is_the_hub_says(gateway: Running, hub: HubStandIn) -> None:
     assert HfApi(endpoint=gateway.endpoint).whoami(hub.token)["name"] == "member"
     assert [each.headers["authorization"] for each in hub.requests] == [f"Bearer {hub.token}"]

@@ -276,6 +276,17 @@ def test_an_owner_has_one_place() -> None:
         GateConfig.model_validate({"gateway": {"repositories": twice}})
 
 
+def test_what_some_may_read_is_in_nothing_that_others_may() -> None:
+    nested: list[dict[str, Any]] = [
+        {"owner": "all", "prefix": "s3://bucket/x", "readers": "everybody"},
+        {"owner": "some", "prefix": "s3://bucket/x/acme", "readers": ["0" * 64]},
+    ]
+    with pytest.raises(ValueError, match="a prefix of its own"):
+        GateConfig.model_validate({"gateway": {"repositories": nested}})
+    nested[0]["prefix"] = "s3://bucket/x/acm"
+    GateConfig.model_validate({"gateway": {"repositories": nested}})
+
+
 def test_the_example_shows_all_settings() -> None:
     text = (Path(__file__).parents[2] / "examples" / "gate.yaml").read_text()
     _, _, section = text.partition("\ngateway:\n")

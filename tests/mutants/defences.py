@@ -3135,6 +3135,33 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "gateway/test_gateway_s3.py",
     ),
+    _gateway_models(
+        "a first decision of each token",
+        "await self._decisions.ended(first)",
+        "pass",
+        "gateway/test_gateway_crowd.py",
+    ),
+    Mutant(
+        "files for clients that have gone",
+        "gateway/arrivals.py",
+        "if self._waiting or time.monotonic()",
+        "if True or time.monotonic()",
+        ("gateway/test_gateway_queue.py",),
+    ),
+    Mutant(
+        "a queue of files without end",
+        "gateway/arrivals.py",
+        "if len(self._current) >= self._most:",
+        "if False:",
+        ("gateway/test_gateway_queue.py",),
+    ),
+    Mutant(
+        "prefixes in prefixes",
+        "service_settings/gateway.py",
+        "if inner != outer and inner.startswith(outer):",
+        "if False:",
+        ("gateway/test_gateway_s3.py::test_what_some_may_read_is_in_nothing_that_others_may",),
+    ),
     _gateway_models("a cache of each repository", "_digest(described.reference.name)", '"0" * 64'),
     _gateway_entries("unsigned files", 'if model.verdict.mode == "annotate":', "if True:"),
     _gateway_files(
@@ -3267,8 +3294,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _denial(
         "the hf command says nothing of why",
-        'headers["X-HF-Warning"] = _header(f"oms-gate',
-        'headers["X-OMS-Warning"] = _header(f"oms-gate',
+        '"X-HF-Warning": _header(f"oms-gate',
+        '"X-OMS-Warning": _header(f"oms-gate',
     ),
     _arrival(
         "bytes that a killed process would not know of",

@@ -59,7 +59,7 @@ class _Trial:
             raise ConfigError("this part cannot begin")
 
     async def stop(self) -> None:
-        logging.getLogger("trial").info("stopped")
+        logging.getLogger("oms_gate.trial").info("stopped")
 
     async def _process(self, _: web.Request) -> web.Response:
         return web.Response(text=str(os.getpid()))
@@ -107,7 +107,9 @@ class _Trial:
         return web.Response(status=403, headers=headers)
 
     async def _log(self, _: web.Request) -> web.Response:
-        logging.getLogger("somebody.else").warning(
+        log = logging.getLogger("somebody.else")
+        log.info("nobody asked for this")
+        log.warning(
             "GET https://cdn.example/x?X-Amz-Signature=topsecret with %s\nforged \u202eline",
             {"authorization": "Bearer hf_abcdefgh"},
         )
