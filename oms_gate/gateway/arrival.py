@@ -164,6 +164,8 @@ class Arrival:
                 self._limits,
                 deadline=deadline,
                 destination=self,
+                # What was written last is hashed only then; the next chunk may be long in coming.
+                on_progress=lambda _: self._release_hashed(),
             )
             self.hashed_bytes += measured.bytes
             if not measured.findings:
@@ -215,6 +217,9 @@ class Arrival:
         while chunk:
             count = os.pwrite(self._file, chunk, position)
             position, chunk = position + count, chunk[count:]
+        self._release_hashed()
+
+    def _release_hashed(self) -> None:
         with self._lock:
             hashed = self._hashed()
         self._release(hashed)
