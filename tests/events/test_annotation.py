@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ from oms_gate.verdict import Assurance
 from tests import models
 from tests.delivery.pulling import signed
 from tests.events.receiving import outcomes, put_all, tags
+from tests.history.remembering import gate_of, release
+from tests.history.remembering import settings as settings_with_memory
+from tests.peers.hub import HubStandIn
 from tests.publish.on_s3 import PREFIX, Place
 
 RELEASE = "20260101T000000Z-0123456789abcdef-00000001"
@@ -62,6 +66,29 @@ def test_a_denied_model(
     put_all(place, signed(key))
     annotated(place)
     assert outcomes(place) == ADMITTED
+
+
+@pytest.mark.parametrize("meanwhile", [True, False])
+def test_of_a_denied_model_nothing_is_vouched_for(
+    hub: HubStandIn, tmp_path: Path, meanwhile: bool
+) -> None:
+    """Though all its bytes are what was signed: somebody else was first to sign, meanwhile."""
+    hub.create("acme/m", files=release(1))
+    configured = settings_with_memory(tmp_path)
+    reference = Reference.parse("hf://acme/m")
+    with gate_of(configured) as gate, gate_of(configured) as other:
+
+        def publish(_: object) -> None:
+            if meanwhile and "other" not in said:
+                said.append("other")
+                hub.commit("acme/m", release(2, by="other"))
+                assert other.check(reference).admitted
+
+        said: list[str] = []
+        examined = examine(gate, reference, on_progress=publish)
+    assert examined.verdict.assurance is Assurance.BYTES
+    assert examined.verdict.admitted is not meanwhile
+    assert bool(examined.vouched) is not meanwhile
 
 
 def test_of_versions_the_one_that_was_checked(
