@@ -3378,7 +3378,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _sending(
         "a refusal in the middle of a file",
         "            if not response.prepared:\n                raise\n",
-        "            if denied:\n                raise\n",
+        "            if error:\n                raise\n",
         f"{_RESUMING}::test_an_answer_that_cannot_go_on_ends",
     ),
     _sending(
