@@ -87,6 +87,13 @@ def machine_failure(error: OSError) -> Reason:
     )
 
 
+def reason_of(error: BaseException) -> Reason:
+    """The reason for a denial that an error has caused: a step's own, the machine, or a defect."""
+    if isinstance(error, StepError):
+        return error.reason
+    return machine_failure(error) if isinstance(error, OSError) else defect(type(error).__name__)
+
+
 class AdmissionDenied(OSError):  # noqa: N818 - reads as the event that it is
     """A model was denied and must not be used.
 

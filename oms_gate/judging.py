@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from oms_gate import __version__
 from oms_gate.attestations import AttestationReader, Attestations
 from oms_gate.coverage import Comparison, compare
-from oms_gate.errors import (
-    StepError,
-)
+from oms_gate.errors import ConfigError, StepError, UsageError, defect
 from oms_gate.limits import Limits
+from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.signature_file import SignatureFile, SignaturePlace
 from oms_gate.stores import Snapshot, StoreSettings, open_store
@@ -257,6 +256,17 @@ def unexamined(model: Model, reason: Reason) -> Verdict:
         checked_at=datetime.now(UTC),
         gate_version=__version__,
     )
+
+
+def unchecked(reference: Reference, error: Exception) -> Reason:
+    """Why a check that raised this says nothing of the model: a mistake of the gate's operator, or
+    a defect."""
+    if isinstance(error, (ConfigError, UsageError)):
+        return Reason(
+            code=ReasonCode.GATE_MISCONFIGURED,
+            message=f"the gate cannot check {reference.url}: {error}",
+        )
+    return defect(type(error).__name__)
 
 
 def pinned_model(reference: Reference, snapshot: Snapshot | None) -> Model:

@@ -296,6 +296,11 @@ class Verdict(_Record):
         """Whether the model may be used: admitted, or denied in ``mode: annotate``."""
         return self.admitted or self.mode == "annotate"
 
+    @property
+    def is_passing(self) -> bool:
+        """Of a denial: whether the store may be as it should be in a moment, not the model."""
+        return self.undecided or any(reason.code.startswith("store.") for reason in self.reasons)
+
     def with_findings(
         self,
         reasons: Sequence[Reason],

@@ -123,7 +123,7 @@ class Cache:
             for old in [old for old, (until, _) in self._decided.items() if now >= until]:
                 # Whoever has the model still may be using it, so it is not closed.
                 del self._decided[old]
-            if isinstance(decided, CachedModel) or not _is_passing(decided):
+            if isinstance(decided, CachedModel) or not decided.is_passing:
                 self._decided[key] = now + seconds, decided
 
     def _forget_parent(self) -> None:
@@ -200,8 +200,3 @@ class Cache:
             return store.snapshot(pinned)
 
         return listing, store.endpoint
-
-
-def _is_passing(denied: Verdict) -> bool:
-    """Whether it is the store that may be as it should be in a moment, rather than the model."""
-    return denied.undecided or any(r.code.startswith("store.") for r in denied.reasons)

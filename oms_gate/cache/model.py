@@ -14,7 +14,7 @@ from oms_gate.cache.contents import Contents
 from oms_gate.cache.layout import Layout
 from oms_gate.cache.view import Receipt, View
 from oms_gate.delivery.folders import around, open_file
-from oms_gate.errors import AdmissionDenied, StepError, defect, machine_failure
+from oms_gate.errors import AdmissionDenied, StepError, reason_of
 from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Resource
 from oms_gate.reason_codes import ReasonCode
@@ -120,7 +120,7 @@ class CachedModel:
         try:
             return self._contents.stored(name)
         except (OSError, StepError) as error:
-            raise self._denied(_reason(error)) from error
+            raise self._denied(reason_of(error)) from error
 
     def take(self, name: str, folder: int, base: str) -> None:
         """Let a file be in the folder that was brought, and hashed, elsewhere. It is moved.
@@ -137,7 +137,7 @@ class CachedModel:
                 with self._bringing:
                     self._contents.take(name, folder, base)
             except (OSError, StepError) as error:
-                raise self._denied(_reason(error)) from error
+                raise self._denied(reason_of(error)) from error
 
     def open(self, name: str) -> io.BufferedReader:
         """A signed file, open: the very one that was hashed, whatever happens to its name.
@@ -169,7 +169,7 @@ class CachedModel:
         except FileNotFoundError:
             return None
         except (OSError, StepError) as error:
-            raise self._denied(_reason(error)) from error
+            raise self._denied(reason_of(error)) from error
         now = Receipt.of(self._contents.name(name), os.fstat(stream.fileno()))
         if not _is_same(self._handed_out[name], now):
             stream.close()
@@ -186,7 +186,7 @@ class CachedModel:
             try:
                 now = self._view.now(name, receipt.content)
             except (OSError, StepError) as error:
-                raise self._denied(_reason(error)) from error
+                raise self._denied(reason_of(error)) from error
             if now is None or not _is_same(receipt, now):
                 raise self._denied(_swapped(name))
 
@@ -202,7 +202,7 @@ class CachedModel:
             others = self._view.others(self.files)
             there = [path for path in self.files if self._view.now(path, "") is not None]
         except (OSError, StepError) as error:
-            raise self._denied(_reason(error)) from error
+            raise self._denied(reason_of(error)) from error
         if others:
             raise self._denied(_foreign(others[0], self.folder))
         self.fetch(there)
@@ -253,7 +253,7 @@ class CachedModel:
         try:
             receipt = self._view.sound(path, content)
         except (OSError, StepError) as error:
-            raise self._denied(_reason(error)) from error
+            raise self._denied(reason_of(error)) from error
         if receipt is None:
             return False
         before = self._handed_out.setdefault(path, receipt)
@@ -288,16 +288,10 @@ class CachedModel:
             try:
                 self._contents.bring(wanted, on_progress)
             except BaseException as error:
-                self._failure = _reason(error)
+                self._failure = reason_of(error)
                 if isinstance(error, (StepError, OSError)):
                     raise self.admission.denied([self._failure]) from error
                 raise
-
-
-def _reason(error: BaseException) -> Reason:
-    if isinstance(error, StepError):
-        return error.reason
-    return machine_failure(error) if isinstance(error, OSError) else defect(type(error).__name__)
 
 
 def _is_same(before: Receipt, now: Receipt) -> bool:

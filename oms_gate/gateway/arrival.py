@@ -21,7 +21,7 @@ from typing import Final
 
 from oms_gate.cache import CachedModel
 from oms_gate.delivery.folders import disk_errors, opened
-from oms_gate.errors import AdmissionDenied, StepError, defect, machine_failure
+from oms_gate.errors import AdmissionDenied, StepError, reason_of
 from oms_gate.gateway.journal import Journal, State
 from oms_gate.gateway.room import Room
 from oms_gate.limits import MIB, Limits
@@ -93,12 +93,8 @@ class Arrival:
             self.arrived = True
         except AdmissionDenied as denied:
             self.reason = denied.verdict.reasons[0]
-        except StepError as error:
-            self.reason = error.reason
-        except OSError as error:
-            self.reason = machine_failure(error)
         except Exception as error:  # noqa: BLE001 - who follows must be told
-            self.reason = defect(type(error).__name__)
+            self.reason = reason_of(error)
         self._on_change()
 
     def give_up(self) -> None:

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from oms_gate.cache import Cache, CachedModel
-from oms_gate.errors import ConfigError, StepError, StoreError, UsageError, defect
+from oms_gate.errors import StepError, StoreError
 from oms_gate.gate import Gate
 from oms_gate.gateway.busy import BusyError
 from oms_gate.gateway.entries import Entry, entries
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.origins import Described, Origin
 from oms_gate.gateway.paths import Repository
-from oms_gate.judging import unexamined
+from oms_gate.judging import unchecked, unexamined
 from oms_gate.limits import Limits
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.service_settings import GatewaySettings
@@ -62,7 +62,7 @@ class Decided:
     @property
     def is_final(self) -> bool:
         """Whether it is denied to all alike, for a while: not by what the store is like now."""
-        return not self.is_open and not _is_passing(self.verdict)
+        return not self.is_open and not self.verdict.is_passing
 
 
 class Models:
@@ -250,12 +250,8 @@ class Models:
             except StepError as error:
                 unverified = None
                 verdict = unexamined(described.model, error.reason)
-            except (ConfigError, UsageError) as error:
-                message = f"the gate cannot check {described.reference.url}: {error}"
-                reason = Reason(code=ReasonCode.GATE_MISCONFIGURED, message=message)
-                verdict = unexamined(described.model, reason)
             except Exception as error:  # noqa: BLE001 - a defect must deny
-                verdict = unexamined(described.model, defect(type(error).__name__))
+                verdict = unexamined(described.model, unchecked(described.reference, error))
             self._observer.decided(verdict, time.monotonic() - started)
             return Decided(described, verdict, cache, model, unverified, gate.limits)
 
@@ -338,11 +334,6 @@ def _name(described: Described) -> str:
 def _digest(text: str) -> str:
     """What stands for a token among keys, and for a name among folders."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _is_passing(denied: Verdict) -> bool:
-    """Whether it is the store that may be as it should be in a moment, rather than the model."""
-    return denied.undecided or any(r.code.startswith("store.") for r in denied.reasons)
 
 
 def _is_changed(denied: Verdict) -> bool:

@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import uuid4
 
-from oms_gate.errors import AdmissionDenied, ConfigError, UsageError, defect
-from oms_gate.judging import pinned_model, unexamined
-from oms_gate.reason_codes import ReasonCode
+from oms_gate.errors import AdmissionDenied
+from oms_gate.judging import pinned_model, unchecked, unexamined
 from oms_gate.reference import Reference
 from oms_gate.verdict import Reason, Verdict
 
@@ -129,14 +128,8 @@ def checked(reference: Reference, check: Callable[[], Verdict]) -> Verdict:
         return check()
     except AdmissionDenied as denial:
         return denial.verdict
-    except (ConfigError, UsageError) as error:
-        reason = Reason(
-            code=ReasonCode.GATE_MISCONFIGURED,
-            message=f"the gate cannot check {reference.url}: {error}",
-        )
-        return undecided(reference, reason)
     except Exception as error:  # noqa: BLE001 - a defect must deny
-        return undecided(reference, defect(type(error).__name__))
+        return undecided(reference, unchecked(reference, error))
 
 
 def undecided(reference: Reference, reason: Reason) -> Verdict:

@@ -67,13 +67,7 @@ class HubStore:
         Raises:
             StoreError: see `Store.snapshot`.
         """
-        api = self.api(reference)
-        try:
-            listing = _Listing(api, self._limits, "")
-            seconds = self._limits.listing_seconds
-            return reference.at(within(seconds, listing.commit, api.reader.abort))
-        finally:
-            api.reader.close()
+        return self.describe(reference)[0]
 
     def describe(self, reference: Reference) -> tuple[Reference, Mapping[str, Any]]:
         """The same model at its commit, and all that the Hub's interface says of the repository.
@@ -265,7 +259,7 @@ class _Listing:
 
     def read(self) -> tuple[str, list[StoredFile], bool]:
         """The commit, its files at or below the reference's path, and whether that is a file."""
-        commit, path = self.commit(), self.api.reference.path
+        commit, path = self.described()[0], self.api.reference.path
         if path:
             wanted = list(dict.fromkeys((path, path + self.beside)))
             entries = self.entries(commit, wanted)
@@ -296,12 +290,8 @@ class _Listing:
                     case _:
                         raise self.api.malformed("has an entry that is none of a commit")
 
-    def commit(self) -> str:
-        """What the reference's revision names now."""
-        return self.described()[0]
-
     def described(self) -> tuple[str, Mapping[str, Any]]:
-        """The same, and all that is said of the repository."""
+        """The commit that the reference names now, and all that is said of the repository."""
         revision = self.api.reference.revision
         at = "" if revision is None else f"/revision/{quote(revision, safe='')}"
         info = self.api.content(self.api.ask(self.api.url + at), dict)

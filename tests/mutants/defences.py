@@ -1888,10 +1888,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "            if False:",
     ),
     _layout("a folder of something else", "if filled and missing:", "if False:"),
-    _cache(
+    Mutant(
         "decisions that a store has spoilt",
-        'any(r.code.startswith("store.") for r in denied.reasons)',
+        "verdict.py",
+        'any(reason.code.startswith("store.") for reason in self.reasons)',
         "False",
+        ("cache/test_cache.py",),
     ),
     _cache(
         "locks of another process",
