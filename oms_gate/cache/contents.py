@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, closing, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from oms_gate.admission import Admission
 from oms_gate.cache.hashed import hashed_files
 from oms_gate.cache.layout import FILES, Layout
-from oms_gate.cache.view import Receipt, View
+from oms_gate.cache.view import Receipt, View, receipt_at
 from oms_gate.delivery.access import Access
 from oms_gate.delivery.folders import around, disk_errors, open_file, opened, remove, status_of
 from oms_gate.delivery.stage import locked_stage
@@ -24,6 +24,8 @@ from oms_gate.reason_codes import ReasonCode
 from oms_gate.streaming.hashing import FileRange, ProgressCallback, RangeWriter
 from oms_gate.streaming.measure import measure
 
+# What is written in the stage on its way into the view.
+_NEW = "new"
 # Nobody is to write into what was hashed.
 _READ_ONLY = Access(file=0o444, folder=0o700, owner=None)
 
@@ -91,14 +93,8 @@ class Contents:
                 be transferred or written.
             OSError: the file system failed.
         """
-        place = self._layout.place(self._view.folder)
         deadline = time.monotonic() + self._limits.total_seconds
-        with (
-            locked_stage(place, deadline) as stage,
-            disk_errors(self._layout.folder),
-            self._layout.opened() as cache,
-        ):
-            self._view.reload()
+        with self._alone(deadline) as (stage, cache):
             absent = {path for path in paths if status_of(cache, self._view.name(path)) is None}
             linked = {path for path in absent if self._link(cache, path)}
             # After that: to other files with the same content, a further name is a change.
@@ -122,18 +118,35 @@ class Contents:
         Raises:
             StepError, OSError: as `bring`.
         """
-        place = self._layout.place(self._view.folder)
-        deadline = time.monotonic() + self._limits.total_seconds
+        with self._alone(time.monotonic() + self._limits.total_seconds) as (_, cache):
+            self._view.note(self._put(cache, path, here, base))
+
+    def keep(self, contents: Mapping[str, bytes]) -> None:
+        """Put small files into the view that were hashed elsewhere, unless they are there.
+
+        Raises:
+            StepError, OSError: as `bring`.
+        """
+        receipts: dict[str, Receipt] = {}
+        with self._alone(time.monotonic() + self._limits.total_seconds) as (stage, cache):
+            for path, content in contents.items():
+                with os.fdopen(open_file(stage, _NEW, os.O_WRONLY | os.O_CREAT), "wb") as stream:
+                    stream.truncate()
+                    stream.write(content)
+                receipts |= self._put(cache, path, stage, _NEW)
+            remove(stage, _NEW)
+            self._view.note(receipts)
+
+    @contextmanager
+    def _alone(self, deadline: float) -> Iterator[tuple[int, int]]:
+        """The stage and the cache, open, while no other process changes the view."""
         with (
-            locked_stage(place, deadline),
+            locked_stage(self._layout.place(self._view.folder), deadline) as stage,
             disk_errors(self._layout.folder),
             self._layout.opened() as cache,
         ):
             self._view.reload()
-            if self._view.sound(path, self._names[path]) is None:
-                self._put(cache, path, here, base)
-                if (receipt := self._view.now(path, self._names[path])) is not None:
-                    self._view.note({path: receipt})
+            yield stage, cache
 
     def _check(
         self,
@@ -191,9 +204,7 @@ class Contents:
             return
 
         def keep(path: str) -> None:
-            self._keep(cache, stage, path)
-            if (receipt := self._view.now(path, self._names[path])) is not None:
-                arrived[path] = receipt
+            arrived.update(self._keep(cache, stage, path))
 
         admission = self._admission
         with closing(
@@ -226,13 +237,14 @@ class Contents:
             first = measured.findings[0]
             raise MeasureError(first.code, first.message, path=first.path)
 
-    def _keep(self, cache: int, stage: int, path: str) -> None:
-        """Put a file that has arrived into the view, and among the contents."""
+    def _keep(self, cache: int, stage: int, path: str) -> Mapping[str, Receipt]:
+        """Put a file that has arrived into the view, as `_put`."""
         with opened(MODEL, stage) as model, around(model, path) as (here, base):
-            self._put(cache, path, here, base)
+            return self._put(cache, path, here, base)
 
-    def _put(self, cache: int, path: str, here: int, base: str) -> None:
-        """Move a file from a folder into the view, and give it a name among the contents.
+    def _put(self, cache: int, path: str, here: int, base: str) -> Mapping[str, Receipt]:
+        """Move a file from a folder into the view, unless it is there, and give it a name among the
+        contents; its receipt, by its path.
 
         In this order, since a content that no view has may be removed at any moment.
         """
@@ -242,15 +254,20 @@ class Contents:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        content = self._names[path]
         with around(cache, self._view.name(path), _READ_ONLY) as (view, name):
+            if self._view.sound_at(path, content, view, name) is not None:
+                return {}
             os.rename(base, name, src_dir_fd=here, dst_dir_fd=view)
             # Another process may just have brought the same content for another model; and a
             # file system without hard links has it in the view alone.
             with (
                 suppress(OSError),
-                around(cache, f"{FILES}/{self._names[path]}", _READ_ONLY) as (files, digest),
+                around(cache, f"{FILES}/{content}", _READ_ONLY) as (files, digest),
             ):
                 os.link(name, digest, src_dir_fd=view, dst_dir_fd=files, follow_symlinks=False)
+            receipt = receipt_at(view, name, content)
+            return {} if receipt is None else {path: receipt}
 
     def _link(self, cache: int, path: str) -> bool:
         """Give a content its name in the view; whether there is one, and that is possible."""

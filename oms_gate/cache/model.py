@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import io
-import os
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 
 from oms_gate.admission import Admission
 from oms_gate.cache.contents import Contents
 from oms_gate.cache.layout import Layout
 from oms_gate.cache.view import Receipt, View
-from oms_gate.delivery.folders import around, open_file
 from oms_gate.errors import AdmissionDenied, StepError, reason_of
 from oms_gate.limits import Limits
 from oms_gate.oms.manifest import Resource
@@ -21,6 +19,7 @@ from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.streaming.hashing import ProgressCallback
+from oms_gate.streaming.measure import read_measured
 from oms_gate.verdict import Reason, Verdict
 
 # As often another process can give a file a further name before it is handed out: to the system
@@ -132,12 +131,54 @@ class CachedModel:
             KeyError: there is no such signed file.
         """
         if not self._hand_out(name, self._contents.name(name)):
-            try:
-                # To wait for another process takes longer than for another thread.
-                with self._bringing:
-                    self._contents.take(name, folder, base)
-            except (OSError, StepError) as error:
-                raise self._denied(reason_of(error)) from error
+            self._taken(partial(self._contents.take, name, folder, base))
+
+    def _taken(self, take: Callable[[], None]) -> None:
+        try:
+            # To wait for another process takes longer than for another thread.
+            with self._bringing:
+                take()
+        except (OSError, StepError) as error:
+            raise self._denied(reason_of(error)) from error
+
+    def read(self, name: str) -> bytes:
+        """A small signed file from its store, hashed; it is not kept.
+
+        Raises:
+            AdmissionDenied: it is not what was signed, or cannot be had.
+            KeyError: there is no such signed file.
+        """
+        admission = self.admission
+        signed = admission.signed[name]
+        try:
+            return read_measured(admission.snapshot, name, signed, admission.hash_type)
+        except StepError as error:
+            raise admission.denied([error.reason]) from error
+
+    def keep(self, contents: Mapping[str, bytes]) -> None:
+        """Let small files be in the folder that `read` gave.
+
+        contents: by their names.
+
+        Raises:
+            AdmissionDenied, KeyError: as `take`.
+        """
+        self._taken(partial(self._contents.keep, contents))
+
+    def was_present(self, name: str) -> bool:
+        """Whether a signed file was in the folder a while ago; that is no look at it."""
+        return self._view.has_receipt(name)
+
+    def read_present(self, name: str) -> bytes | None:
+        """A small signed file as `open_present` gives it.
+
+        Raises:
+            AdmissionDenied, KeyError: as `open`.
+        """
+        if (stream := self.open_present(name)) is None:
+            return None
+        with stream:
+            return stream.read()
 
     def open(self, name: str) -> io.BufferedReader:
         """A signed file, open: the very one that was hashed, whatever happens to its name.
@@ -146,7 +187,7 @@ class CachedModel:
             AdmissionDenied, KeyError: as `fetch`.
         """
         self.fetch([name])
-        if (stream := self._opened(name)) is None:
+        if (stream := self.open_present(name)) is None:
             raise self._denied(_swapped(name))
         return stream
 
@@ -156,24 +197,18 @@ class CachedModel:
         Raises:
             AdmissionDenied, KeyError: as `open`.
         """
-        return None if self.present(name) is None else self._opened(name)
-
-    def _opened(self, name: str) -> io.BufferedReader | None:
-        """A file that was handed out, open; None if it was removed since."""
         try:
-            with (
-                self._layout.opened() as cache,
-                around(cache, self._view.name(name)) as (here, base),
-            ):
-                stream = os.fdopen(open_file(here, base), "rb")
-        except FileNotFoundError:
-            return None
+            found = self._view.opened(name, self._contents.name(name))
         except (OSError, StepError) as error:
             raise self._denied(reason_of(error)) from error
-        now = Receipt.of(self._contents.name(name), os.fstat(stream.fileno()))
-        if not _is_same(self._handed_out[name], now):
+        if found is None:
+            return None
+        stream, receipt = found
+        try:
+            self._remember(name, receipt)
+        except AdmissionDenied:
             stream.close()
-            raise self.admission.denied([_swapped(name)])
+            raise
         return stream
 
     def check(self) -> None:
@@ -256,13 +291,20 @@ class CachedModel:
             raise self._denied(reason_of(error)) from error
         if receipt is None:
             return False
+        self._remember(path, receipt)
+        return True
+
+    def _remember(self, path: str, receipt: Receipt) -> None:
+        """
+        Raises:
+            AdmissionDenied: the file was another one when it was handed out before.
+        """
         before = self._handed_out.setdefault(path, receipt)
         if not _is_same(before, receipt):
             # What is right again now may have been wrong when it was read. That is said by this
             # one; who asks for the model again gets a new one.
             raise self._denied(_swapped(path))
         self._handed_out[path] = receipt
-        return True
 
     def _denied(self, reason: Reason) -> AdmissionDenied:
         """The error for what is the matter here, not there: who asks for the model again gets it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -14,7 +15,15 @@ from typing import Final, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from oms_gate.cache.layout import Layout
-from oms_gate.delivery.folders import below, content_of, status_of, walk
+from oms_gate.delivery.folders import (
+    around,
+    below,
+    content_of,
+    is_nothing,
+    open_file,
+    status_of,
+    walk,
+)
 
 RECEIPTS: Final = ".receipts.json"
 """How the name of a view's receipts ends, which begins with that of the view."""
@@ -91,18 +100,44 @@ class View:
     def now(self, path: str, content: str) -> Receipt | None:
         """What a receipt of a file would say now; None where there is no regular file."""
         with self._layout.opened() as cache:
-            status = status_of(cache, self.name(path))
-        if status is None or not stat.S_ISREG(status.st_mode):
-            return None
-        return Receipt.of(content, status)
+            return _receipt(status_of(cache, self.name(path)), content)
 
     def sound(self, path: str, content: str) -> Receipt | None:
         """The receipt of a file, if it is still as it was hashed, and that is this content."""
-        if (now := self.now(path, content)) is None:
+        return self._confirmed(path, self.now(path, content))
+
+    def opened(self, path: str, content: str) -> tuple[io.BufferedReader, Receipt] | None:
+        """The same, and the file itself, which is open since before it was looked at."""
+        try:
+            with self._layout.opened() as cache, around(cache, self.name(path)) as (here, base):
+                descriptor = open_file(here, base)
+        except OSError as error:
+            if is_nothing(error):
+                return None
+            raise
+        try:
+            receipt = self._confirmed(path, _receipt(os.fstat(descriptor), content))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if receipt is None:
+            os.close(descriptor)
             return None
-        if self._receipts.get(path) != now:
+        return os.fdopen(descriptor, "rb"), receipt
+
+    def sound_at(self, path: str, content: str, here: int, base: str) -> Receipt | None:
+        """As `sound`, of a file by the descriptor of its folder and its name there."""
+        return self._confirmed(path, receipt_at(here, base, content))
+
+    def _confirmed(self, path: str, now: Receipt | None) -> Receipt | None:
+        """A file's receipt of now, if it is the one that was written down."""
+        if now is not None and self._receipts.get(path) != now:
             self.reload()
         return now if self._receipts.get(path) == now else None
+
+    def has_receipt(self, path: str) -> bool:
+        """Whether a file was there when receipts were last read; nothing is looked at."""
+        return path in self._receipts
 
     def others(self, known: Collection[str]) -> list[str]:
         """What is in the folder, but folders and files with these paths."""
@@ -142,6 +177,18 @@ class View:
         """What tells one version of the receipts, which are always replaced, from another."""
         status = status_of(cache, f"{self._below}{RECEIPTS}")
         return None if status is None else (status.st_ino, status.st_mtime_ns)
+
+
+def receipt_at(here: int, base: str, content: str) -> Receipt | None:
+    """As `View.now`, of a file by the descriptor of its folder and its name there."""
+    return _receipt(status_of(here, base), content)
+
+
+def _receipt(status: os.stat_result | None, content: str) -> Receipt | None:
+    """That of a regular file."""
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return None
+    return Receipt.of(content, status)
 
 
 def write_whole(file: Path, content: bytes) -> None:

@@ -103,9 +103,13 @@ def below(at: int, folder: str, access: Access | None = None) -> Iterator[int]:
     here = os.dup(at)
     try:
         for name in native(folder).split("/") if folder else ():
-            if access is not None:
+            try:
+                there = open_folder(name, here)
+            except FileNotFoundError:
+                if access is None:
+                    raise
                 make(here, name, access)
-            there = open_folder(name, here)
+                there = open_folder(name, here)
             os.close(here)
             here = there
         yield here
@@ -132,9 +136,14 @@ def status_of(at: int, path: str) -> os.stat_result | None:
         with around(at, path) as (here, name):
             return os.stat(name, dir_fd=here, follow_symlinks=False)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        if is_nothing(error):
             return None
         raise
+
+
+def is_nothing(error: OSError) -> bool:
+    """Whether an error says that a path leads nowhere without links."""
+    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 def content_of(at: int, path: str) -> bytes | None:

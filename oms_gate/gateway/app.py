@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from oms_gate.config import GateConfig
 from oms_gate.errors import StepError
 from oms_gate.gate import Gate
 from oms_gate.gateway import answers, listing
 from oms_gate.gateway.arrivals import Arrivals
-from oms_gate.gateway.busy import BusyError
+from oms_gate.gateway.client import Client
 from oms_gate.gateway.files import Files
 from oms_gate.gateway.hub_origin import HubOrigin
 from oms_gate.gateway.models import Decided, Models
@@ -27,6 +27,8 @@ from oms_gate.gateway.origins import Described
 from oms_gate.gateway.paths import Asked, parse
 from oms_gate.gateway.room import Room
 from oms_gate.gateway.s3_origin import S3Origin
+from oms_gate.gateway.small import SmallFiles
+from oms_gate.gateway.turns import BusyError, Turns
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Reason
 
@@ -70,9 +72,12 @@ class Gateway:
         )
         self._models = Models(config.gateway, (in_s3, self._hub), hold, folder, observer)
         self._room = Room(folder, config.gateway.cache_bytes)
-        self._arrivals = Arrivals(config.gateway, self._room, observer)
+        settings = config.gateway
+        self._transfers = Turns(settings.transfers, settings.waiting_transfers, "oms-gate-bring")
+        self._arrivals = Arrivals(settings.connections, self._transfers, self._room, observer)
+        self._small = SmallFiles(self._transfers, self._room, observer, settings.waiting_seconds)
         self._tidying: asyncio.Task[None] | None = None
-        self._files = Files(config.gateway, self._models, self._arrivals, observer)
+        self._files = Files(settings, self._models, self._arrivals, self._small, observer)
 
     def routes(self) -> list[web.RouteDef]:
         """All paths: to be the last ones of a service."""
@@ -90,13 +95,16 @@ class Gateway:
         if self._tidying is not None:
             self._tidying.cancel()
         self._models.close()
+        self._transfers.close()
         self._arrivals.close()
+        self._small.close()
         self._files.close()
 
     async def _tidy(self) -> None:
         while True:
             try:
                 await asyncio.to_thread(self._room.tidy)
+                await asyncio.to_thread(self._models.tidy)
             except OSError as error:
                 _LOG.warning("the gateway's caches cannot be looked after: %s", error)
             await asyncio.sleep(_TIDY_SECONDS)
@@ -121,12 +129,13 @@ class Gateway:
                 {"Allow": ", ".join(allowed)},
             )
         try:
-            described, decided = await self._found(asked, _token(request))
+            client = Client.of(request)
+            described, decided = await self._found(asked, client)
             if asked.what == "resolve":
-                return await self._files.answer(request, asked, decided)
+                return await self._files.answer(request, asked, decided, client)
             if not decided.is_open:
                 return answers.denied(decided.verdict)
-            return await self._about(request, asked, described, decided)
+            return await self._about(request, asked, described, decided, client)
         except BusyError:
             return _busy()
         except _NotDecidedYetError:
@@ -139,7 +148,7 @@ class Gateway:
                 self._observer.upstream_failed(error.reason.code)
             return answers.unavailable(error.reason)
 
-    async def _found(self, asked: Asked, token: str | None) -> tuple[Described, Decided]:
+    async def _found(self, asked: Asked, client: Client) -> tuple[Described, Decided]:
         """See `Models.find`, which goes on.
 
         Raises:
@@ -148,12 +157,17 @@ class Gateway:
         """
         try:
             async with asyncio.timeout(self._settings.waiting_seconds):
-                return await self._models.find(asked.repository, asked.revision, token)
+                return await self._models.find(asked.repository, asked.revision, client)
         except TimeoutError:
             raise _NotDecidedYetError from None
 
     async def _about(
-        self, request: web.Request, asked: Asked, described: Described, decided: Decided
+        self,
+        request: web.Request,
+        asked: Asked,
+        described: Described,
+        decided: Decided,
+        client: Client,
     ) -> web.Response:
         """Answer a question about a repository.
 
@@ -187,6 +201,7 @@ class Gateway:
         content = await self._models.ask(
             (asked.repository, described.commit, asked.what, *query.items()),
             described.access,
+            client,
             partial(described.origin.passed_on, described, asked.what, query),
         )
         if isinstance(content, list):
@@ -195,11 +210,12 @@ class Gateway:
 
     async def _who(self, request: web.Request) -> web.Response:
         """Tell a client what the Hub says of it."""
-        if (token := _token(request)) is None:
+        client = Client.of(request)
+        if (token := client.token) is None:
             return answers.refusal(401, None, "Invalid username or password.")
         try:
             return _passed_on(
-                await self._models.ask("who", token, partial(self._hub.who, token)), {}
+                await self._models.ask("who", token, client, partial(self._hub.who, token)), {}
             )
         except BusyError:
             return _busy()
@@ -225,22 +241,6 @@ def _passed_on(content: object, headers: Mapping[str, str]) -> web.Response:
 
 def _busy() -> web.Response:
     return answers.later("this gateway is busy with other models; try again in a moment")
-
-
-def _token(request: web.Request) -> str | None:
-    """The client's own token.
-
-    Raises:
-        web.HTTPBadRequest: it gives several, or what is none.
-    """
-    given = request.headers.getall(hdrs.AUTHORIZATION, [])
-    if not given:
-        return None
-    scheme, _, token = given[0].partition(" ")
-    token = token.strip()
-    if len(given) > 1 or scheme.lower() != "bearer" or not token.isascii() or not token:
-        raise web.HTTPBadRequest(text="give one token: Authorization: Bearer hf_...\n")
-    return token
 
 
 async def _paths(request: web.Request) -> tuple[list[str], bool]:

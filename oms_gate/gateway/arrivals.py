@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -13,32 +12,35 @@ from typing import BinaryIO
 from oms_gate.cache import CachedModel
 from oms_gate.cache.layout import Layout
 from oms_gate.gateway.arrival import Arrival
-from oms_gate.gateway.busy import BusyError
+from oms_gate.gateway.flights import is_wanted
 from oms_gate.gateway.journal import Journal
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.room import Room
+from oms_gate.gateway.turns import Turns
 from oms_gate.limits import Limits
-from oms_gate.service_settings import GatewaySettings
-
-# So long a client that was told to come again may take for it.
-_WANTED_SECONDS = 30.0
 
 
 class Arrivals:
     """The arrivals of one process. Used within one event loop."""
 
-    def __init__(self, settings: GatewaySettings, room: Room, observer: Observer) -> None:
-        self._threads = ThreadPoolExecutor(settings.transfers, thread_name_prefix="oms-gate-bring")
-        self._most = settings.transfers + settings.waiting_transfers
-        self._connections = settings.connections
+    def __init__(self, connections: int, turns: Turns, room: Room, observer: Observer) -> None:
+        """
+        connections: to stores, for all of them.
+        turns: of transfers.
+        """
+        self._connections = connections
+        self._turns = turns
         self._room = room
         self._observer = observer
         self._current: dict[Path, Followed] = {}
 
-    def of(self, layout: Layout, model: CachedModel, path: str, limits: Limits) -> Followed:
+    def of(
+        self, layout: Layout, model: CachedModel, path: str, limits: Limits, address: str
+    ) -> Followed:
         """The arrival of a signed file, which begins if it is not under way.
 
         limits: of the transfer, but for its connections.
+        address: of who asks.
 
         Raises:
             BusyError: too many are under way, or wait for their turn.
@@ -46,21 +48,17 @@ class Arrivals:
         journal = Journal(layout, model.content(path))
         followed = self._current.get(journal.file)
         if followed is None:
-            if len(self._current) >= self._most:
-                raise BusyError
             connections = max(1, self._connections // (len(self._current) + 1))
             update = {"connections": min(limits.connections, connections)}
             followed = Followed(model, path, journal, limits.model_copy(update=update), self._room)
+            done = self._turns.call(address, followed.bring)
             self._current[journal.file] = followed
-            loop = asyncio.get_running_loop()
-            done = loop.run_in_executor(self._threads, followed.bring)
             done.add_done_callback(lambda _: self._ended(followed))
         followed.wanted_at = time.monotonic()
         return followed
 
     def close(self) -> None:
-        """Begin no more, and end what is under way: what has arrived is gone on with later."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """End what is under way: what has arrived is gone on with later."""
         for followed in self._current.values():
             followed.abort()
 
@@ -92,7 +90,7 @@ class Followed:
 
     def bring(self) -> None:
         """Let the file come, in a thread; unless those who wanted it have gone before its turn."""
-        if self._waiting or time.monotonic() < self.wanted_at + _WANTED_SECONDS:
+        if is_wanted(len(self._waiting), self.wanted_at):
             self.arrival.bring()
         else:
             self.arrival.give_up()

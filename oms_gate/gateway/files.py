@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -13,6 +12,7 @@ from aiohttp import hdrs, web
 from oms_gate.errors import AdmissionDenied, StepError
 from oms_gate.gateway import answers, ranges
 from oms_gate.gateway.arrivals import Arrivals
+from oms_gate.gateway.client import Client
 from oms_gate.gateway.entries import Entry
 from oms_gate.gateway.journal import Journal, State
 from oms_gate.gateway.models import Decided, Models
@@ -20,6 +20,7 @@ from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.passing import pass_on
 from oms_gate.gateway.paths import Asked
 from oms_gate.gateway.sending import FileDenied, NotYetError, Sender, pieces
+from oms_gate.gateway.small import SMALL_BYTES, SmallFiles
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.service_settings import GatewaySettings
 from oms_gate.stores import Snapshot
@@ -40,11 +41,13 @@ class Files:
         settings: GatewaySettings,
         models: Models,
         arrivals: Arrivals,
+        small: SmallFiles,
         observer: Observer,
     ) -> None:
         self._settings = settings
         self._models = models
         self._arrivals = arrivals
+        self._small = small
         self._observer = observer
         # Of their own: a slow store must not take those that every answer needs for a moment.
         self._threads = ThreadPoolExecutor(settings.transfers, thread_name_prefix="oms-gate-read")
@@ -54,7 +57,13 @@ class Files:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def answer(
-        self, request: web.Request, asked: Asked, decided: Decided, *, renewed: bool = False
+        self,
+        request: web.Request,
+        asked: Asked,
+        decided: Decided,
+        client: Client,
+        *,
+        renewed: bool = False,
     ) -> web.StreamResponse:
         """The file, a part of it, or why there is none.
 
@@ -71,18 +80,15 @@ class Files:
             headers = answers.verdict_headers(decided.verdict)
             return answers.no_entry(asked, headers | answers.commit(decided.described))
         try:
-            if entry.proof == "digest" and entry.content is None and request.method != "HEAD":
-                loop = asyncio.get_running_loop()
-                entry = await loop.run_in_executor(self._threads, _read, decided, path, entry)
-            return await self._send(request, path, decided, entry)
+            return await self._send(request, path, decided, entry, client)
         except FileDenied as denied:
             if denied.reason.code is ReasonCode.CACHE_CHANGED and not renewed:
                 # Files go to make room for others; what was handed out of them is no more.
-                again = await self._models.renew(decided)
-                return await self.answer(request, asked, again, renewed=True)
+                again = await self._models.renew(decided, client)
+                return await self.answer(request, asked, again, client, renewed=True)
             now = await self._models.deny(decided, denied.reason)
             if now.is_open:
-                return await self.answer(request, asked, now, renewed=True)
+                return await self.answer(request, asked, now, client, renewed=True)
             if now.verdict.undecided:
                 return answers.unavailable(denied.reason)
             return answers.denied(now.verdict)
@@ -96,15 +102,17 @@ class Files:
             raise
 
     async def _send(
-        self, request: web.Request, path: str, decided: Decided, entry: Entry
+        self, request: web.Request, path: str, decided: Decided, entry: Entry, client: Client
     ) -> web.StreamResponse:
         """Send the file, or what else follows from the request's headers.
 
         Raises:
-            FileDenied, NotYetError: nothing was sent.
+            BusyError, FileDenied, NotYetError: nothing was sent.
             ConnectionError: the answer ended early.
         """
-        state = await asyncio.to_thread(_state, path, decided, entry)
+        state = State()
+        if not _is_small(entry):
+            state = await asyncio.to_thread(_state, path, decided, entry)
         etag = f'"{entry.etag}-{state.turn}"' if state.turn else f'"{entry.etag}"'
         headers = answers.commit(decided.described) | _verdict_headers(path, decided, entry)
         headers |= {"ETag": etag, "X-Linked-ETag": etag, "X-Linked-Size": str(entry.size)}
@@ -121,15 +129,17 @@ class Files:
             return answers.refusal(416, None, f"{path} has no such bytes", headers)
         if part.partial:
             headers["Content-Range"] = part.content_range(entry.size)
-        response = web.StreamResponse(status=206 if part.partial else 200, headers=headers)
-        response.content_type = "application/octet-stream"
+        headers["Content-Type"] = "application/octet-stream"
+        status = 206 if part.partial else 200
+        if request.method != hdrs.METH_HEAD:
+            content = await self._content(path, decided, entry, client)
+            if content is not None:
+                body = content[part.start : part.end]
+                return web.Response(status=status, headers=headers, body=body)
+        response = web.StreamResponse(status=status, headers=headers)
         response.content_length = part.end - part.start
         if request.method == hdrs.METH_HEAD:
             await response.prepare(request)
-            return response
-        if entry.content is not None:
-            await response.prepare(request)
-            await response.write(entry.content[part.start : part.end])
             return response
         if entry.proof is None:
             return await pass_on(request, response, _snapshot(decided), path, part, self._threads)
@@ -141,6 +151,7 @@ class Files:
             return answers.denied(decided.model.admission.denied([_too_large(path)]).verdict)
         sender = Sender(
             request,
+            client,
             self._arrivals,
             decided.cache.layout,
             decided.limits,
@@ -158,6 +169,31 @@ class Files:
         await sender.send(response, wanted)
         return response
 
+    async def _content(
+        self, path: str, decided: Decided, entry: Entry, client: Client
+    ) -> bytes | None:
+        """All of a file that is verified in memory; None of one that is sent from the disk.
+
+        Raises:
+            BusyError, FileDenied, NotYetError: there is none.
+        """
+        if entry.content is not None:
+            return entry.content
+        if entry.proof == "digest":
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, _read, decided, path, entry)
+        if _is_small(entry):
+            assert decided.model is not None
+            assert decided.cache is not None
+            return await self._small.content(
+                decided.cache.layout, decided.model, path, client.address
+            )
+        return None
+
+
+def _is_small(entry: Entry) -> bool:
+    return entry.proof == "signed" and entry.size <= SMALL_BYTES
+
 
 def _snapshot(decided: Decided) -> Snapshot:
     """What the files of an open decision are read from."""
@@ -167,8 +203,8 @@ def _snapshot(decided: Decided) -> Snapshot:
     return decided.unverified
 
 
-def _read(decided: Decided, path: str, entry: Entry) -> Entry:
-    """The entry of a small file with its content.
+def _read(decided: Decided, path: str, entry: Entry) -> bytes:
+    """The content of a file that is known by its digest.
 
     Raises:
         FileDenied: it is not that which was verified, or could not be had.
@@ -179,7 +215,7 @@ def _read(decided: Decided, path: str, entry: Entry) -> Entry:
         raise FileDenied(error.reason) from error
     if content is None or hashlib.sha256(content).hexdigest() != entry.etag:
         raise FileDenied(_replaced(path))
-    return replace(entry, content=content)
+    return content
 
 
 def _verdict_headers(path: str, decided: Decided, entry: Entry) -> dict[str, str]:

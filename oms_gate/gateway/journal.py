@@ -5,18 +5,16 @@ It is shared by the processes of a gateway, and outlives them.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from oms_gate.cache.layout import ARRIVALS, Layout
-from oms_gate.errors import DeliveryError
-from oms_gate.reason_codes import ReasonCode
+from oms_gate.gateway.locking import locked
 
 DISTRUST_SECONDS: Final = 24 * 3600.0
 """How long those who come back for the rest of a file are sent away, once it was wrong."""
@@ -76,20 +74,12 @@ class Journal:
             DeliveryError: another one is until then.
             OSError: the file system failed.
         """
-        while (handle := self._locked()) is None:
-            if time.monotonic() > deadline:
-                raise DeliveryError(
-                    ReasonCode.DEADLINE_EXCEEDED,
-                    f"another process has not brought {self.file.name} in time; see what it waits "
-                    "for, or raise the limit 'total_seconds'",
-                )
-            waiting()
-        self._handle = handle
-        try:
-            yield
-        finally:
-            self._handle = -1
-            os.close(handle)
+        with locked(self._state_file, waiting, deadline) as handle:
+            self._handle = handle
+            try:
+                yield
+            finally:
+                self._handle = -1
 
     def state(self) -> State:
         """How far it is; from the start on where nothing is known."""
@@ -147,17 +137,3 @@ class Journal:
     def open(self) -> int:
         """The descriptor of the file, for reading and writing; it is made where there is none."""
         return os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-
-    def _locked(self) -> int | None:
-        """The descriptor of the state's file, locked; None while another one has it."""
-        handle = os.open(self._state_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who had it may have removed it.
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle), self._state_file.stat()):
-                    return handle
-        except BlockingIOError:
-            pass
-        os.close(handle)
-        return None

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from oms_gate.cache import Cache, CachedModel
-from oms_gate.errors import StepError, StoreError
+from oms_gate.errors import DeliveryError, StepError, StoreError
 from oms_gate.gate import Gate
-from oms_gate.gateway.busy import BusyError
+from oms_gate.gateway.client import Client
 from oms_gate.gateway.entries import Entry, entries
+from oms_gate.gateway.flights import Flights
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.origins import Described, Origin
 from oms_gate.gateway.paths import Repository
+from oms_gate.gateway.recent import Recent
+from oms_gate.gateway.shared_denials import Denial, SharedDenials
+from oms_gate.gateway.turns import Turns
 from oms_gate.judging import unchecked, unexamined
 from oms_gate.limits import Limits
 from oms_gate.reason_codes import ReasonCode
@@ -29,7 +32,12 @@ from oms_gate.service_settings import GatewaySettings
 from oms_gate.stores import Snapshot, open_store
 from oms_gate.verdict import Reason, Verdict
 
+_LOG = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+# For many requests at once it is looked up once, as that takes a thread.
+_EPOCH_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class Decided:
     model: None where it is denied.
     unverified: its listing, where it is denied and let through.
     limits: of the gate that decided.
+    age: how long ago another process has decided, in seconds.
     """
 
     described: Described
@@ -48,6 +57,7 @@ class Decided:
     model: CachedModel | None
     unverified: Snapshot | None
     limits: Limits
+    age: float = 0.0
 
     @cached_property
     def entries(self) -> Mapping[str, Entry]:
@@ -86,19 +96,24 @@ class Models:
         self._hold = hold
         self._folder = folder
         self._observer = observer
-        most = settings.checks + settings.waiting_checks
+
+        def turns() -> Turns:
+            return Turns(settings.checks, settings.waiting_checks, "oms-gate-check")
+
         # Of their own: to look at what may be seen takes no time, and a decision may.
-        self._descriptions: _Flights[Described] = _Flights(settings.checks, most)
-        self._decisions: _Flights[Decided] = _Flights(settings.checks, most)
-        self._questions: _Flights[Any] = _Flights(settings.checks, most)
+        self._descriptions: Flights[Described] = Flights(turns())
+        self._decisions: Flights[Decided] = Flights(turns())
+        self._questions: Flights[Any] = Flights(turns())
+        self._denials = SharedDenials(folder, settings.denial_seconds)
+        self._epoch, self._epoch_until = "", float("-inf")
         # Of each repository and commit, whose decision is the first.
         self._first: dict[Hashable, Hashable] = {}
-        self._seen: _Recent[Described] = _Recent(settings.models)
-        self._decided: _Recent[Decided] = _Recent(settings.models)
-        self._denied: _Recent[Decided] = _Recent(settings.models)
+        self._seen: Recent[Described] = Recent(settings.models)
+        self._decided: Recent[Decided] = Recent(settings.models)
+        self._denied: Recent[Decided] = Recent(settings.models)
 
     async def find(
-        self, repository: Repository, revision: str | None, token: str | None
+        self, repository: Repository, revision: str | None, client: Client
     ) -> tuple[Described, Decided]:
         """A repository at a revision, for a client that may read it, and what is decided about it.
 
@@ -106,22 +121,21 @@ class Models:
         may read it.
 
         revision: None for the default branch.
-        token: the client's own.
 
         Raises:
             StepError: it may not read it, or there is none, or nobody knows.
             BusyError: too much is asked at the moment.
         """
-        described = await self._describe(repository, revision, token)
-        decided = await self._decide(described)
+        described = await self._describe(repository, revision, client)
+        decided = await self._decide(described, client)
         if _is_changed(decided.verdict):
             # What it was a moment ago is not to be had any more.
             self._seen.drop(described)
-            described = await self._describe(repository, revision, token)
-            decided = await self._decide(described)
+            described = await self._describe(repository, revision, client)
+            decided = await self._decide(described, client)
         return described, decided
 
-    async def ask(self, what: Hashable, secret: str, call: Callable[[], T]) -> T:
+    async def ask(self, what: Hashable, secret: str, client: Client, call: Callable[[], T]) -> T:
         """What else an origin says, within the same bounds; equal questions are asked once.
 
         what, secret: the question, and what of the client the answer depends on.
@@ -130,17 +144,18 @@ class Models:
             StepError: it does not.
             BusyError: as `find`.
         """
-        answer: T = await self._questions.run((what, _digest(secret)), call, lambda _: None)
+        key = what, _digest(secret)
+        answer: T = await self._questions.run(key, client.address, call, lambda _: None)
         return answer
 
-    async def renew(self, decided: Decided) -> Decided:
+    async def renew(self, decided: Decided, client: Client) -> Decided:
         """The same decision made anew, as files were removed that this one has handed out.
 
         Raises:
             BusyError: as `find`.
         """
         self._decided.drop(decided)
-        return await self._decide(decided.described)
+        return await self._decide(decided.described, client)
 
     async def deny(self, decided: Decided, reason: Reason) -> Decided:
         """What is to be said of an admitted model of which a file is not, or cannot be had.
@@ -163,7 +178,7 @@ class Models:
         return denied
 
     async def _describe(
-        self, repository: Repository, revision: str | None, token: str | None
+        self, repository: Repository, revision: str | None, client: Client
     ) -> Described:
         origin = next((each for each in self._origins if each.has(repository)), None)
         if origin is None:
@@ -171,17 +186,18 @@ class Models:
                 ReasonCode.STORE_NOT_FOUND,
                 f"this gateway has no repository {repository.name}; see which it serves",
             )
-        token = origin.token(repository, token)
+        token = origin.token(repository, client.token)
         key = (repository, revision, _digest(token or ""))
         if (seen := self._seen.get(key)) is not None:
             return seen
         return await self._descriptions.run(
             key,
+            client.address,
             lambda: origin.describe(repository, revision, token),
             lambda described: self._seen.put(key, described, self._settings.access_seconds),
         )
 
-    async def _decide(self, described: Described) -> Decided:
+    async def _decide(self, described: Described, client: Client) -> Decided:
         content, own = await self._keys(described)
         known = self._known(content, own)
         self._observer.looked_up("decision", hit=known is not None)
@@ -194,7 +210,10 @@ class Models:
             if first != own:
                 await self._decisions.ended(first)
             return self._known(content, own) or await self._decisions.run(
-                own, partial(self._check, described), partial(self._keep, content, own)
+                own,
+                client.address,
+                partial(self._check, described, content),
+                partial(self._keep, content, own),
             )
         finally:
             if self._first.get(content) == own:
@@ -212,13 +231,19 @@ class Models:
             seconds = limits.decision_seconds if admitted else settings.denial_seconds
             self._decided.put(own, decided, seconds)
         elif decided.is_final:
-            self._denied.put(content, decided, self._settings.denial_seconds)
+            self._denied.put(content, decided, self._settings.denial_seconds - decided.age)
 
     async def _keys(self, described: Described) -> tuple[Hashable, Hashable]:
         """What stands for a repository at a commit: for all, and as one client's token opens it."""
-        epoch = await asyncio.to_thread(self._epoch)
-        content = (described.reference.url, described.commit, epoch)
+        if time.monotonic() >= self._epoch_until:
+            self._epoch = await asyncio.to_thread(self._look)
+            self._epoch_until = time.monotonic() + _EPOCH_SECONDS
+        content = (described.reference.url, described.commit, self._epoch)
         return content, (*content, _digest(described.access))
+
+    def tidy(self) -> None:
+        """Remove what is remembered in vain. It may take a moment."""
+        self._denials.tidy()
 
     def close(self) -> None:
         """Begin no more checks, and wait for none."""
@@ -226,104 +251,55 @@ class Models:
         self._questions.close()
         self._decisions.close()
 
-    def _epoch(self) -> str:
+    def _look(self) -> str:
+        """The gate's epoch."""
         with self._hold() as gate:
             return gate.epoch
 
-    def _check(self, described: Described) -> Decided:
-        started = time.monotonic()
-        with self._hold() as held:
-            gate = held.with_store_options(described.reference.scheme, described.options)
-            cache = model = unverified = None
+    def _check(self, described: Described, content: Hashable) -> Decided:
+        """Decide, unless another process does: what it finds out is there for all then."""
+        with self._hold() as gate, ExitStack() as stack:
+            limits = gate.limits
+            deadline = time.monotonic() + limits.total_seconds
+            denial: Denial | None = None
             try:
-                cache = Cache(gate, self._folder / _name(described))
-                outcome = cache.decide(gate, described.reference, operation="proxy")
-                if isinstance(outcome, CachedModel):
-                    _check_same(described, outcome.admission.snapshot)
-                    model, verdict = outcome, outcome.verdict
-                else:
-                    verdict = outcome
-                    if verdict.lets_through:
-                        store = open_store(described.reference, gate.stores, gate.limits)
-                        unverified = store.snapshot(described.reference)
-                        _check_same(described, unverified)
-            except StepError as error:
-                unverified = None
+                denial = stack.enter_context(self._denials.deciding(repr(content), deadline))
+            except DeliveryError as error:
                 verdict = unexamined(described.model, error.reason)
-            except Exception as error:  # noqa: BLE001 - a defect must deny
-                verdict = unexamined(described.model, unchecked(described.reference, error))
-            self._observer.decided(verdict, time.monotonic() - started)
-            return Decided(described, verdict, cache, model, unverified, gate.limits)
+                self._observer.decided(verdict, limits.total_seconds)
+                return Decided(described, verdict, None, None, None, limits)
+            except OSError as error:
+                _LOG.warning("decisions are not shared among processes: %s", error)
+            if denial is not None and denial.verdict is not None:
+                return Decided(described, denial.verdict, None, None, None, limits, denial.age)
+            decided = self._checked(described, gate)
+            if denial is not None and decided.is_final:
+                denial.record(decided.verdict)
+            return decided
 
-
-class _Flights(Generic[T]):
-    """Calls in threads: of equal ones, one at a time, whose result is that of all."""
-
-    def __init__(self, threads: int, most: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="oms-gate-check")
-        self._most = most
-        self._running: dict[Hashable, asyncio.Task[T]] = {}
-
-    async def ended(self, key: Hashable) -> None:
-        """Wait until a call has ended that is under way, if it is, whatever came of it."""
-        if (task := self._running.get(key)) is not None:
-            await asyncio.wait([task])
-
-    async def run(self, key: Hashable, call: Callable[[], T], keep: Callable[[T], None]) -> T:
-        """The result of a call.
-
-        keep: remembers it, before an equal call can begin anew.
-
-        Raises:
-            BusyError: there are too many already.
-            Exception: what the call raised.
-        """
-        task = self._running.get(key)
-        if task is None:
-            if len(self._running) >= self._most:
-                raise BusyError
-            task = asyncio.get_running_loop().create_task(self._called(key, call, keep))
-            self._running[key] = task
-        # Who goes away must not take it from the others.
-        return await asyncio.shield(task)
-
-    async def _called(self, key: Hashable, call: Callable[[], T], keep: Callable[[T], None]) -> T:
+    def _checked(self, described: Described, gate: Gate) -> Decided:
+        started = time.monotonic()
+        gate = gate.with_store_options(described.reference.scheme, described.options)
+        cache = model = unverified = None
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._threads, call)
-            keep(result)
-            return result
-        finally:
-            del self._running[key]
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-class _Recent(Generic[T]):
-    """What was found out a moment ago, the most recently used so many of it."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._found: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
-
-    def get(self, key: Hashable) -> T | None:
-        until, found = self._found.get(key, (0.0, None))
-        if time.monotonic() >= until:
-            self._found.pop(key, None)
-            return None
-        self._found.move_to_end(key)
-        return found
-
-    def put(self, key: Hashable, found: T, seconds: float) -> None:
-        self._found[key] = (time.monotonic() + seconds, found)
-        self._found.move_to_end(key)
-        while len(self._found) > self._most:
-            # Whoever has it still may be using it, so it is not closed.
-            self._found.popitem(last=False)
-
-    def drop(self, found: T) -> None:
-        for key in [key for key, (_, each) in self._found.items() if each is found]:
-            del self._found[key]
+            cache = Cache(gate, self._folder / _name(described))
+            outcome = cache.decide(gate, described.reference, operation="proxy")
+            if isinstance(outcome, CachedModel):
+                _check_same(described, outcome.admission.snapshot)
+                model, verdict = outcome, outcome.verdict
+            else:
+                verdict = outcome
+                if verdict.lets_through:
+                    store = open_store(described.reference, gate.stores, gate.limits)
+                    unverified = store.snapshot(described.reference)
+                    _check_same(described, unverified)
+        except StepError as error:
+            unverified = None
+            verdict = unexamined(described.model, error.reason)
+        except Exception as error:  # noqa: BLE001 - a defect must deny
+            verdict = unexamined(described.model, unchecked(described.reference, error))
+        self._observer.decided(verdict, time.monotonic() - started)
+        return Decided(described, verdict, cache, model, unverified, gate.limits)
 
 
 def _name(described: Described) -> str:

@@ -14,9 +14,10 @@ from oms_gate.cache import CachedModel
 from oms_gate.cache.layout import Layout
 from oms_gate.errors import AdmissionDenied
 from oms_gate.gateway.arrivals import Arrivals, Followed
-from oms_gate.gateway.busy import BusyError
+from oms_gate.gateway.client import Client
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.ranges import Wanted
+from oms_gate.gateway.turns import BusyError
 from oms_gate.limits import MIB, Limits
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Reason
@@ -83,6 +84,7 @@ class Sender:
     def __init__(
         self,
         request: web.Request,
+        client: Client,
         arrivals: Arrivals,
         layout: Layout,
         limits: Limits,
@@ -97,6 +99,7 @@ class Sender:
         turn_now: tells which one it is by now.
         """
         self._request = request
+        self._client = client
         self._arrivals = arrivals
         self._layout = layout
         self._limits = limits
@@ -155,7 +158,9 @@ class Sender:
         self._observer.looked_up("file", hit=stream is not None)
         if stream is not None:
             return stream
-        followed = self._arrivals.of(self._layout, piece.model, piece.path, self._limits)
+        followed = self._arrivals.of(
+            self._layout, piece.model, piece.path, self._limits, self._client.address
+        )
         try:
             async with asyncio.timeout(seconds):
                 while not followed.arrival.is_over:

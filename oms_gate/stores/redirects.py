@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
@@ -11,9 +13,11 @@ import urllib3
 from oms_gate.errors import StoreError
 from oms_gate.limits import Limits
 from oms_gate.reason_codes import ReasonCode
-from oms_gate.stores.connections import PORTS, Body, Connections, origin
+from oms_gate.stores.connections import PORTS, Body, Connections, origin, read_into
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+# What a redirect says for people; to read more of it takes longer than another connection.
+_PROSE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def follow(
                 )
         if response.status not in _REDIRECTS:
             return response, source
-        response.close()
+        _release(response)
         target = _redirected(file, source.url, response.headers.get("Location"))
         source = Source(target, source.headers if origin(target) == origin(source.url) else {})
     where = (
@@ -91,6 +95,17 @@ def follow(
         else "while a file was being written"
     )
     raise _refused(file, where)
+
+
+def _release(response: urllib3.BaseHTTPResponse) -> None:
+    """Let the connection of a redirect be used again, if its short body came to its end."""
+    length = response.length_remaining
+    with suppress(urllib3.exceptions.HTTPError, http.client.HTTPException, OSError):
+        if length is not None and length <= _PROSE_BYTES:
+            if length:
+                read_into(response, memoryview(bytearray(length)))
+            response.release_conn()
+    response.close()
 
 
 def _redirected(file: RemoteFile, url: str, location: str | None) -> str:

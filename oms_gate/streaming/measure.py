@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
+from oms_gate.errors import MeasureError
 from oms_gate.limits import Limits
-from oms_gate.oms.digests import HashType
+from oms_gate.oms.digests import HashType, new_hasher
 from oms_gate.oms.manifest import Resource
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot
@@ -75,6 +76,28 @@ def measure(
             if destination is not None and not left[part.path]:
                 destination.complete(part.path)
     return Measurement(hashing.files_done, hashing.bytes_done, tuple(findings))
+
+
+def read_measured(
+    snapshot: Snapshot, path: str, signed: tuple[Resource, ...], hash_type: HashType
+) -> bytes:
+    """The content of a small file, whose size is listed, once it was found to be as it was signed.
+
+    signed: the resources of the file.
+
+    Raises:
+        MeasureError: it is not.
+        StoreError: as `Snapshot.chunks`.
+    """
+    content = snapshot.read(path, snapshot.files[path].size or 0) or b""
+    for resource in signed:
+        part = FileRange(path, resource.start or 0, resource.end, resource.digest)
+        hasher = new_hasher(hash_type)
+        hasher.update(memoryview(content)[part.start : part.end])
+        part.digest = hasher.hexdigest()
+        if (finding := finding_of(part, hash_type)) is not None:
+            raise MeasureError(finding.code, finding.message, path=finding.path)
+    return content
 
 
 def finding_of(part: FileRange, hash_type: HashType) -> Reason | None:

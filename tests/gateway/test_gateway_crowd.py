@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.config import GateConfig
 from oms_gate.gate import Gate
+from oms_gate.gateway import models as gateway_models
+from oms_gate.gateway.client import Client
 from oms_gate.gateway.hub_origin import HubOrigin
 from oms_gate.gateway.models import Models
 from oms_gate.gateway.paths import Repository
@@ -68,10 +70,15 @@ def test_nobody_in_a_crowd_gets_what_only_others_may_read(
 
 
 def test_who_comes_as_the_first_decision_is_there_asks_for_no_second_one(
-    hub: HubStandIn, signed: dict[str, bytes], settings: dict[str, Any], tmp_path: Path
+    hub: HubStandIn,
+    signed: dict[str, bytes],
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is known then, and those with other tokens are about to decide for themselves."""
     hub.create("acme/m", files=signed)
+    monkeypatch.setattr(gateway_models, "_EPOCH_SECONDS", 0)
     config = GateConfig.model_validate(settings)
     repository = Repository("models", "acme/m")
     waiting, known = threading.Event(), threading.Event()
@@ -105,7 +112,7 @@ def test_who_comes_as_the_first_decision_is_there_asks_for_no_second_one(
         gateway = Models(config.gateway, (origin,), hold, tmp_path / "caches", told)
         asked = []
         for token, most in ((None, 2), (hub.token, 3), (hub.token, 4)):
-            asked.append(asyncio.create_task(gateway.find(repository, None, token)))
+            asked.append(asyncio.create_task(gateway.find(repository, None, Client(token, "::1"))))
             while len(held) < most:
                 await asyncio.sleep(0.02)
         waiting.set()

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.config import GateConfig
-from oms_gate.gateway import arrivals
+from oms_gate.gateway import flights
 from tests import models
 from tests.gateway.running import Running, running
 from tests.peers.faults import CallBefore
@@ -75,7 +75,7 @@ def test_what_nobody_waits_for_any_more_is_not_fetched(
     stays: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(arrivals, "_WANTED_SECONDS", 0.5)
+    monkeypatch.setattr(flights, "WANTED_SECONDS", 0.5)
     with ExitStack() as clients:
         for count, path in enumerate((FIRST, SECOND), start=1):
             second = clients.enter_context(asked(narrow, path))

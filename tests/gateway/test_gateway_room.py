@@ -233,7 +233,7 @@ def test_the_commands_about_caches_know_those_of_a_gateway(
     gateway: Running, hub: HubStandIn, key: ec.EllipticCurvePrivateKey, caches: Path
 ) -> None:
     gateway.ask(create(hub, key, 1, 300_000))
-    (folder,) = (each for each in caches.iterdir() if each.is_dir())
+    (folder,) = (each.parent for each in caches.glob("*/known"))
     listed = oms_gate("cache", "list", "--cache", folder, "--json")
     assert "hf://acme/m1@" in listed.stdout
     assert oms_gate("cache", "verify", "--cache", folder).returncode == 0
