@@ -282,7 +282,7 @@ class Gate:
         A decision may be given again only in the epoch in which it was made. The bundles of an OPA
         server are known as of its last decision, so besides `limits.decision_seconds` count.
         """
-        named = sorted(self.attestations.items())
+        named = self.mode, self.signature.location, sorted(self.attestations.items())
         parts = (self.trust.epoch, self.policy.kind, self.policy.revision, named, self._generation)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

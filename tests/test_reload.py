@@ -201,6 +201,8 @@ def test_the_epoch_of_what_else_decides(followed_gate: tuple[Gate, Path], tmp_pa
     gate, config = followed_gate
     epochs = [gate.epoch]
     for changes in (
+        {"mode": "annotate"},
+        {"signature": "other.sig"},
         {"attestations": {"scan": "*.sigstore.json"}},
         {"attestations": {"scan": "scans/*.json"}},
         {"history": {"file": str(tmp_path / "a.db")}},

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from benchmarks import model, report
@@ -53,13 +54,20 @@ def measure(setting: Setting) -> Iterator[str]:
     files = min(setting.small_files, _SMALL_FILES)
     yield f"{files} files of 10 KiB, over 8 connections:\n"
     yield from _transfers(setting, files, _SMALL_BYTES, connections=8)
+    yield "The same files, not in LFS, so that upstream itself gives them:\n"
+    yield from _transfers(setting, files, _SMALL_BYTES, connections=8, small=True)
     yield from _parts(setting)
 
 
 def _transfers(
-    setting: Setting, count: int, size: int, connections: int | None = None
+    setting: Setting,
+    count: int,
+    size: int,
+    *,
+    connections: int | None = None,
+    small: bool = False,
 ) -> Iterator[str]:
-    with setting.scratch() as folder, ServedHub(Path(folder)) as hub:
+    with setting.scratch() as folder, ServedHub(Path(folder), small=small) as hub:
         tiny = hub.publish(model.make(Path(folder, "org/tiny"), setting.key, count=1, size=MB))
         whole = hub.publish(
             model.make(Path(folder, "org/model"), setting.key, count=count, size=size)
@@ -195,7 +203,12 @@ def _trial(
 def _through(between: Served, source: Source) -> Source:
     """The same model from there."""
     repository = source.reference.removeprefix("hf://")
-    urls = {name: f"{between.url}/{repository}/resolve/main/{name}" for name in source.urls}
+    urls = {}
+    for name, url in source.urls.items():
+        path = urlsplit(url).path
+        # What is in LFS has a URL of its own, at another origin.
+        is_resolved = "/resolve/" in path
+        urls[name] = between.url + (path if is_resolved else f"/{repository}/resolve/main/{name}")
     return replace(source, urls=urls)
 
 

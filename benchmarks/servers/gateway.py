@@ -13,6 +13,7 @@ from aiohttp import web
 from oms_gate.config import GateConfig
 from oms_gate.gate import Gate
 from oms_gate.gateway.app import Gateway
+from oms_gate.gateway.observer import Transfer
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Verdict
 
@@ -47,7 +48,7 @@ class _Silent:
     def looked_up(self, what: Literal["decision", "file"], *, hit: bool) -> None:
         pass
 
-    def hashed(self, count: int) -> None:
+    def fetched(self, transfer: Transfer) -> None:
         pass
 
     def upstream_failed(self, code: ReasonCode) -> None:

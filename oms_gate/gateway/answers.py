@@ -97,6 +97,16 @@ def no_entry(asked: Asked, headers: Mapping[str, str]) -> web.Response:
     )
 
 
+def no_registry() -> web.Response:
+    """What a client of a registry of containers, such as Ollama, is told (OCI Distribution
+    Specification 1.1, "Error Codes")."""
+    message = (
+        "this gateway speaks the Hub's protocol, and not that of a registry; download the file "
+        "from it (hf download, or curl), and give it to ollama create"
+    )
+    return _json(404, {"errors": [{"code": "UNSUPPORTED", "message": message}]}, {})
+
+
 def commit(described: Described) -> dict[str, str]:
     """The header that says at which commit all of an answer is."""
     return {"X-Repo-Commit": described.commit}

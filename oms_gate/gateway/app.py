@@ -111,6 +111,8 @@ class Gateway:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         asked = parse(request.rel_url.raw_path)
+        if asked is None and request.path.startswith("/v2/"):
+            return answers.no_registry()
         if asked is None:
             return answers.refusal(
                 404,

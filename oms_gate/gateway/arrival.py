@@ -23,6 +23,7 @@ from oms_gate.cache import CachedModel
 from oms_gate.delivery.folders import disk_errors, opened
 from oms_gate.errors import AdmissionDenied, StepError, reason_of
 from oms_gate.gateway.journal import Journal, State
+from oms_gate.gateway.observer import Transfer
 from oms_gate.gateway.room import Room
 from oms_gate.limits import MIB, Limits
 from oms_gate.reason_codes import ReasonCode
@@ -47,7 +48,6 @@ class Arrival:
     state: which bytes, from the start of `Journal.file`, may be handed out now.
     reason: why there is nothing more of the file, once that is so.
     arrived: whether all of it is in the model's folder.
-    hashed_bytes: what came from the store and was hashed here.
     """
 
     def __init__(
@@ -65,7 +65,8 @@ class Arrival:
         self.state = State()
         self.reason: Reason | None = None
         self.arrived = False
-        self.hashed_bytes = 0
+        self._hashed_bytes = 0
+        self._seconds = 0.0
         self._model = model
         self._path = path
         self._journal = journal
@@ -87,6 +88,7 @@ class Arrival:
 
     def bring(self) -> None:
         """Let the file be in the model's folder. What comes of it is in `arrived` or `reason`."""
+        started = time.monotonic()
         try:
             with disk_errors(self._journal.file.parent):
                 self._bring()
@@ -95,7 +97,13 @@ class Arrival:
             self.reason = denied.verdict.reasons[0]
         except Exception as error:  # noqa: BLE001 - who follows must be told
             self.reason = reason_of(error)
+        self._seconds = time.monotonic() - started
         self._on_change()
+
+    def transfer(self) -> Transfer:
+        """What is to be told of it, once it is over."""
+        url, code = self._model.reference.url, None if self.reason is None else self.reason.code
+        return Transfer(url, self._path, self._hashed_bytes, self._seconds, code)
 
     def give_up(self) -> None:
         """Let nothing come, as nobody waits for it any more."""
@@ -163,7 +171,7 @@ class Arrival:
                 # What was written last is hashed only then; the next chunk may be long in coming.
                 on_progress=lambda _: self._release_hashed(),
             )
-            self.hashed_bytes += measured.bytes
+            self._hashed_bytes += measured.bytes
             if not measured.findings:
                 # An empty file was never written to.
                 os.ftruncate(self._file, self._size)

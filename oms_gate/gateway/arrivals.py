@@ -66,7 +66,7 @@ class Arrivals:
         del self._current[followed.journal.file]
         followed.wake()
         arrival = followed.arrival
-        self._observer.hashed(arrival.hashed_bytes)
+        self._observer.fetched(arrival.transfer())
         if arrival.reason is not None and arrival.reason.code.startswith("store."):
             self._observer.upstream_failed(arrival.reason.code)
 

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Verdict
+
+
+class Transfer(NamedTuple):
+    """A file on its way from a store.
+
+    model: URL of its model.
+    path: in the model.
+    hashed_bytes: what came, and was hashed.
+    seconds: how long it took.
+    failure: why it is not there, if it is not.
+    """
+
+    model: str
+    path: str
+    hashed_bytes: int
+    seconds: float
+    failure: ReasonCode | None
 
 
 class Observer(Protocol):
@@ -17,8 +34,8 @@ class Observer(Protocol):
     def looked_up(self, what: Literal["decision", "file"], *, hit: bool) -> None:
         """A decision or a verified file was wanted; `hit`: it was there already."""
 
-    def hashed(self, count: int) -> None:
-        """So many bytes that came from a store were hashed."""
+    def fetched(self, transfer: Transfer) -> None:
+        """A file came from a store, or did not."""
 
     def upstream_failed(self, code: ReasonCode) -> None:
         """The store gave no usable answer."""

@@ -93,6 +93,6 @@ def _denied(descriptor: int) -> Verdict | None:
     content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
     with suppress(ValidationError):
         verdict = Verdict.model_validate_json(content)
-        if not verdict.admitted and not verdict.lets_through:
+        if not verdict.lets_through:
             return verdict
     return None

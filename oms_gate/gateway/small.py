@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Hashable
 from functools import partial
 from typing import Final, NamedTuple
@@ -12,11 +13,12 @@ from oms_gate.cache import CachedModel
 from oms_gate.cache.layout import ARRIVALS, Layout
 from oms_gate.errors import AdmissionDenied, StepError
 from oms_gate.gateway.flights import Flights
-from oms_gate.gateway.observer import Observer
+from oms_gate.gateway.observer import Observer, Transfer
 from oms_gate.gateway.room import Room
 from oms_gate.gateway.sending import FileDenied, NotYetError
 from oms_gate.gateway.turns import BusyError, Turns
 from oms_gate.limits import MIB
+from oms_gate.reason_codes import ReasonCode
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class SmallFiles:
         self._observer = observer
         self._seconds = seconds
         self._unkept: dict[Hashable, bytes] = {}
+        self._unkept_bytes = 0
         self._groups: dict[tuple[Layout, CachedModel], dict[str, bytes]] = {}
         self._keeping: asyncio.Task[None] | None = None
 
@@ -93,6 +96,7 @@ class SmallFiles:
         """
         if not self._fetching.is_wanted(key):
             raise BusyError
+        started = time.monotonic()
         try:
             # By another process or model, or before this one was decided about.
             if model.is_stored(path):
@@ -101,16 +105,24 @@ class SmallFiles:
             content = model.read(path)
         except AdmissionDenied as denied:
             reason = denied.verdict.reasons[0]
-            if reason.code.startswith("store."):
-                self._observer.upstream_failed(reason.code)
+            self._tell(model, path, 0, started, reason.code)
             raise FileDenied(reason) from denied
-        self._observer.hashed(len(content))
+        self._tell(model, path, len(content), started, None)
         return _Content(content, is_kept=False)
 
+    def _tell(
+        self, model: CachedModel, path: str, count: int, started: float, failure: ReasonCode | None
+    ) -> None:
+        seconds = time.monotonic() - started
+        self._observer.fetched(Transfer(model.reference.url, path, count, seconds, failure))
+        if failure is not None and failure.startswith("store."):
+            self._observer.upstream_failed(failure)
+
     def _keep_later(self, layout: Layout, model: CachedModel, path: str, found: _Content) -> None:
-        size = sum(map(len, self._unkept.values())) + len(found.content)
+        size = self._unkept_bytes + len(found.content)
         if found.is_kept or size > _MOST_BYTES:
             return
+        self._unkept_bytes = size
         self._unkept[layout.folder, model.content(path)] = found.content
         self._groups.setdefault((layout, model), {})[path] = found.content
         if self._keeping is None:
@@ -124,7 +136,8 @@ class SmallFiles:
             for (layout, model), contents in groups.items():
                 await asyncio.to_thread(self._put, layout, model, contents)
                 for path in contents:
-                    del self._unkept[layout.folder, model.content(path)]
+                    content = self._unkept.pop((layout.folder, model.content(path)))
+                    self._unkept_bytes -= len(content)
         self._keeping = None
 
     def _put(self, layout: Layout, model: CachedModel, contents: dict[str, bytes]) -> None:
@@ -133,7 +146,7 @@ class SmallFiles:
         try:
             with self._room.taken(nothing, sum(map(len, contents.values()))):
                 model.keep(contents)
-        except (StepError, AdmissionDenied) as error:
+        except (OSError, StepError, AdmissionDenied) as error:
             _LOG.warning("small files of %s are not kept: %s", model.reference.url, error)
 
 

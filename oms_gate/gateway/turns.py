@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -59,7 +60,9 @@ class Turns:
             count = sum(map(len, self._waiting.values()))
             if count >= self._most_waiting or theirs >= self._each_waiting:
                 raise BusyError
-        self._waiting.setdefault(client, deque()).append(_Call(client, work, result))
+        # In the context of who asks: logs and traces say what it was for.
+        told = partial(copy_context().run, work)
+        self._waiting.setdefault(client, deque()).append(_Call(client, told, result))
         self._begin()
         return result
 

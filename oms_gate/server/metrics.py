@@ -143,7 +143,7 @@ class Metrics:
         self._lookups.labels(what, "hit" if hit else "miss").inc()
 
     def hashed(self, count: int) -> None:
-        """As `oms_gate.gateway.observer.Observer`."""
+        """So many bytes of a store were hashed."""
         self._hashed.inc(count)
 
     def upstream_failed(self, code: ReasonCode) -> None:

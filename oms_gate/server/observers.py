@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Literal
 
+from oms_gate.gateway.observer import Transfer
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.server.logs import FIELDS
 from oms_gate.server.metrics import Metrics
@@ -57,9 +58,11 @@ class Telling:
         """As `oms_gate.gateway.observer.Observer`."""
         self._metrics.looked_up(what, hit=hit)
 
-    def hashed(self, count: int) -> None:
+    def fetched(self, transfer: Transfer) -> None:
         """As `oms_gate.gateway.observer.Observer`."""
-        self._metrics.hashed(count)
+        self._metrics.hashed(transfer.hashed_bytes)
+        if self._tracing is not None:
+            self._tracing.fetched(transfer)
 
     def upstream_failed(self, code: ReasonCode) -> None:
         """As `oms_gate.gateway.observer.Observer`."""

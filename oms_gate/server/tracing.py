@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from oms_gate.gateway.observer import Transfer
 from oms_gate.server.logs import masked
 from oms_gate.verdict import Verdict
 
@@ -110,6 +111,25 @@ class Tracing:
             part = self._tracer.start_span(step, context=context, start_time=moment)
             moment += int(took * 1e9)
             part.end(moment)
+        span.end(ended)
+
+    def fetched(self, transfer: Transfer) -> None:
+        """A span for a transfer that has just ended."""
+        from opentelemetry.trace import StatusCode
+
+        ended = time.time_ns()
+        span = self._tracer.start_span(
+            "fetch",
+            start_time=ended - int(transfer.seconds * 1e9),
+            attributes={
+                "oms_gate.model": transfer.model,
+                "oms_gate.path": transfer.path,
+                "oms_gate.hashed_bytes": transfer.hashed_bytes,
+            },
+        )
+        if transfer.failure is not None:
+            span.set_attribute("oms_gate.reasons", [transfer.failure])
+            span.set_status(StatusCode.ERROR)
         span.end(ended)
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from aiohttp import web
 from oms_gate.config import GateConfig
 from oms_gate.gate import Gate
 from oms_gate.gateway.app import Gateway
+from oms_gate.gateway.observer import Transfer
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Verdict
 
@@ -29,6 +30,7 @@ class Told:
     verdicts: list[Verdict] = field(default_factory=list)
     looked: list[tuple[str, bool]] = field(default_factory=list)
     bytes: int = 0
+    transfers: list[Transfer] = field(default_factory=list)
     failures: list[ReasonCode] = field(default_factory=list)
 
     def decided(self, verdict: Verdict, seconds: float) -> None:  # noqa: ARG002
@@ -37,8 +39,9 @@ class Told:
     def looked_up(self, what: Literal["decision", "file"], *, hit: bool) -> None:
         self.looked.append((what, hit))
 
-    def hashed(self, count: int) -> None:
-        self.bytes += count
+    def fetched(self, transfer: Transfer) -> None:
+        self.transfers.append(transfer)
+        self.bytes += transfer.hashed_bytes
 
     def upstream_failed(self, code: ReasonCode) -> None:
         self.failures.append(code)

@@ -24,7 +24,8 @@ from oms_gate.gateway.models import Models
 from oms_gate.gateway.paths import Repository
 from oms_gate.verdict import Verdict
 from tests import models
-from tests.gateway.running import Running, Told
+from tests.gateway.running import Running, Told, running
+from tests.peers.faults import CallBefore
 from tests.peers.hub import HubStandIn
 from tests.peers.wire import RequestRecord
 
@@ -122,6 +123,38 @@ def test_who_comes_as_the_first_decision_is_there_asks_for_no_second_one(
 
     with Gate.from_config(config) as gate:
         assert len(asyncio.run(ask(gate)).verdicts) == 2
+
+
+def test_who_waits_for_the_first_decision_takes_no_place_of_others(
+    hub: HubStandIn, signed: dict[str, bytes], settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """Whoever has another token; of the four places one client may have two."""
+    deciding, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        deciding.set()
+        go_on.wait(10)
+
+    for name in ("slow", "quick"):
+        hub.create(f"acme/{name}", files=signed)
+    hub.inject(CallBefore(hold), "*slow*/tree/*")
+    bounds = {"gateway": {"checks": 4, "waiting_seconds": 2}, "limits": {"read_seconds": 20}}
+    config = GateConfig.model_validate(settings | bounds)
+    with running(config, tmp_path / "caches") as gateway:
+        path, waiting = "/acme/slow/resolve/main/config.json", []
+        for token in (None, hub.token, hub.state.outsider_token):
+            headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+            waiting.append(threading.Thread(target=gateway.ask, args=(path, "GET", headers)))
+            waiting[-1].start()
+            assert deciding.wait(10)
+        while sum("/revision/" in request.path for request in [*hub.requests]) < 3:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        answer = gateway.ask("/acme/quick/resolve/main/config.json")
+        assert (answer.status, go_on.is_set()) == (200, False)
+        go_on.set()
+        for each in waiting:
+            each.join()
 
 
 async def _crowd(

@@ -287,3 +287,12 @@ def test_another_attestation_than_the_verified_one_is_not_given(
         answer = gateway.ask(path)
         assert answer.status == 403
         assert answer.headers["X-OMS-Gate-Reason"] == ReasonCode.FILE_CHANGED
+
+
+def test_a_client_of_registries_is_told_what_to_do(gateway: Running) -> None:
+    """As Ollama shows it: errors as the OCI's specification of registries has them."""
+    answer = gateway.ask("/v2/acme/m/manifests/latest")
+    assert answer.status == 404
+    (error,) = answer.json["errors"]
+    assert error["code"] == "UNSUPPORTED"
+    assert "ollama create" in error["message"]

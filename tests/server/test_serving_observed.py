@@ -212,6 +212,12 @@ def test_decisions_are_logged_counted_and_traced(
     took = [(step.end_time_unix_nano - step.start_time_unix_nano) / 1e9 for step in steps]
     assert took == [0.25, 0.5]
     assert {step.parent_span_id for step in steps} == {decision.span_id}
+    came, failed = sorted(collector.named("fetch"), key=lambda span: str(span.attributes))
+    assert {span.parent_span_id for span in (came, failed)} == {request.span_id}
+    assert (came.end_time_unix_nano - came.start_time_unix_nano) / 1e9 == 0.5
+    assert [came.status.code, failed.status.code] == [0, Status.STATUS_CODE_ERROR]
+    assert "a.json" in str(came)
+    assert "store.unavailable" in str(failed)
     assert "topsecret" not in str(collector.spans)
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from oms_gate import __version__
 from oms_gate.errors import ConfigError
+from oms_gate.gateway.observer import Transfer
 from oms_gate.limits import Limits
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.server.parts import Part, Setting
@@ -100,7 +101,10 @@ class _Trial:
     async def _decide(self, request: web.Request) -> web.Response:
         self._observer.decided(VERDICT, 1.0)
         self._observer.looked_up("decision", hit=True)
-        self._observer.hashed(4096)
+        self._observer.fetched(Transfer("hf://acme/m", "a.json", 4096, 0.5, None))
+        self._observer.fetched(
+            Transfer("hf://acme/m", "b.json", 0, 0.1, ReasonCode.STORE_UNAVAILABLE)
+        )
         self._observer.upstream_failed(ReasonCode.STORE_UNAVAILABLE)
         request[CLIENT] = "team-a\u202e"
         headers = {"X-OMS-Gate-Verdict": "denied", "X-OMS-Gate-Reason": "signature.missing"}

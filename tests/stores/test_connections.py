@@ -28,7 +28,7 @@ from oms_gate.stores.http import HttpReader, count_of
 from oms_gate.stores.redirects import RemoteFile
 from tests.peers.hub import HubStandIn
 from tests.peers.seaweedfs import SeaweedFS
-from tests.stores.serving import QuietHandler, serving
+from tests.stores.serving import QuietHandler, fetched, serving
 
 LIMITS = Limits(read_seconds=1, connect_seconds=1, retries=0)
 
@@ -317,3 +317,48 @@ def test_a_host_that_does_not_take_the_connection_is_given_up() -> None:
         reason = refusal(f"http://127.0.0.1:{address[1]}/w", limits).reason
     assert reason.code is ReasonCode.STORE_UNAVAILABLE
     assert "too long" in reason.message
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "reused"),
+    [
+        ({"Content-Length": "0"}, b"", True),
+        ({"Content-Length": "22"}, b"Found. Redirecting to ", True),
+        # What is longer, or of any length, is not waited for.
+        ({"Content-Length": "5000"}, b"x" * 5000, False),
+        ({"Content-Length": str(2**40)}, b"x", False),
+        ({"Transfer-Encoding": "chunked"}, b"3\r\nabc\r\n0\r\n\r\n", False),
+        # Nothing of it counts: it leads on all the same.
+        ({"Content-Length": "22", "Connection": "close"}, b"short", False),
+    ],
+)
+def test_a_redirect_leaves_its_connection_to_the_next_request(
+    headers: dict[str, str], body: bytes, reused: bool
+) -> None:
+    seen: set[tuple[str, int]] = set()
+
+    class Handler(QuietHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if self.path == "/there":
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+                return
+            seen.add(self.client_address)
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{port}/there")
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+    with serving(Handler) as port:
+        reader = HttpReader(LIMITS, frozenset({"127.0.0.1", "localhost"}))
+        for name in ("a", "b", "c"):
+            url = f"http://127.0.0.1:{port}/{name}"
+            assert fetched(reader, RemoteFile(name, lambda url=url: url)) == b"ok"  # type: ignore[misc]
+        reader.close()
+    assert len(seen) == (1 if reused else 3)
