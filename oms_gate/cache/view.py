@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -79,19 +80,21 @@ class View:
         self._file = folder.with_name(f"{folder.name}{RECEIPTS}")
         self._receipts: dict[str, Receipt] = {}
         self._version: tuple[int, int] | None = None
+        # Other threads look at files while one notes what it has brought.
+        self._lock = threading.Lock()
 
     def reload(self) -> None:
         """Read the receipts, if they were written since: another process may have brought more."""
-        with self._layout.opened() as cache:
+        with self._lock, self._layout.opened() as cache:
             version = self._version_now(cache)
             if version == self._version:
                 return
-            self._version = version
             # Without them every file is hashed again.
-            self._receipts = {}
+            receipts: dict[str, Receipt] = {}
             with suppress(ValidationError):
                 content = content_of(cache, f"{self._below}{RECEIPTS}")
-                self._receipts = _RECEIPTS.validate_json(content or b"")
+                receipts = _RECEIPTS.validate_json(content or b"")
+            self._version, self._receipts = version, receipts
 
     def name(self, path: str) -> str:
         """A file's path below the cache's own folder."""
@@ -154,8 +157,9 @@ class View:
     def note(self, receipts: Mapping[str, Receipt]) -> None:
         """Write down that these files were hashed, and how they were then."""
         if receipts:
-            self._receipts.update(receipts)
-            self._write()
+            with self._lock:
+                self._receipts.update(receipts)
+                self._write()
 
     def contents(self) -> dict[str, str]:
         """What each file with a receipt was found to be, sound or not."""
@@ -164,9 +168,10 @@ class View:
 
     def forget(self, paths: Iterable[str]) -> None:
         """Let these files be hashed before they are used again."""
-        for path in paths:
-            self._receipts.pop(path, None)
-        self._write()
+        with self._lock:
+            for path in paths:
+                self._receipts.pop(path, None)
+            self._write()
 
     def _write(self) -> None:
         write_whole(self._file, json.dumps(self._receipts).encode())

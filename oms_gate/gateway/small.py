@@ -135,8 +135,8 @@ class SmallFiles:
             groups, self._groups = self._groups, {}
             for (layout, model), contents in groups.items():
                 await asyncio.to_thread(self._put, layout, model, contents)
-                for path in contents:
-                    content = self._unkept.pop((layout.folder, model.content(path)))
+                for path, content in contents.items():
+                    self._unkept.pop((layout.folder, model.content(path)), None)
                     self._unkept_bytes -= len(content)
         self._keeping = None
 
