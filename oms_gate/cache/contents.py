@@ -129,13 +129,16 @@ class Contents:
         """
         receipts: dict[str, Receipt] = {}
         with self._alone(time.monotonic() + self._limits.total_seconds) as (stage, cache):
-            for path, content in contents.items():
-                with os.fdopen(open_file(stage, _NEW, os.O_WRONLY | os.O_CREAT), "wb") as stream:
-                    stream.truncate()
-                    stream.write(content)
-                receipts |= self._put(cache, path, stage, _NEW)
-            remove(stage, _NEW)
-            self._view.note(receipts)
+            try:
+                for path, content in contents.items():
+                    new = open_file(stage, _NEW, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                    with os.fdopen(new, "wb") as stream:
+                        stream.write(content)
+                    receipts |= self._put(cache, path, stage, _NEW)
+            finally:
+                remove(stage, _NEW)
+                # Those that came before one that failed have their places.
+                self._view.note(receipts)
 
     @contextmanager
     def _alone(self, deadline: float) -> Iterator[tuple[int, int]]:

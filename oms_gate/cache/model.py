@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import cached_property, partial
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from oms_gate.admission import Admission
@@ -131,15 +131,12 @@ class CachedModel:
             KeyError: there is no such signed file.
         """
         if not self._hand_out(name, self._contents.name(name)):
-            self._taken(partial(self._contents.take, name, folder, base))
-
-    def _taken(self, take: Callable[[], None]) -> None:
-        try:
-            # To wait for another process takes longer than for another thread.
-            with self._bringing:
-                take()
-        except (OSError, StepError) as error:
-            raise self._denied(reason_of(error)) from error
+            try:
+                # To wait for another process takes longer than for another thread.
+                with self._bringing:
+                    self._contents.take(name, folder, base)
+            except (OSError, StepError) as error:
+                raise self._denied(reason_of(error)) from error
 
     def read(self, name: str) -> bytes:
         """A small signed file from its store, hashed; it is not kept.
@@ -161,9 +158,21 @@ class CachedModel:
         contents: by their names.
 
         Raises:
-            AdmissionDenied, KeyError: as `take`.
+            StepError, OSError: some are not, as the cache failed; of the others nothing else is to
+                be said.
+            KeyError: there is no such signed file.
         """
-        self._taken(partial(self._contents.keep, contents))
+        with self._bringing:
+            self._contents.keep(contents)
+
+    def declared(self, name: str) -> str:
+        """What its store calls the content of a signed file: the same in another commit only where
+        the store says that it is the same.
+
+        Raises:
+            KeyError: there is no such signed file.
+        """
+        return self.admission.snapshot.files[name].version or self.reference.url
 
     def was_present(self, name: str) -> bool:
         """Whether a signed file was in the folder a while ago; that is no look at it."""

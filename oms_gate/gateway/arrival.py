@@ -11,6 +11,7 @@ come back are sent away for a while.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -75,6 +76,7 @@ class Arrival:
         self._on_change = on_change
         # What is divided into ranges has a length, or else it is not handed out.
         self._size = model.files[path] or 0
+        self._source = hashlib.sha256(model.declared(path).encode()).digest()[:8]
         self._ends = [part.end or self._size for part in model.parts(path)]
         self._ranges: dict[int, FileRange] = {}
         self._right = 0
@@ -127,6 +129,8 @@ class Arrival:
                 self._journal.forget()
                 return
             with self._room.taken(self._journal.file, self._size):
+                self._set(self.state._replace(source=self._source))
+                self._journal.release(self.state)
                 try:
                     self._transfer(deadline)
                 except _WrongStart:
@@ -140,6 +144,9 @@ class Arrival:
         """See how far another process is that brings the file."""
         time.sleep(_FOLLOWING_SECONDS)
         state = self._journal.state()
+        if state.source != self._source:
+            # The same was signed, and by the store's own word this is something else.
+            state = state._replace(released=0)
         if state != self.state:
             self._set(state)
 
@@ -182,6 +189,8 @@ class Arrival:
             os.close(self._file)
         reason = measured.findings[0]
         if reason.code is ReasonCode.FILE_CHANGED:
+            # Before this, who follows would think that it only begins anew.
+            self.reason = reason
             if self.state.released:
                 self._set(self._journal.distrust())
             else:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,7 +33,7 @@ class Arrivals:
         self._turns = turns
         self._room = room
         self._observer = observer
-        self._current: dict[Path, Followed] = {}
+        self._current: dict[tuple[Path, str], Followed] = {}
 
     def of(
         self, layout: Layout, model: CachedModel, path: str, limits: Limits, address: str
@@ -46,14 +47,15 @@ class Arrivals:
             BusyError: too many are under way, or wait for their turn.
         """
         journal = Journal(layout, model.content(path))
-        followed = self._current.get(journal.file)
-        if followed is None:
+        key = journal.file, model.declared(path)
+        followed = self._current.get(key)
+        if followed is None or followed.arrival.is_over:
             connections = max(1, self._connections // (len(self._current) + 1))
             update = {"connections": min(limits.connections, connections)}
             followed = Followed(model, path, journal, limits.model_copy(update=update), self._room)
             done = self._turns.call(address, followed.bring)
-            self._current[journal.file] = followed
-            done.add_done_callback(lambda _: self._ended(followed))
+            self._current[key] = followed
+            done.add_done_callback(partial(self._ended, key, followed))
         followed.wanted_at = time.monotonic()
         return followed
 
@@ -62,10 +64,13 @@ class Arrivals:
         for followed in self._current.values():
             followed.abort()
 
-    def _ended(self, followed: Followed) -> None:
-        del self._current[followed.journal.file]
-        followed.wake()
+    def _ended(self, key: tuple[Path, str], followed: Followed, done: asyncio.Future[None]) -> None:
+        if self._current.get(key) is followed:
+            del self._current[key]
         arrival = followed.arrival
+        if done.cancelled():
+            arrival.give_up()
+        followed.wake()
         self._observer.fetched(arrival.transfer())
         if arrival.reason is not None and arrival.reason.code.startswith("store."):
             self._observer.upstream_failed(arrival.reason.code)
@@ -74,6 +79,7 @@ class Arrivals:
 class Followed:
     """An arrival as clients see it, in the event loop.
 
+    model: whose file it is, as the client has it for whom it was begun.
     wanted_at: when a client last asked for it, on the clock of `time.monotonic`.
     """
 
@@ -81,7 +87,7 @@ class Followed:
         self, model: CachedModel, path: str, journal: Journal, limits: Limits, room: Room
     ) -> None:
         self.journal = journal
-        self._model = model
+        self.model = model
         self._waiting: list[asyncio.Future[None]] = []
         self._waking = False
         self.wanted_at = time.monotonic()
@@ -131,4 +137,4 @@ class Followed:
 
     def abort(self) -> None:
         """End the transfer."""
-        self._model.admission.snapshot.abort()
+        self.model.admission.snapshot.abort()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from oms_gate.gateway.turns import Turns
@@ -13,6 +14,12 @@ T = TypeVar("T")
 
 WANTED_SECONDS: Final = 30.0
 """So long a client that was told to come again may take for it."""
+
+_ELSEWHERE_SECONDS = 0.02
+
+
+class ElsewhereError(Exception):
+    """Another process does the same at the moment."""
 
 
 class _Flight(Generic[T]):
@@ -34,6 +41,10 @@ class Flights(Generic[T]):
         if (flight := self._running.get(key)) is not None:
             await asyncio.wait([flight.task])
 
+    def has(self, key: Hashable) -> bool:
+        """Whether a call is under way, which the next one that asks joins."""
+        return key in self._running
+
     def is_wanted(self, key: Hashable) -> bool:
         """Whether somebody waits for a call, or is about to come back for it. In any thread."""
         flight = self._running.get(key)
@@ -46,6 +57,8 @@ class Flights(Generic[T]):
         """The result of a call.
 
         client: whose turn it takes, if it is not under way.
+        call: where it raises `ElsewhereError`, it is made again in a moment, as long as somebody
+            waits, and takes no thread meanwhile.
         keep: remembers it, before an equal call can begin anew.
 
         Raises:
@@ -55,7 +68,8 @@ class Flights(Generic[T]):
         flight = self._running.get(key)
         if flight is None:
             result = self._turns.call(client, call)
-            flight = _Flight(asyncio.get_running_loop().create_task(self._kept(key, result, keep)))
+            work = self._kept(key, client, call, result, keep)
+            flight = _Flight(asyncio.get_running_loop().create_task(work))
             self._running[key] = flight
         flight.waiting, flight.asked = flight.waiting + 1, time.monotonic()
         try:
@@ -64,17 +78,32 @@ class Flights(Generic[T]):
         finally:
             flight.waiting -= 1
 
-    async def _kept(self, key: Hashable, result: asyncio.Future[T], keep: Callable[[T], None]) -> T:
+    async def _kept(
+        self,
+        key: Hashable,
+        client: str,
+        call: Callable[[], T],
+        result: asyncio.Future[T],
+        keep: Callable[[T], None],
+    ) -> T:
         try:
-            found = await result
-            keep(found)
-            return found
+            while True:
+                with suppress(ElsewhereError):
+                    found = await result
+                    keep(found)
+                    return found
+                await asyncio.sleep(_ELSEWHERE_SECONDS)
+                if not self._running[key].waiting:
+                    raise asyncio.CancelledError
+                result = self._turns.call(client, call)
         finally:
             del self._running[key]
 
     def close(self) -> None:
         """Begin no more calls, and wait for none."""
         self._turns.close()
+        for flight in self._running.values():
+            flight.task.cancel()
 
 
 def is_wanted(waiting: int, asked: float) -> bool:

@@ -22,7 +22,7 @@ DISTRUST_SECONDS: Final = 24 * 3600.0
 REMEMBERED_SECONDS: Final = 90 * 24 * 3600.0
 """How long the entity tag tells what was wrong from what is right: clients keep partial files."""
 
-_STATE = struct.Struct("<QQd")
+_STATE = struct.Struct("<QQd8s")
 
 
 class State(NamedTuple):
@@ -31,11 +31,13 @@ class State(NamedTuple):
     turn: how many times it was wrong before: what was handed out in another turn is another file.
     released: how many bytes of the file may be handed out.
     distrusted: when it was wrong, in seconds since 1970.
+    source: what stands for the bytes of the store that arrive; see `CachedModel.declared`.
     """
 
     turn: int = 0
     released: int = 0
     distrusted: float = 0.0
+    source: bytes = bytes(8)
 
     @property
     def is_remembered(self) -> bool:
@@ -96,7 +98,7 @@ class Journal:
     def distrust(self) -> State:
         """Begin anew, as the file was wrong. In this order, should the process be killed."""
         before = self.state()
-        after = State(before.turn + 1, 0, time.time())
+        after = before._replace(turn=before.turn + 1, released=0, distrusted=time.time())
         self.release(after)
         self.discard()
         return after

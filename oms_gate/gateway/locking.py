@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from oms_gate.errors import DeliveryError
@@ -26,7 +26,7 @@ def locked(file: Path, waiting: Callable[[], None], deadline: float) -> Iterator
         DeliveryError: another process has it until then.
         OSError: the file system failed.
     """
-    while (descriptor := _locked(file)) is None:
+    while (descriptor := locked_now(file)) is None:
         if time.monotonic() > deadline:
             raise DeliveryError(
                 ReasonCode.DEADLINE_EXCEEDED,
@@ -40,15 +40,22 @@ def locked(file: Path, waiting: Callable[[], None], deadline: float) -> Iterator
         os.close(descriptor)
 
 
-def _locked(file: Path) -> int | None:
+def locked_now(file: Path) -> int | None:
+    """The same descriptor, for the caller to close; None while another process has it.
+
+    Raises:
+        OSError: the file system failed.
+    """
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Who had it may have removed it.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), file.stat()):
-                return descriptor
-    except BlockingIOError:
+        if os.path.samestat(os.fstat(descriptor), file.stat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
         pass
+    except BaseException:
+        os.close(descriptor)
+        raise
     os.close(descriptor)
     return None

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import time
 from collections.abc import Callable, Hashable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from oms_gate.cache import Cache, CachedModel
-from oms_gate.errors import DeliveryError, StepError, StoreError
+from oms_gate.errors import StepError, StoreError
 from oms_gate.gate import Gate
 from oms_gate.gateway.client import Client
 from oms_gate.gateway.entries import Entry, entries
@@ -23,7 +22,7 @@ from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.origins import Described, Origin
 from oms_gate.gateway.paths import Repository
 from oms_gate.gateway.recent import Recent
-from oms_gate.gateway.shared_denials import Denial, SharedDenials
+from oms_gate.gateway.shared_decisions import SharedDecisions
 from oms_gate.gateway.turns import Turns
 from oms_gate.judging import unchecked, unexamined
 from oms_gate.limits import Limits
@@ -104,8 +103,9 @@ class Models:
         self._descriptions: Flights[Described] = Flights(turns())
         self._decisions: Flights[Decided] = Flights(turns())
         self._questions: Flights[Any] = Flights(turns())
-        self._denials = SharedDenials(folder, settings.denial_seconds)
-        self._epoch, self._epoch_until = "", float("-inf")
+        self._shared = SharedDecisions(folder, settings.denial_seconds)
+        self._epochs: Flights[str] = Flights(Turns(1, 1, "oms-gate-epoch"))
+        self._epoch: Recent[str] = Recent(1)
         # Of each repository and commit, whose decision is the first.
         self._first: dict[Hashable, Hashable] = {}
         self._seen: Recent[Described] = Recent(settings.models)
@@ -235,21 +235,22 @@ class Models:
 
     async def _keys(self, described: Described) -> tuple[Hashable, Hashable]:
         """What stands for a repository at a commit: for all, and as one client's token opens it."""
-        if time.monotonic() >= self._epoch_until:
-            self._epoch = await asyncio.to_thread(self._look)
-            self._epoch_until = time.monotonic() + _EPOCH_SECONDS
-        content = (described.reference.url, described.commit, self._epoch)
+        epoch = self._epoch.get(None) or await self._epochs.run(
+            None, "", self._look, lambda epoch: self._epoch.put(None, epoch, _EPOCH_SECONDS)
+        )
+        content = (described.reference.url, described.commit, epoch)
         return content, (*content, _digest(described.access))
 
     def tidy(self) -> None:
         """Remove what is remembered in vain. It may take a moment."""
-        self._denials.tidy()
+        self._shared.tidy()
 
     def close(self) -> None:
         """Begin no more checks, and wait for none."""
         self._descriptions.close()
         self._questions.close()
         self._decisions.close()
+        self._epochs.close()
 
     def _look(self) -> str:
         """The gate's epoch."""
@@ -257,25 +258,23 @@ class Models:
             return gate.epoch
 
     def _check(self, described: Described, content: Hashable) -> Decided:
-        """Decide, unless another process does: what it finds out is there for all then."""
-        with self._hold() as gate, ExitStack() as stack:
-            limits = gate.limits
-            deadline = time.monotonic() + limits.total_seconds
-            denial: Denial | None = None
+        """
+        Raises:
+            ElsewhereError: another process decides about the same at the moment.
+        """
+        with self._hold() as gate:
             try:
-                denial = stack.enter_context(self._denials.deciding(repr(content), deadline))
-            except DeliveryError as error:
-                verdict = unexamined(described.model, error.reason)
-                self._observer.decided(verdict, limits.total_seconds)
-                return Decided(described, verdict, None, None, None, limits)
+                with self._shared.deciding(repr(content)) as known:
+                    if known.denial is not None:
+                        return _passed_on(described, known.denial, gate.limits, known.age)
+                    if not known.is_admitted:
+                        decided = self._checked(described, gate)
+                        if decided.model is not None or decided.is_final:
+                            known.record(decided.verdict)
+                        return decided
             except OSError as error:
                 _LOG.warning("decisions are not shared among processes: %s", error)
-            if denial is not None and denial.verdict is not None:
-                return Decided(described, denial.verdict, None, None, None, limits, denial.age)
-            decided = self._checked(described, gate)
-            if denial is not None and decided.is_final:
-                denial.record(decided.verdict)
-            return decided
+            return self._checked(described, gate)
 
     def _checked(self, described: Described, gate: Gate) -> Decided:
         started = time.monotonic()
@@ -300,6 +299,11 @@ class Models:
             verdict = unexamined(described.model, unchecked(described.reference, error))
         self._observer.decided(verdict, time.monotonic() - started)
         return Decided(described, verdict, cache, model, unverified, gate.limits)
+
+
+def _passed_on(described: Described, denial: Verdict, limits: Limits, age: float) -> Decided:
+    """What another process has decided."""
+    return Decided(described, denial, None, None, None, limits, age)
 
 
 def _name(described: Described) -> str:

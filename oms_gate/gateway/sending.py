@@ -19,7 +19,6 @@ from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.ranges import Wanted
 from oms_gate.gateway.turns import BusyError
 from oms_gate.limits import MIB, Limits
-from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Reason
 
 T = TypeVar("T")
@@ -125,7 +124,7 @@ class Sender:
                         await self._check_turn(source)
                         await response.prepare(self._request)
                     await self._send_piece(piece, source)
-        except (BusyError, FileDenied) as error:
+        except (BusyError, FileDenied, NotYetError) as error:
             if not response.prepared:
                 raise
             # Another answer would be taken for the rest of this one.
@@ -169,9 +168,12 @@ class Sender:
                     await followed.change()
         except TimeoutError:
             raise NotYetError from None
-        if followed.arrival.reason is not None:
-            raise FileDenied(followed.arrival.reason)
-        return await self._source(piece, seconds)
+        reason = followed.arrival.reason
+        is_others = followed.model is not piece.model
+        if reason is None or (is_others and reason.code.startswith("store.")):
+            # What another client's token does not open, this one's may.
+            return await self._source(piece, seconds)
+        raise FileDenied(reason)
 
     async def _send_piece(self, piece: Piece, source: BinaryIO | Followed) -> None:
         if isinstance(source, Followed):
@@ -190,12 +192,14 @@ class Sender:
                 raise FileDenied(arrival.reason)
             stream = await _opened(piece.model.open_present, piece.path)
         if stream is None:  # It went to make room for others.
-            raise FileDenied(_begun_anew(piece))
+            raise NotYetError
         with closing(stream):
             while position < piece.end:
                 state = arrival.state
-                if state.turn != self._turn or arrival.reason is not None:
-                    raise FileDenied(arrival.reason or _begun_anew(piece))
+                if arrival.reason is not None:
+                    raise FileDenied(arrival.reason)
+                if state.turn != self._turn:
+                    raise NotYetError
                 until = piece.end if arrival.arrived else state.released
                 if position < until:
                     await self._send_bytes(stream, position, until)
@@ -228,15 +232,6 @@ class Sender:
         """End the connection at once: what was sent must not look whole."""
         if (transport := self._request.transport) is not None:
             transport.abort()
-
-
-def _begun_anew(piece: Piece) -> Reason:
-    return Reason(
-        code=ReasonCode.FILE_CHANGED,
-        message=f"what had arrived of {piece.path} was not what was signed, and it arrives anew; "
-        "download it again from its start",
-        path=piece.path,
-    )
 
 
 async def _opened(open_file: Callable[[str], T], path: str) -> T:

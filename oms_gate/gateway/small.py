@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Hashable
+from contextvars import Context
 from functools import partial
 from typing import Final, NamedTuple
 
 from oms_gate.cache import CachedModel
 from oms_gate.cache.layout import ARRIVALS, Layout
-from oms_gate.errors import AdmissionDenied, StepError
+from oms_gate.errors import AdmissionDenied
 from oms_gate.gateway.flights import Flights
 from oms_gate.gateway.observer import Observer, Transfer
 from oms_gate.gateway.room import Room
@@ -69,8 +70,7 @@ class SmallFiles:
         Raises:
             BusyError, FileDenied, NotYetError: there is none.
         """
-        key = layout.folder, model.content(path)
-        content = self._unkept.get(key)
+        content = self._unkept.get((layout.folder, model.content(path)))
         if content is None and model.was_present(path):
             content = await asyncio.to_thread(_present, model, path)
         self._observer.looked_up("file", hit=content is not None)
@@ -78,15 +78,28 @@ class SmallFiles:
             return content
         try:
             async with asyncio.timeout(self._seconds):
+                return await self._fetched(layout, model, path, address)
+        except TimeoutError:
+            raise NotYetError from None
+
+    async def _fetched(self, layout: Layout, model: CachedModel, path: str, address: str) -> bytes:
+        # What was signed is the same in commits of which one may have something else.
+        key = layout.folder, model.content(path), model.declared(path)
+        while True:
+            is_others = self._fetching.has(key)
+            try:
                 found = await self._fetching.run(
                     key,
                     address,
                     partial(self._fetch, key, model, path),
                     partial(self._keep_later, layout, model, path),
                 )
-        except TimeoutError:
-            raise NotYetError from None
-        return found.content
+            except FileDenied as denied:
+                # What another client's token does not open, this one's may.
+                if not is_others or not denied.reason.code.startswith("store."):
+                    raise
+            else:
+                return found.content
 
     def _fetch(self, key: Hashable, model: CachedModel, path: str) -> _Content:
         """
@@ -96,12 +109,10 @@ class SmallFiles:
         """
         if not self._fetching.is_wanted(key):
             raise BusyError
+        if (content := _stored(model, path)) is not None:
+            return _Content(content, is_kept=True)
         started = time.monotonic()
         try:
-            # By another process or model, or before this one was decided about.
-            if model.is_stored(path):
-                with model.open(path) as stream:
-                    return _Content(stream.read(), is_kept=True)
             content = model.read(path)
         except AdmissionDenied as denied:
             reason = denied.verdict.reasons[0]
@@ -126,7 +137,9 @@ class SmallFiles:
         self._unkept[layout.folder, model.content(path)] = found.content
         self._groups.setdefault((layout, model), {})[path] = found.content
         if self._keeping is None:
-            self._keeping = asyncio.get_running_loop().create_task(self._keep())
+            # Of no request, as it works for those to come, too.
+            work = self._keep()
+            self._keeping = asyncio.get_running_loop().create_task(work, context=Context())
 
     async def _keep(self) -> None:
         """Put on the disk what came in the meantime, until nothing has."""
@@ -146,7 +159,7 @@ class SmallFiles:
         try:
             with self._room.taken(nothing, sum(map(len, contents.values()))):
                 model.keep(contents)
-        except (OSError, StepError, AdmissionDenied) as error:
+        except Exception as error:  # noqa: BLE001 - others are to be kept all the same
             _LOG.warning("small files of %s are not kept: %s", model.reference.url, error)
 
 
@@ -160,3 +173,21 @@ def _present(model: CachedModel, path: str) -> bytes | None:
         return model.read_present(path)
     except AdmissionDenied as denied:
         raise FileDenied(denied.verdict.reasons[0]) from denied
+
+
+def _stored(model: CachedModel, path: str) -> bytes | None:
+    """A file's content, if the cache has it: by another process or model, or from before.
+
+    Raises:
+        FileDenied: somebody has changed it there.
+    """
+    try:
+        if model.is_stored(path):
+            with model.open(path) as stream:
+                return stream.read()
+    except AdmissionDenied as denied:
+        reason = denied.verdict.reasons[0]
+        if reason.code is ReasonCode.CACHE_CHANGED:
+            raise FileDenied(reason) from denied
+        # It is the disk that fails. The store may not.
+    return None

@@ -41,6 +41,7 @@ class Turns:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._threads, self._each = threads, _half(threads)
         self._most_waiting, self._each_waiting = waiting, _half(waiting)
+        self._closed = False
         self._running: Counter[str] = Counter()
         # Whose turn is next comes first.
         self._waiting: OrderedDict[str, deque[_Call]] = OrderedDict()
@@ -51,8 +52,10 @@ class Turns:
         client: for whom it is.
 
         Raises:
-            BusyError: too much waits already, of all clients or of this one.
+            BusyError: too much waits already, of all clients or of this one; or it is closed.
         """
+        if self._closed:
+            raise BusyError
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
         theirs = len(self._waiting.get(client, ()))
@@ -68,6 +71,7 @@ class Turns:
 
     def close(self) -> None:
         """Begin nothing more, and wait for nothing."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         for calls in self._waiting.values():
             for call in calls:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import hashlib
-import json
 import os
 import threading
 import time
@@ -20,9 +20,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.config import GateConfig
-from oms_gate.gateway.locking import locked
-from oms_gate.gateway.shared_denials import SharedDenials
-from oms_gate.limits import Limits
+from oms_gate.gateway.locking import locked, locked_now
+from oms_gate.gateway.shared_decisions import SharedDecisions
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Verdict
 from tests import models
@@ -139,7 +138,7 @@ def test_a_denial_of_another_policy_or_of_long_ago_is_none(
     with running(GateConfig.model_validate(settings), caches) as gateway:
         assert gateway.ask(PATH).status == 403
         # What was left says nothing any more.
-        SharedDenials(caches, 0).tidy()
+        SharedDecisions(caches, 0).tidy()
     assert asked(hub) == {"tree": 3}
     assert not list(caches.glob("decisions/*"))
 
@@ -157,13 +156,14 @@ def test_a_denial_that_is_none_is_not_believed(
             verdicts.extend(gateway.told.verdicts)
     denied, annotated, admitted = verdicts
     assert [each.lets_through for each in verdicts] == [False, True, True]
-    shared = SharedDenials(caches, 1000)
+    shared = SharedDecisions(caches, 1000)
     for content in (b"", b"{", b"[" * 100_000, _json(admitted), _json(annotated), _json(denied)):
-        with shared.deciding("it", time.monotonic() + 1) as denial:
-            denial.record(denied)
-        (caches / "decisions" / f"{hashlib.sha256(b'it').hexdigest()}.json").write_bytes(content)
-        with shared.deciding("it", time.monotonic() + 1) as denial:
-            assert denial.verdict == (denied if content == _json(denied) else None)
+        with shared.deciding("it") as decision:
+            decision.record(denied)
+        (caches / "decisions" / hashlib.sha256(b"it").hexdigest()).write_bytes(content)
+        with shared.deciding("it") as decision:
+            assert decision.denial == (denied if content == _json(denied) else None)
+            assert not decision.is_admitted
 
 
 def _json(verdict: Verdict) -> bytes:
@@ -180,27 +180,44 @@ def test_no_denial_from_the_future_counts(three: list[Running], caches: Path) ->
     assert len(three[1].told.verdicts) == 1
 
 
-@pytest.mark.usefixtures("signed")
-def test_a_process_that_takes_too_long_keeps_no_other_for_ever(
-    settings: dict[str, Any], caches: Path, hub: HubStandIn
-) -> None:
-    """Nobody knows then."""
-    limits = Limits(total_seconds=0.3)
-    settings["limits"]["total_seconds"] = limits.total_seconds
-    go_on = threading.Event()
-    hub.inject(CallBefore(lambda: go_on.wait(10)), "*/tree/*")
-    config = GateConfig.model_validate(settings)
-    with running(config, caches) as one, running(config, caches) as other:
-        first = threading.Thread(target=one.ask, args=(PATH,))
-        first.start()
-        while not list(caches.glob("decisions/*")):
-            time.sleep(0.01)
-        answer = other.ask(PATH)
+@pytest.fixture
+def slow(hub: HubStandIn, caches: Path, settings: dict[str, Any]) -> Iterator[Running]:
+    """A gateway that is deciding about the model, until the end of the test."""
+    deciding, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        deciding.set()
+        go_on.wait(10)
+
+    hub.inject(CallBefore(hold), "*/acme/m/tree/*")
+    settings["limits"]["read_seconds"] = 20
+    with running(GateConfig.model_validate(settings), caches) as gateway:
+        asking = threading.Thread(target=gateway.ask, args=(PATH,))
+        asking.start()
+        assert deciding.wait(10)
+        yield gateway
         go_on.set()
-        first.join()
-    assert answer.status == 429
-    assert answer.headers["X-OMS-Gate-Reason"] == ReasonCode.DEADLINE_EXCEEDED
-    assert "total_seconds" in json.loads(answer.content)["error"]
+        asking.join()
+
+
+@pytest.mark.usefixtures("signed", "slow")
+def test_who_waits_for_another_process_takes_no_place_of_others(
+    settings: dict[str, Any], caches: Path, hub: HubStandIn, key: ec.EllipticCurvePrivateKey
+) -> None:
+    """There is one thread for decisions here; and nobody waits for ever, or at the end."""
+    hub.create("acme/n", files={**models.FILES, "model.sig": models.signature(models.FILES, key)})
+    bounds = {"gateway": {"checks": 1, "waiting_checks": 2, "waiting_seconds": 1}}
+    with running(GateConfig.model_validate(settings | bounds), caches) as gateway:
+        answers = []
+        waiting = threading.Thread(target=lambda: answers.append(gateway.ask(PATH)))
+        waiting.start()
+        while ("decision", False) not in gateway.told.looked:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert gateway.ask(PATH.replace("/m/", "/n/")).status == 200
+        waiting.join()
+        (answer,) = answers
+        assert (answer.status, "is being looked at" in answer.json["error"]) == (429, True)
 
 
 @pytest.mark.usefixtures("signed")
@@ -234,3 +251,19 @@ def test_a_lock_that_was_removed_is_none(
     with locked(file, lambda: waited.append(None), time.monotonic() + 5) as descriptor:
         assert os.path.samestat(os.fstat(descriptor), file.stat())
     assert waited == [None]
+
+
+def test_a_lock_that_cannot_be_had_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as on file systems of a network that cannot lock."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(5):
+        with pytest.raises(OSError, match="locks"):
+            locked_now(tmp_path / "lock")
+    assert len(list(Path("/dev/fd").iterdir())) == before

@@ -191,6 +191,58 @@ def test_it_is_given_where_the_disk_cannot_have_it(
     assert fetched(hub)[NAME] == 2
 
 
+def test_what_cannot_be_kept_takes_nothing_from_others(
+    gateway: Running,
+    hub: HubStandIn,
+    create: Callable[..., None],
+    caches: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Those of one group, of which one fails."""
+    create({f"{name}.json": name.encode() for name in "abcd"})
+    assert gateway.ask(PATH.replace(NAME, "a.json")).content == b"a"
+    (file,) = kept(caches)
+    # No file can be moved there.
+    (file.with_name("c.json") / "x").mkdir(parents=True)
+    monkeypatch.setattr(small, "_GATHERING_SECONDS", 0.3)
+    for attempt in range(2):
+        for name in "abcd":
+            assert gateway.ask(PATH.replace(NAME, f"{name}.json")).content == name.encode()
+        until = time.monotonic() + 10
+        while caplog.text.count("are not kept") <= attempt:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    counts = fetched(hub)
+    assert [counts[f"{name}.json"] for name in "abc"] == [1, 1, 2]
+
+
+def test_one_that_the_disk_has_and_cannot_give_comes_from_the_store(
+    gateway: Running,
+    hub: HubStandIn,
+    key: ec.EllipticCurvePrivateKey,
+    create: Callable[..., None],
+    caches: Path,
+) -> None:
+    """As a part of another commit it is there."""
+    create({"a.json": b"a"})
+    assert gateway.ask(PATH.replace(NAME, "a.json")).content == b"a"
+    kept(caches)
+    files = {"a.json": b"a", "b.json": b"b"}
+    hub.commit("acme/m", {**files, "model.sig": models.signature(files, key)})
+    at = f"/acme/m/resolve/{hub.head('acme/m')}"
+    assert gateway.ask(f"{at}/b.json").content == b"b"
+    kept(caches, 2)
+    (stages,) = caches.glob("*/stages")
+    while any(stages.iterdir()):
+        time.sleep(0.01)
+    stages.rmdir()
+    stages.touch()
+    for _ in range(2):
+        assert gateway.ask(f"{at}/a.json").content == b"a"
+    assert fetched(hub)["a.json"] >= 2
+
+
 def test_memory_has_a_bound(
     gateway: Running,
     hub: HubStandIn,

@@ -128,6 +128,8 @@ def test_who_waits_at_the_end_is_told() -> None:
             found.turns.close()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
+            with pytest.raises(BusyError):
+                found.call("c")
 
     asyncio.run(play())
 
