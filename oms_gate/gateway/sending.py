@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from aiohttp import web
 
@@ -77,6 +77,16 @@ def pieces(model: CachedModel, path: str, part: Wanted, *, begun: bool) -> list[
     return touched
 
 
+class _Arriving(NamedTuple):
+    """A file while it arrives, and what has arrived of it, open."""
+
+    followed: Followed
+    stream: BinaryIO
+
+    def close(self) -> None:
+        self.stream.close()
+
+
 class Sender:
     """Sends pieces to one client, one after the other."""
 
@@ -119,7 +129,7 @@ class Sender:
         try:
             for piece in wanted:
                 source = await self._source(piece, None if response.prepared else self._seconds)
-                with nullcontext() if isinstance(source, Followed) else closing(source):
+                with closing(source):
                     if not response.prepared:
                         await self._check_turn(source)
                         await response.prepare(self._request)
@@ -134,7 +144,7 @@ class Sender:
             await response.prepare(self._request)
         await response.write_eof()
 
-    async def _check_turn(self, source: BinaryIO | Followed) -> None:
+    async def _check_turn(self, source: BinaryIO | _Arriving) -> None:
         """See that the entity tag is that of what is sent: by it clients come back for the rest.
 
         Raises:
@@ -142,12 +152,12 @@ class Sender:
         """
         turns = {self._turn, await asyncio.to_thread(self._turn_now)}
         # What this process knows of another one's arrival is a moment old.
-        if isinstance(source, Followed):
-            turns.add(source.arrival.state.turn)
+        if isinstance(source, _Arriving):
+            turns.add(source.followed.arrival.state.turn)
         if len(turns) > 1:
             raise NotYetError
 
-    async def _source(self, piece: Piece, seconds: float | None) -> BinaryIO | Followed:
+    async def _source(self, piece: Piece, seconds: float | None) -> BinaryIO | _Arriving:
         """Where the bytes of a piece are, at least the first one.
 
         Raises:
@@ -164,8 +174,12 @@ class Sender:
             async with asyncio.timeout(seconds):
                 while not followed.arrival.is_over:
                     if piece.whole and followed.arrival.state.released:
-                        return followed
-                    await followed.change()
+                        arriving = await asyncio.to_thread(followed.open)
+                        if arriving is not None:
+                            return _Arriving(followed, arriving)
+                    # It may be over by now, where it has just been moved.
+                    if not followed.arrival.is_over:
+                        await followed.change()
         except TimeoutError:
             raise NotYetError from None
         reason = followed.arrival.reason
@@ -175,37 +189,28 @@ class Sender:
             return await self._source(piece, seconds)
         raise FileDenied(reason)
 
-    async def _send_piece(self, piece: Piece, source: BinaryIO | Followed) -> None:
-        if isinstance(source, Followed):
+    async def _send_piece(self, piece: Piece, source: BinaryIO | _Arriving) -> None:
+        if isinstance(source, _Arriving):
             await self._follow(piece, source)
         else:
             await self._send_bytes(source, piece.start, piece.end)
 
-    async def _follow(self, piece: Piece, followed: Followed) -> None:
+    async def _follow(self, piece: Piece, source: _Arriving) -> None:
         """Send a whole content as far as it has arrived, again and again."""
-        arrival, position = followed.arrival, 0
-        stream = await asyncio.to_thread(followed.open)
-        while stream is None and not arrival.is_over:  # It is just being moved.
-            await followed.change()
-        if stream is None:
+        followed, position = source.followed, 0
+        arrival = followed.arrival
+        while position < piece.end:
+            state = arrival.state
             if arrival.reason is not None:
                 raise FileDenied(arrival.reason)
-            stream = await _opened(piece.model.open_present, piece.path)
-        if stream is None:  # It went to make room for others.
-            raise NotYetError
-        with closing(stream):
-            while position < piece.end:
-                state = arrival.state
-                if arrival.reason is not None:
-                    raise FileDenied(arrival.reason)
-                if state.turn != self._turn:
-                    raise NotYetError
-                until = piece.end if arrival.arrived else state.released
-                if position < until:
-                    await self._send_bytes(stream, position, until)
-                    position = until
-                elif not arrival.is_over:
-                    await followed.change()
+            if state.turn != self._turn:
+                raise NotYetError
+            until = piece.end if arrival.arrived else state.released
+            if position < until:
+                await self._send_bytes(source.stream, position, until)
+                position = until
+            elif not arrival.is_over:
+                await followed.change()
 
     async def _send_bytes(self, stream: BinaryIO, start: int, end: int) -> None:
         """Send bytes of a file to a client that takes them fast enough."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from oms_gate.cache.layout import ARRIVALS, Layout
 from oms_gate.config import GateConfig
 from oms_gate.errors import DeliveryError
+from oms_gate.gateway.arrivals import Followed
 from oms_gate.gateway.journal import REMEMBERED_SECONDS, Journal, State
 from oms_gate.gateway.room import Room
 from oms_gate.limits import MIB
@@ -90,6 +91,7 @@ def test_what_was_used_longest_ago_goes_before_more_comes(
     assert there == {weights(number) for number in (0, 3, 4)}
 
 
+@pytest.mark.parametrize("is_late", [False, True])
 @pytest.mark.parametrize("header", [{}, {"Range": "bytes=7-99"}])
 def test_a_model_whose_files_have_gone_is_given_all_the_same(
     gateway: Running,
@@ -97,7 +99,20 @@ def test_a_model_whose_files_have_gone_is_given_all_the_same(
     key: ec.EllipticCurvePrivateKey,
     caches: Path,
     header: dict[str, str],
+    is_late: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Also to who comes to a file as it has just been moved to its place."""
+    open_arriving = Followed.open
+
+    def open_late(followed: Followed) -> BinaryIO | None:
+        end = time.monotonic() + 5
+        while followed.journal.file.exists() and time.monotonic() < end:
+            time.sleep(0.001)
+        return open_arriving(followed)
+
+    if is_late:
+        monkeypatch.setattr(Followed, "open", open_late)
     path = create(hub, key, 1, 300_000)
     expected = weights(1)[7:100] if header else weights(1)
     for _ in range(3):

@@ -3526,7 +3526,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _sending(
         "a tag of a later beginning",
-        "turns.add(source.arrival.state.turn)",
+        "turns.add(source.followed.arrival.state.turn)",
         "pass",
         f"{_RESUMING}::test_a_tag_is_never_that_of_a_later_beginning",
     ),
@@ -3544,8 +3544,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _sending(
         "a turn that is over",
-        "                if state.turn != self._turn:\n",
-        "                if False:\n",
+        "            if state.turn != self._turn:\n",
+        "            if False:\n",
         f"{_RESUMING}::test_who_follows_another_process_does_not_miss_that_it_was_wrong",
     ),
     _sending(
