@@ -243,16 +243,24 @@ def test_a_tag_is_never_that_of_a_later_beginning(
         go_on.wait(10)
         discard(journal)
 
-    monkeypatch.setattr(Journal, "discard", slow)
-    upstream.behave(Behaviour(wrong=0, paused=3 * MIB))
+    def ask() -> None:
+        while not reached.is_set():
+            Client(PATH, "anew").attempt(workers[0].endpoint)
+
+    # Who goes on with what is left here finds that it was wrong.
+    upstream.behave(Behaviour(wrong=0, paused=2 * MIB, cut=3 * MIB))
     begun(workers[0])
+    monkeypatch.setattr(Journal, "discard", slow)
     upstream.behave()
     upstream.go_on()
+    asking = threading.Thread(target=ask)
+    asking.start()
     assert reached.wait(10)
     client = Client(PATH, "if-range")
     answer = client.attempt(workers[0].endpoint, MIB)
     assert answer.status == 429
     go_on.set()
+    asking.join()
     eventually(lambda: client.attempt(workers[0].endpoint).whole and client.complete)
     assert client.content == RIGHT
 
