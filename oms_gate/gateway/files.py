@@ -151,7 +151,7 @@ class Files:
             return answers.denied(decided.model.admission.denied([_too_large(path)]).verdict)
         sender = Sender(
             request,
-            client,
+            client.address,
             self._arrivals,
             decided.cache.layout,
             decided.limits,

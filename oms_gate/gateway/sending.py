@@ -14,7 +14,6 @@ from oms_gate.cache import CachedModel
 from oms_gate.cache.layout import Layout
 from oms_gate.errors import AdmissionDenied
 from oms_gate.gateway.arrivals import Arrivals, Followed
-from oms_gate.gateway.client import Client
 from oms_gate.gateway.observer import Observer
 from oms_gate.gateway.ranges import Wanted
 from oms_gate.gateway.turns import BusyError
@@ -93,7 +92,7 @@ class Sender:
     def __init__(
         self,
         request: web.Request,
-        client: Client,
+        address: str,
         arrivals: Arrivals,
         layout: Layout,
         limits: Limits,
@@ -103,12 +102,13 @@ class Sender:
         turn_now: Callable[[], int],
     ) -> None:
         """
+        address: of who asks.
         seconds: longest wait for the first byte.
         turn: see `State`; the one that the entity tag of the answer is of.
         turn_now: tells which one it is by now.
         """
         self._request = request
-        self._client = client
+        self._address = address
         self._arrivals = arrivals
         self._layout = layout
         self._limits = limits
@@ -168,7 +168,7 @@ class Sender:
         if stream is not None:
             return stream
         followed = self._arrivals.of(
-            self._layout, piece.model, piece.path, self._limits, self._client.address
+            self._layout, piece.model, piece.path, self._limits, self._address
         )
         try:
             async with asyncio.timeout(seconds):

@@ -1,7 +1,7 @@
 """What processes of a gateway tell each other: that a decision is being made, and what came of it.
 
-A denial is passed on. An admission is not: who hears of one makes the same decision without any
-request, as the listing and the signature are in the cache then.
+A denial is passed on. An admission is not: who hears of one decides for itself. That takes no
+request to the Hub, as the listing and the signature of its models are in the cache then.
 """
 
 from __future__ import annotations
