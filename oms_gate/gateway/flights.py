@@ -19,7 +19,7 @@ _ELSEWHERE_SECONDS = 0.02
 
 
 class ElsewhereError(Exception):
-    """Another process does the same at the moment."""
+    """The same is done elsewhere at the moment."""
 
 
 class _Flight(Generic[T]):
@@ -35,11 +35,6 @@ class Flights(Generic[T]):
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
         self._running: dict[Hashable, _Flight[T]] = {}
-
-    async def ended(self, key: Hashable) -> None:
-        """Wait until a call has ended that is under way, if it is, whatever came of it."""
-        if (flight := self._running.get(key)) is not None:
-            await asyncio.wait([flight.task])
 
     def has(self, key: Hashable) -> bool:
         """Whether a call is under way, which the next one that asks joins."""

@@ -106,8 +106,6 @@ class Models:
         self._shared = SharedDecisions(folder, settings.denial_seconds)
         self._epochs: Flights[str] = Flights(Turns(1, 1, "oms-gate-epoch"))
         self._epoch: Recent[str] = Recent(1)
-        # Of each repository and commit, whose decision is the first.
-        self._first: dict[Hashable, Hashable] = {}
         self._seen: Recent[Described] = Recent(settings.models)
         self._decided: Recent[Decided] = Recent(settings.models)
         self._denied: Recent[Decided] = Recent(settings.models)
@@ -203,21 +201,12 @@ class Models:
         self._observer.looked_up("decision", hit=known is not None)
         if known is not None:
             return known
-        # Whoever asks with another token waits for the first one, too: what it finds out is there
-        # for all then.
-        first = self._first.setdefault(content, own)
-        try:
-            if first != own:
-                await self._decisions.ended(first)
-            return self._known(content, own) or await self._decisions.run(
-                own,
-                client.address,
-                partial(self._check, described, content),
-                partial(self._keep, content, own),
-            )
-        finally:
-            if self._first.get(content) == own:
-                del self._first[content]
+        return await self._decisions.run(
+            own,
+            client.address,
+            partial(self._check, described, content),
+            partial(self._keep, content, own),
+        )
 
     def _known(self, content: Hashable, own: Hashable) -> Decided | None:
         # A denial by somebody's transfer counts for those, too, who had none.
@@ -260,7 +249,8 @@ class Models:
     def _check(self, described: Described, content: Hashable) -> Decided:
         """
         Raises:
-            ElsewhereError: another process decides about the same at the moment.
+            ElsewhereError: somebody decides about the same at the moment, for another client or in
+                another process: what that finds out is there for all then.
         """
         with self._hold() as gate:
             try:

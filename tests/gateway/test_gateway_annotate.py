@@ -135,6 +135,8 @@ def test_those_who_wait_for_a_slow_store_keep_nobody_else_waiting(
     hub.create("other/slow", files=dict(models.FILES))
     for name in ("acme/m", "other/slow"):
         assert gateway.ask(f"/api/models/{name}").status == 200
+    path = f"/acme/m/resolve/main/{WEIGHTS}"
+    assert gateway.ask(path).status == 200
     go_on, waiting = threading.Event(), threading.Semaphore(0)
 
     def wait() -> None:
@@ -148,10 +150,10 @@ def test_those_who_wait_for_a_slow_store_keep_nobody_else_waiting(
             clients.submit(gateway.ask, f"/other/slow/resolve/main/{WEIGHTS}") for _ in range(32)
         ]
         assert waiting.acquire(timeout=20)
-        answer = gateway.ask("/acme/m/resolve/main/config.json")
+        answer = gateway.ask(path)
         finished = [each for each in asked if each.done()]
         go_on.set()
-    assert answer.content == files["config.json"]
+    assert answer.content == files[WEIGHTS]
     assert not finished
 
 

@@ -3295,12 +3295,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "gateway/test_gateway_s3.py",
     ),
-    _gateway_models(
-        "a first decision of each token",
-        "await self._decisions.ended(first)",
-        "pass",
-        "gateway/test_gateway_crowd.py",
-    ),
     Mutant(
         "files for clients that have gone",
         "gateway/flights.py",
