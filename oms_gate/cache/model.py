@@ -22,8 +22,8 @@ from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.measure import read_measured
 from oms_gate.verdict import Reason, Verdict
 
-# As often another process can give a file a further name before it is handed out: to the system
-# that is a change of the file like any other, after which it is hashed again.
+# As often another process can give a file a further name before it is handed out, or opened: to the
+# system that is a change of the file like any other, after which it is hashed again.
 _ATTEMPTS = 10
 
 
@@ -195,10 +195,11 @@ class CachedModel:
         Raises:
             AdmissionDenied, KeyError: as `fetch`.
         """
-        self.fetch([name])
-        if (stream := self.open_present(name)) is None:
-            raise self._denied(_swapped(name))
-        return stream
+        for _ in range(_ATTEMPTS):
+            self.fetch([name])
+            if (stream := self.open_present(name)) is not None:
+                return stream
+        raise self._denied(_swapped(name))
 
     def open_present(self, name: str) -> io.BufferedReader | None:
         """The same without any transfer; None where it is not there as it was hashed.

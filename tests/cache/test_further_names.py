@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.cache import Cache
 from oms_gate.cache.contents import Contents
+from oms_gate.cache.view import View
 from oms_gate.errors import AdmissionDenied
 from oms_gate.gate import Gate
 from oms_gate.reason_codes import ReasonCode
@@ -125,6 +126,23 @@ def test_a_file_that_gets_a_name_when_it_has_arrived_is_handed_out(
     with Cache(gate, folder) as cache:
         model = cache.model(Reference.parse(slow))
         assert model.path(CONFIG).read_bytes() == models.FILES[CONFIG]
+        assert (folder / "more").exists()
+
+
+def test_a_file_that_gets_a_name_before_it_is_opened_is_opened(
+    gate: Gate, folder: Path, slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = View.opened
+
+    def name_and_open(view: View, path: str, content: str) -> Any:
+        if not (folder / "more").exists():
+            os.link(_content(folder, CONFIG), folder / "more")
+        return opened(view, path, content)
+
+    monkeypatch.setattr(View, "opened", name_and_open)
+    with Cache(gate, folder) as cache:
+        with cache.model(Reference.parse(slow)).open(CONFIG) as stream:
+            assert stream.read() == models.FILES[CONFIG]
         assert (folder / "more").exists()
 
 

@@ -1479,9 +1479,15 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _cached(
         "one look at names that come and go",
-        "for _ in range(_ATTEMPTS):",
-        "for _ in range(1):",
+        "for _ in range(_ATTEMPTS):\n            self._bring_once",
+        "for _ in range(1):\n            self._bring_once",
         "cache/test_further_names.py::test_a_file_that_gets_a_name_when_it_has_arrived_is_handed_out",
+    ),
+    _cached(
+        "one attempt to open what others give names",
+        "for _ in range(_ATTEMPTS):\n            self.fetch",
+        "for _ in range(1):\n            self.fetch",
+        "cache/test_further_names.py::test_a_file_that_gets_a_name_before_it_is_opened_is_opened",
     ),
     _known(
         "records through links",
