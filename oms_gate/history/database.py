@@ -152,6 +152,9 @@ class Database:
     def _make(self) -> None:
         """Make the file with all that belongs into it; somebody else may have made it meanwhile."""
         if self.file.with_name(f"{self.file.name}-wal").exists():
+            # Who has just made it may have begun to write.
+            if self.file.exists():
+                return
             raise self._error(f"is gone, and its log (-wal) is there; {_WITHOUT}")
         folder = self.file.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,6 +46,10 @@ def main(file: Path, count: int, rounds: int) -> int:
             try:
                 write(file, number, rounds)
                 status = 0
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+                raise
             finally:
                 os._exit(status)
         children.append(child)

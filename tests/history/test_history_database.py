@@ -7,7 +7,7 @@ import re
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -243,6 +243,27 @@ def test_a_file_that_is_gone_and_left_its_log(file: Path) -> None:
     file.unlink()
     assert "is gone" in unreadable(file)
     assert not file.exists()
+
+
+def test_a_log_of_who_has_just_made_the_file_is_no_log_that_was_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "history.db"
+    exists = Path.exists
+    with ExitStack() as reading:
+
+        def made_meanwhile(path: Path) -> bool:
+            found = exists(path)
+            if path == file and not found:
+                monkeypatch.undo()
+                history_in(tmp_path).generation()
+                reader = reading.enter_context(closing(sqlite3.connect(file)))
+                reader.execute("SELECT * FROM pins").fetchall()  # Its log is there now.
+            return found
+
+        monkeypatch.setattr(Path, "exists", made_meanwhile)
+        assert history_in(tmp_path).pins() == []
+        assert file.with_name("history.db-wal").exists()
 
 
 def test_what_is_no_file_is_no_memory(tmp_path: Path) -> None:

@@ -2855,13 +2855,14 @@ MUTANTS: tuple[Mutant, ...] = (
     _in("server/rulebook.py", "history/test_history_signers.py")(
         "whom one namespace trusts", "history if shared else None", "history"
     ),
+    _database("a log just made taken for one left", "if self.file.exists():", "if False:"),
     _database("a database of others", "!= APPLICATION_ID:", "!= APPLICATION_ID and False:"),
     _database("a newer version", "if version > len(MIGRATIONS):", "if False:"),
     _database("damaged pages", '.fetchall() != [("ok",)]', ".fetchall() == []"),
     _database(
         "a log that was left",
-        '.exists():\n            raise self._error(f"is gone',
-        '.exists() and False:\n            raise self._error(f"is gone',
+        'f"{self.file.name}-wal").exists():',
+        'f"{self.file.name}-wal").exists() and False:',
     ),
     _database("what everybody can write", "status.st_mode & stat.S_IWOTH", "False"),
     _database("a folder for all", "folder.mkdir(mode=0o700, ", "folder.mkdir("),
