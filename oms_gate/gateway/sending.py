@@ -228,6 +228,8 @@ class Sender:
             except TimeoutError:
                 self._end()
                 raise ConnectionAbortedError("the client is too slow") from None
+            # Of what passes by its writer, aiohttp counts nothing.
+            self._request.writer.output_size += sent
             if sent != count:
                 self._end()
                 raise ConnectionAbortedError("the file is shorter than it was")

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from oms_gate.config import GateConfig
 from oms_gate.gate import Gate
@@ -25,13 +26,17 @@ from oms_gate.verdict import Verdict
 
 @dataclass
 class Told:
-    """An `Observer` that remembers."""
+    """An `Observer` that remembers.
+
+    streamed: bytes of each answer that was sent piece by piece, as aiohttp counts them.
+    """
 
     verdicts: list[Verdict] = field(default_factory=list)
     looked: list[tuple[str, bool]] = field(default_factory=list)
     bytes: int = 0
     transfers: list[Transfer] = field(default_factory=list)
     failures: list[ReasonCode] = field(default_factory=list)
+    streamed: list[int] = field(default_factory=list)
 
     def decided(self, verdict: Verdict, seconds: float) -> None:  # noqa: ARG002
         self.verdicts.append(verdict)
@@ -93,9 +98,16 @@ def running(config: GateConfig, folder: Path) -> Iterator[Running]:
     thread.start()
     with Gate.from_config(config) as gate:
 
+        @web.middleware
+        async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
+            response = await handler(request)
+            if response.prepared:
+                told.streamed.append(request.writer.output_size)
+            return response
+
         async def begin() -> tuple[Gateway, web.AppRunner]:
             gateway = Gateway(config, gate.held, folder, told)
-            app = web.Application()
+            app = web.Application(middlewares=[counted])
             app.add_routes(gateway.routes())
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
             await runner.setup()

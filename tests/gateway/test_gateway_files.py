@@ -11,6 +11,7 @@ from oms_gate.reason_codes import ReasonCode
 from tests import models
 from tests.gateway.running import Running
 from tests.peers.hub import HubStandIn
+from tests.server.running import until
 
 WEIGHTS = "model.safetensors"
 RESOLVE = "/acme/m/resolve/main"
@@ -72,3 +73,11 @@ def test_a_range_is_of_verified_bytes(
         int(first) if first else -int(last) : int(last) + 1 if first and last else None
     ]
     assert (answer.status, answer.content) == (206, expected)
+
+
+def test_all_bytes_that_are_sent_are_counted(gateway: Running, commit: str) -> None:
+    weights = f"/acme/m/resolve/{commit}/{WEIGHTS}"
+    for part in ("bytes=0-", "bytes=0-", "bytes=50000-"):  # from upstream, and from the disk
+        answer = gateway.ask(weights, headers={"Range": part})
+        until(lambda: gateway.told.streamed)
+        assert 300 < gateway.told.streamed.pop() - len(answer.content) < 1500  # its head
