@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.cache import Cache, CachedModel
-from oms_gate.errors import AdmissionDenied
+from oms_gate.errors import AdmissionDenied, DeliveryError
 from oms_gate.gate import Gate
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
@@ -56,6 +56,18 @@ def test_what_is_there_already_stays(two: tuple[CachedModel, CachedModel]) -> No
     assert one.path(NAME).stat() == before
     one.check()
     assert {name: one.read_present(name) for name in FILES} == FILES
+
+
+def test_those_before_one_that_cannot_be_kept_are_there(
+    two: tuple[CachedModel, CachedModel],
+) -> None:
+    before, failing, after = FILES
+    (two[0].folder / failing / "in the way").mkdir(parents=True)
+    with pytest.raises(DeliveryError):
+        two[0].keep(FILES)
+    for model in two:
+        assert model.read_present(before) == FILES[before]
+        assert model.read_present(after) is None
 
 
 def test_what_is_not_what_was_signed_is_not_given(

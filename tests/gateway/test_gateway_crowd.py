@@ -28,6 +28,7 @@ from tests.gateway.running import Running, Told, running
 from tests.peers.faults import CallBefore
 from tests.peers.hub import HubStandIn
 from tests.peers.wire import RequestRecord
+from tests.server.running import until
 
 _CLIENTS = 500
 _PATHS = list(models.FILES)
@@ -147,8 +148,7 @@ def test_who_waits_for_the_first_decision_takes_no_place_of_others(
             waiting.append(threading.Thread(target=gateway.ask, args=(path, "GET", headers)))
             waiting[-1].start()
             assert deciding.wait(10)
-        while sum("/revision/" in request.path for request in [*hub.requests]) < 3:
-            time.sleep(0.01)
+        until(lambda: sum("/revision/" in request.path for request in [*hub.requests]) >= 3)
         time.sleep(0.1)
         answer = gateway.ask("/acme/quick/resolve/main/config.json")
         assert (answer.status, go_on.is_set()) == (200, False)

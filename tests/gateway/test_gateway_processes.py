@@ -28,6 +28,7 @@ from tests import models
 from tests.gateway.running import Running, running
 from tests.peers.faults import CallBefore
 from tests.peers.hub import HubStandIn
+from tests.server.running import until
 
 PATH = "/acme/m/resolve/main/config.json"
 
@@ -211,8 +212,7 @@ def test_who_waits_for_another_process_takes_no_place_of_others(
         answers = []
         waiting = threading.Thread(target=lambda: answers.append(gateway.ask(PATH)))
         waiting.start()
-        while ("decision", False) not in gateway.told.looked:
-            time.sleep(0.01)
+        until(lambda: ("decision", False) in gateway.told.looked)
         time.sleep(0.1)
         assert gateway.ask(PATH.replace("/m/", "/n/")).status == 200
         waiting.join()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,9 @@ from tests import models
 from tests.gateway.running import Running, running
 from tests.peers.faults import CallBefore
 from tests.peers.hub import HubStandIn
+from tests.server.running import until
 
 FIRST, SECOND = "config.json", "README.md"
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.fixture

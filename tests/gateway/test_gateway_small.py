@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.config import GateConfig
 from oms_gate.gateway import small
-from oms_gate.gateway.small import SMALL_BYTES
+from oms_gate.gateway.small import SMALL_BYTES, SmallFiles
 from oms_gate.oms.digests import HASH_TYPES, HashType
 from oms_gate.reason_codes import ReasonCode
 from tests import models
@@ -22,6 +22,7 @@ from tests.gateway.running import Running, running
 from tests.peers import faults
 from tests.peers.faults import Fault
 from tests.peers.hub import HubStandIn
+from tests.server.running import until
 
 NAME = "tokenizer.json"
 CONTENT = bytes(range(256)) * (SMALL_BYTES // 256)
@@ -51,11 +52,12 @@ def fetched(hub: HubStandIn) -> Counter[str]:
 
 def kept(caches: Path, count: int = 1) -> list[Path]:
     """The files in the folders of models, once there are so many."""
-    until = time.monotonic() + 10
-    while len(found := list(caches.glob("*/roots/*/snapshots/*/**/*.json"))) < count:
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    return found
+
+    def found() -> list[Path]:
+        return list(caches.glob("*/roots/*/snapshots/*/**/*.json"))
+
+    until(lambda: len(found()) >= count)
+    return found()
 
 
 def test_it_is_fetched_once_and_then_comes_from_the_disk(
@@ -183,10 +185,7 @@ def test_it_is_given_where_the_disk_cannot_have_it(
     stages.touch()
     with caplog.at_level(logging.WARNING, small.__name__):
         assert gateway.ask(PATH).content == CONTENT
-        until = time.monotonic() + 10
-        while "are not kept" not in caplog.text:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        until(lambda: "are not kept" in caplog.text)
     assert gateway.ask(PATH).content == CONTENT
     assert fetched(hub)[NAME] == 2
 
@@ -209,10 +208,7 @@ def test_what_cannot_be_kept_takes_nothing_from_others(
     for attempt in range(2):
         for name in "abcd":
             assert gateway.ask(PATH.replace(NAME, f"{name}.json")).content == name.encode()
-        until = time.monotonic() + 10
-        while caplog.text.count("are not kept") <= attempt:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        until(lambda count=attempt: caplog.text.count("are not kept") > count)  # type: ignore[misc]
     counts = fetched(hub)
     assert [counts[f"{name}.json"] for name in "abc"] == [1, 1, 2]
 
@@ -234,8 +230,7 @@ def test_one_that_the_disk_has_and_cannot_give_comes_from_the_store(
     assert gateway.ask(f"{at}/b.json").content == b"b"
     kept(caches, 2)
     (stages,) = caches.glob("*/stages")
-    while any(stages.iterdir()):
-        time.sleep(0.01)
+    until(lambda: not any(stages.iterdir()))
     stages.rmdir()
     stages.touch()
     for _ in range(2):
@@ -261,12 +256,25 @@ def test_memory_has_a_bound(
 
 
 def test_files_that_came_while_others_were_kept_are_kept_too(
-    gateway: Running, create: Callable[..., None], caches: Path
+    gateway: Running,
+    create: Callable[..., None],
+    caches: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    putting, go_on, put = threading.Event(), threading.Event(), SmallFiles._put
+
+    def put_when_told(small: SmallFiles, *arguments: Any) -> None:
+        putting.set()
+        assert go_on.wait(10)
+        put(small, *arguments)
+
+    monkeypatch.setattr(SmallFiles, "_put", put_when_told)
     files = {f"{number:02}.json": b"%d" % number for number in range(30)}
     create(files)
     for name, content in files.items():
         assert gateway.ask(PATH.replace(NAME, name)).content == content
+        assert putting.wait(10)
+    go_on.set()
     assert {file.name: file.read_bytes() for file in kept(caches, 30)} == files
 
 
@@ -285,10 +293,7 @@ def test_there_is_room_for_it(
         for number in range(20):
             answer = gateway.ask(PATH.replace("/m/", f"/m{number}/"))
             assert answer.content == bytes([number]) * SMALL_BYTES
-            until = time.monotonic() + 10
-            while not _has(caches, number):
-                assert time.monotonic() < until
-                time.sleep(0.01)
+            until(lambda now=number: _has(caches, now))  # type: ignore[misc]
         found = list(caches.glob(f"*/roots/*/snapshots/*/{NAME}"))
         assert 10 < len(found) <= 16
 
