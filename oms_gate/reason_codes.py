@@ -112,6 +112,11 @@ class ReasonCode(StrEnum):
         """Whether the gate could not come to a decision, as opposed to having decided."""
         return self in _UNDECIDED
 
+    @property
+    def of_store(self) -> bool:
+        """Whether it is about the store: what that is in a moment, or to another, may differ."""
+        return self.startswith("store.")
+
 
 _UNDECIDED = frozenset(
     {

@@ -299,7 +299,7 @@ class Verdict(_Record):
     @property
     def is_passing(self) -> bool:
         """Of a denial: whether the store may be as it should be in a moment, not the model."""
-        return self.undecided or any(reason.code.startswith("store.") for reason in self.reasons)
+        return self.undecided or any(reason.code.of_store for reason in self.reasons)
 
     def with_findings(
         self,

@@ -15,7 +15,7 @@ from oms_gate.cache.layout import Layout
 from oms_gate.gateway.arrival import Arrival
 from oms_gate.gateway.flights import is_wanted
 from oms_gate.gateway.journal import Journal
-from oms_gate.gateway.observer import Observer
+from oms_gate.gateway.observer import Observer, tell
 from oms_gate.gateway.room import Room
 from oms_gate.gateway.turns import Turns
 from oms_gate.limits import Limits
@@ -71,9 +71,7 @@ class Arrivals:
         if done.cancelled():
             arrival.give_up()
         followed.wake()
-        self._observer.fetched(arrival.transfer())
-        if arrival.reason is not None and arrival.reason.code.startswith("store."):
-            self._observer.upstream_failed(arrival.reason.code)
+        tell(self._observer, arrival.transfer())
 
 
 class Followed:

@@ -39,3 +39,10 @@ class Observer(Protocol):
 
     def upstream_failed(self, code: ReasonCode) -> None:
         """The store gave no usable answer."""
+
+
+def tell(observer: Observer, transfer: Transfer) -> None:
+    """Tell of a transfer that is over, and of the store where that is what it failed of."""
+    observer.fetched(transfer)
+    if transfer.failure is not None and transfer.failure.of_store:
+        observer.upstream_failed(transfer.failure)

@@ -184,7 +184,7 @@ class Sender:
             raise NotYetError from None
         reason = followed.arrival.reason
         is_others = followed.model is not piece.model
-        if reason is None or (is_others and reason.code.startswith("store.")):
+        if reason is None or (is_others and reason.code.of_store):
             # What another client's token does not open, this one's may.
             return await self._source(piece, seconds)
         raise FileDenied(reason)

@@ -14,7 +14,7 @@ from oms_gate.cache import CachedModel
 from oms_gate.cache.layout import ARRIVALS, Layout
 from oms_gate.errors import AdmissionDenied
 from oms_gate.gateway.flights import Flights
-from oms_gate.gateway.observer import Observer, Transfer
+from oms_gate.gateway.observer import Observer, Transfer, tell
 from oms_gate.gateway.room import Room
 from oms_gate.gateway.sending import FileDenied, NotYetError
 from oms_gate.gateway.turns import BusyError, Turns
@@ -96,7 +96,7 @@ class SmallFiles:
                 )
             except FileDenied as denied:
                 # What another client's token does not open, this one's may.
-                if not is_others or not denied.reason.code.startswith("store."):
+                if not is_others or not denied.reason.code.of_store:
                     raise
             else:
                 return found.content
@@ -125,9 +125,7 @@ class SmallFiles:
         self, model: CachedModel, path: str, count: int, started: float, failure: ReasonCode | None
     ) -> None:
         seconds = time.monotonic() - started
-        self._observer.fetched(Transfer(model.reference.url, path, count, seconds, failure))
-        if failure is not None and failure.startswith("store."):
-            self._observer.upstream_failed(failure)
+        tell(self._observer, Transfer(model.reference.url, path, count, seconds, failure))
 
     def _keep_later(self, layout: Layout, model: CachedModel, path: str, found: _Content) -> None:
         size = self._unkept_bytes + len(found.content)

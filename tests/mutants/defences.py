@@ -1828,6 +1828,19 @@ MUTANTS: tuple[Mutant, ...] = (
         ("gateway/test_gateway_queue.py",),
     ),
     Mutant(
+        "small files that came while others were kept",
+        "gateway/small.py",
+        "while self._groups:\n",
+        "if self._groups:\n",
+        ("gateway/test_gateway_small.py",),
+    ),
+    _contents(
+        "those before one that cannot be kept",
+        "                # Those that came before one that failed have their places.\n",
+        "                if len(receipts) == len(contents):\n    ",
+        "cache/test_small_files.py::test_those_before_one_that_cannot_be_kept_are_there",
+    ),
+    Mutant(
         "a thread of each for one client",
         "gateway/turns.py",
         "if self._running[each] < self._each)",
@@ -1908,14 +1921,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a small file by another client's token",
         "gateway/small.py",
-        'if not is_others or not denied.reason.code.startswith("store."):',
+        "if not is_others or not denied.reason.code.of_store:",
         "if True:",
         ("gateway/test_gateway_commits.py",),
     ),
     Mutant(
         "a file by another client's token",
         "gateway/sending.py",
-        'if reason is None or (is_others and reason.code.startswith("store.")):',
+        "if reason is None or (is_others and reason.code.of_store):",
         "if reason is None:",
         ("gateway/test_gateway_commits.py",),
     ),
@@ -2055,7 +2068,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "decisions that a store has spoilt",
         "verdict.py",
-        'any(reason.code.startswith("store.") for reason in self.reasons)',
+        "any(reason.code.of_store for reason in self.reasons)",
         "False",
         ("cache/test_cache.py",),
     ),
