@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.oms.digests import HashType, new_hasher
 from oms_gate.oms.manifest import Manifest, Resource
-from oms_gate.oms.sign import sign_with_key
+from oms_gate.oms.sign import payload_of, sign_with_key
 from tests.peers.content import Content, blocks_of, size_of
 
 
@@ -67,7 +67,7 @@ def signature(
         ignore_paths=tuple(ignore_paths),
         resources=tuple(sorted(resources, key=lambda resource: resource.name)),
     )
-    return sign_with_key(manifest, "model", key)
+    return sign_with_key(payload_of(manifest, "model"), key)
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> Path:

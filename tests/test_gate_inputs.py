@@ -19,7 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from oms_gate import Gate, Verdict
 from oms_gate.config import GateConfig
 from oms_gate.oms.manifest import Manifest, Resource
-from oms_gate.oms.sign import sign_with_key
+from oms_gate.oms.sign import payload_of, sign_with_key
 from oms_gate.oms.trust import KeyRoot, Trust
 from oms_gate.policy.decision import Decision
 from oms_gate.reason_codes import ReasonCode
@@ -312,7 +312,7 @@ def test_the_policy_is_told_how_the_signer_signed(
         ignore_paths=(),
         resources=(Resource("a", hashlib.sha256(b"weights").hexdigest()),),
     )
-    files = {"a": b"weights", "model.sig": sign_with_key(manifest, "model", key)}
+    files = {"a": b"weights", "model.sig": sign_with_key(payload_of(manifest, "model"), key)}
     folder = models.write(tmp_path / "m", files)
     pem = models.public_pem(key)
     trust = Trust(keys={"acme": KeyRoot.from_pem("acme", pem)}, certificates={}, sigstore={})

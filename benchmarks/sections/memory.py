@@ -15,7 +15,7 @@ from benchmarks.report import Spread, Table
 from benchmarks.setting import Setting
 from benchmarks.trial import Candidate, Source
 from oms_gate.oms.manifest import Manifest, Resource
-from oms_gate.oms.sign import sign_with_key
+from oms_gate.oms.sign import payload_of, sign_with_key
 from tests.peers.content import Content, Repeated, sha256_of
 from tests.peers.hub import HubStandIn
 from tests.peers.hub_repository import File
@@ -100,4 +100,4 @@ def _signature(setting: Setting, files: Mapping[str, Repeated]) -> bytes:
         ignore_paths=(),
         resources=tuple(Resource(name, _digest(content)) for name, content in files.items()),
     )
-    return sign_with_key(manifest, "model", setting.key)
+    return sign_with_key(payload_of(manifest, "model"), setting.key)

@@ -19,7 +19,7 @@ from benchmarks.servers.s3 import ServedS3
 from benchmarks.setting import Setting
 from benchmarks.trial import Candidate
 from oms_gate.oms.manifest import Manifest, Resource
-from oms_gate.oms.sign import sign_with_key
+from oms_gate.oms.sign import payload_of, sign_with_key
 from tests.publish.repositories import Repository, pointer
 
 _AIM_SECONDS = 5
@@ -110,4 +110,4 @@ def _signature(readme: bytes, weights_sha256: str, setting: Setting) -> bytes:
             Resource("model.safetensors", weights_sha256),
         ),
     )
-    return sign_with_key(manifest, "model", setting.key)
+    return sign_with_key(payload_of(manifest, "model"), setting.key)

@@ -18,7 +18,7 @@ from oms_gate.cli.render import new_console, outcome_word, print_reasons
 from oms_gate.errors import UsageError
 from oms_gate.gate import Gate
 from oms_gate.limits import Limits
-from oms_gate.oms.sign import sign_with_key
+from oms_gate.oms.sign import payload_of, sign_with_key
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.stores.local import LocalStore
@@ -140,7 +140,7 @@ def _make_model(folder: Path) -> None:
 def _sign(folder: Path, key: ec.EllipticCurvePrivateKey) -> None:
     snapshot = LocalStore(Limits()).snapshot(Reference.parse(str(folder)))
     manifest = manifest_of(snapshot, ignore_paths=["model.sig"])
-    _write(folder / "model.sig", sign_with_key(manifest, folder.name, key))
+    _write(folder / "model.sig", sign_with_key(payload_of(manifest, folder.name), key))
 
 
 def _tamper(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Signing: a manifest and a key become a signature file (OMS v1.0, key and certificate signing).
+"""Signing: a statement and a key become a bundle (OMS v1.0, key and certificate signing).
 
 The private key may lie anywhere: in memory, or in a token that only ever shows signatures.
 """
@@ -43,44 +43,40 @@ def payload_of(manifest: Manifest, subject_name: str) -> bytes:
 
 
 def sign_with_key(
-    manifest: Manifest,
-    subject_name: str,
-    key: SigningKey,
-    *,
-    timestamper: Timestamper | None = None,
+    payload: bytes, key: SigningKey, *, timestamper: Timestamper | None = None
 ) -> bytes:
-    """The signature file for `manifest`: JSON, laid out the same way each time.
+    """The bundle of a statement: JSON, laid out the same way each time.
 
-    The bundle names the public half of `key` by its hint.
+    It names the public half of `key` by its hint.
+
+    payload: see `payload_of`; or any in-toto statement.
 
     Raises:
-        UsageError: see `payload_of`.
         ConfigError: the key is on another curve.
     """
     material = {"publicKey": {"hint": key_hint(key.public_key())}}
-    return _bundle(payload_of(manifest, subject_name), key, material, timestamper)
+    return _bundle(payload, key, material, timestamper)
 
 
 def sign_with_certificate(
-    manifest: Manifest,
-    subject_name: str,
+    payload: bytes,
     key: SigningKey,
     chain: Sequence[x509.Certificate],
     *,
     timestamper: Timestamper | None = None,
 ) -> bytes:
-    """The signature file for `manifest`, with the certificate that vouches for `key`.
+    """The bundle of a statement, with the certificate that vouches for `key`.
 
+    payload: as of `sign_with_key`.
     chain: the signer's certificate, then the intermediate ones towards the root.
 
     Raises:
-        UsageError: see `payload_of`.
         ConfigError: the first certificate is not that of the key, or the key is on another curve.
     """
     check_pair(key, chain)
     certificates = [{"rawBytes": _base64(member.public_bytes(Encoding.DER))} for member in chain]
     material = {"x509CertificateChain": {"certificates": certificates}}
-    return _bundle(payload_of(manifest, subject_name), key, material, timestamper)
+    return _bundle(payload, key, material, timestamper)
 
 
 def check_pair(key: SigningKey, chain: Sequence[x509.Certificate]) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from oms_gate.errors import (
     ConfigError,
@@ -20,10 +20,17 @@ from oms_gate.errors import (
     UsageError,
 )
 from oms_gate.limits import Limits
+from oms_gate.oms.attestation import verify_attestation
 from oms_gate.oms.certificate import check_own_chain, identity_of
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Manifest
-from oms_gate.oms.sign import Timestamper, check_pair, sign_with_certificate, sign_with_key
+from oms_gate.oms.sign import (
+    Timestamper,
+    check_pair,
+    payload_of,
+    sign_with_certificate,
+    sign_with_key,
+)
 from oms_gate.oms.trust import CertificateRoot, KeyRoot, Trust
 from oms_gate.oms.verify import verify
 from oms_gate.reason_codes import ReasonCode
@@ -43,6 +50,16 @@ if TYPE_CHECKING:
     from oms_gate.signing.sigstore import SigstoreInstance
 
 
+T = TypeVar("T", covariant=True)
+
+
+class Verifier(Protocol[T]):
+    """What verifies a bundle and reads its statement: `verify` or `verify_attestation`."""
+
+    def __call__(self, bundle: bytes, trust: Trust, *, at: datetime, limits: Limits) -> T:
+        """See `verify`."""
+
+
 # What a statement calls a model whose own name cannot be shown; it means nothing to verifiers.
 _NAMELESS = "model"
 # What the name of a single file's signature has added.
@@ -57,12 +74,12 @@ def _would_be_refused(error: StepError) -> ConfigError:
 class ModelSigner:
     """One way to sign, and what its signatures must verify under before they are let go.
 
-    make: makes the signature file for a manifest and the model's name.
+    make: makes the bundle of a statement.
     identity: in whose name, as verifiers will say; None where only a signature tells.
     refused: the error for one that does not verify.
     """
 
-    make: Callable[[Manifest, str], bytes]
+    make: Callable[[bytes], bytes]
     trust: Trust
     identity: str | None = None
     refused: Callable[[StepError], OmsGateError] = _would_be_refused
@@ -101,8 +118,8 @@ class ModelSigner:
         """
         from oms_gate.signing.sigstore import sign_with_sigstore
 
-        def make(manifest: Manifest, subject_name: str) -> bytes:
-            return sign_with_sigstore(manifest, subject_name, instance, token())
+        def make(payload: bytes) -> bytes:
+            return sign_with_sigstore(payload, instance, token())
 
         return cls(make, instance.trust, refused=instance.refused)
 
@@ -116,14 +133,28 @@ class ModelSigner:
             ConfigError: it would be refused.
             SigningError: a token or a service failed, or gave no valid signature.
         """
-        bundle = self.make(manifest, subject_name)
-        try:
-            verified = verify(bundle, self.trust, at=datetime.now(UTC), limits=limits or Limits())
-        except StepError as error:
-            raise self.refused(error) from error
+        bundle = self.make(payload_of(manifest, subject_name))
+        verified = self._verified(verify, bundle, limits)
         if verified.manifest != manifest:
             raise ConfigError("a signature made this way would not say what was signed")
         return bundle, verified.signer
+
+    def attest(self, statement: bytes) -> bytes:
+        """The bundle of an in-toto statement that says something else than a model's content.
+
+        Raises:
+            ConfigError: it would be refused.
+            SigningError: a token or a service failed, or gave no valid signature.
+        """
+        bundle = self.make(statement)
+        self._verified(verify_attestation, bundle)
+        return bundle
+
+    def _verified(self, verifier: Verifier[T], bundle: bytes, limits: Limits | None = None) -> T:
+        try:
+            return verifier(bundle, self.trust, at=datetime.now(UTC), limits=limits or Limits())
+        except StepError as error:
+            raise self.refused(error) from error
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from oms_gate.errors import ConfigError, SigningError, StepError
-from oms_gate.oms.manifest import Manifest
 from oms_gate.oms.quoting import one_line
-from oms_gate.oms.sign import payload_of
 from oms_gate.oms.trust import PUBLIC_GOOD, STAGING, SigstoreRoot, Trust, shipped_file
 from oms_gate.signing.identity_tokens import read_token
 from oms_gate.signing.services import Service, check_address
@@ -134,27 +132,20 @@ class SigstoreInstance:
         return services
 
 
-def sign_with_sigstore(
-    manifest: Manifest,
-    subject_name: str,
-    instance: SigstoreInstance,
-    token: str,
-) -> bytes:
-    """The signature file for `manifest`, by whom an identity token names.
+def sign_with_sigstore(payload: bytes, instance: SigstoreInstance, token: str) -> bytes:
+    """The bundle of a statement, by whom an identity token names.
 
     The token goes to the instance's certificate authority and nowhere else. The identity that it
     names goes into the file and, for good, into a log that others may read. What the services
     answered is not verified here, but by `ModelSigner.sign`.
 
-    subject_name: the signer's word for the model.
+    payload: as of `sign_with_key`.
     token: see `identity_tokens`.
 
     Raises:
-        UsageError: see `payload_of`.
         ConfigError: see `SigstoreInstance.from_files`.
         SigningError: the token cannot be used, or a service refuses, fails or is too slow.
     """
-    payload = payload_of(manifest, subject_name)
     bundle = json.loads(_sign(payload, instance, read_token(token)).to_json())
     return (json.dumps(bundle, indent=2) + "\n").encode("ascii")
 

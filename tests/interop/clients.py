@@ -23,7 +23,7 @@ from oms_gate.config import load_trust
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HashType
 from oms_gate.oms.manifest import Manifest
-from oms_gate.oms.sign import sign_with_certificate, sign_with_key
+from oms_gate.oms.sign import payload_of, sign_with_certificate, sign_with_key
 from oms_gate.policy.engine import Engine
 from oms_gate.policy.publishers import Publisher
 from oms_gate.policy.rules import data_document
@@ -131,10 +131,10 @@ def sign_here(model: Path, signer: Signer, settings: Settings) -> None:
     manifest = manifest_here(model, settings)
     key = signer.chain[0].private_key
     if signer.method == "key":
-        made = sign_with_key(manifest, model.name, key)
+        made = sign_with_key(payload_of(manifest, model.name), key)
     else:
         chain = [party.certificate for party in signer.chain[: signer.sent]]
-        made = sign_with_certificate(manifest, model.name, key, chain)
+        made = sign_with_certificate(payload_of(manifest, model.name), key, chain)
     bundle_of(model).write_bytes(made)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from oms_gate import Gate
 from oms_gate.config import load_trust
+from oms_gate.oms.sign import payload_of
 from oms_gate.policy.engine import Engine
 from oms_gate.settings import TrustSettings
 from oms_gate.signing.sigstore import SigstoreInstance, sign_with_sigstore
@@ -87,7 +88,9 @@ class Instance:
         )
         token = self.server.identity_token(identity)
         manifest = manifest_here(model, Settings())
-        bundle_of(model).write_bytes(sign_with_sigstore(manifest, model.name, instance, token))
+        bundle_of(model).write_bytes(
+            sign_with_sigstore(payload_of(manifest, model.name), instance, token)
+        )
 
     def sign_there(self, model: Path, services: Services, identity: str = IDENTITY) -> None:
         """Sign with the reference implementation."""

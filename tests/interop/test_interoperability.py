@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from oms_gate.cli.app import app
 from oms_gate.oms.digests import HASH_TYPES
-from oms_gate.oms.sign import sign_with_key
+from oms_gate.oms.sign import payload_of, sign_with_key
 from oms_gate.policy.engine import Engine
 from oms_gate.reason_codes import ReasonCode
 from tests.corpus import needs_corpus
@@ -181,7 +181,9 @@ def test_the_reference_does_not_mind_a_timestamp(tmp_path: Path) -> None:
     manifest = manifest_here(model, Settings())
     timestamper = TimestampAuthority.make().timestamp
     key = signer.chain[0].private_key
-    bundle_of(model).write_bytes(sign_with_key(manifest, "model", key, timestamper=timestamper))
+    bundle_of(model).write_bytes(
+        sign_with_key(payload_of(manifest, "model"), key, timestamper=timestamper)
+    )
     assert b"rfc3161Timestamps" in bundle_of(model).read_bytes()
     assert refusal_there(model, signer) is None
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.oms.digests import DIGEST_BYTES, HashType
 from oms_gate.oms.manifest import Manifest, Resource
-from oms_gate.oms.sign import sign_with_key
+from oms_gate.oms.sign import payload_of, sign_with_key
 from oms_gate.oms.verify import inspect
 from oms_gate.reason_codes import ReasonCode
 from tests.oms import forge
@@ -39,7 +39,7 @@ def test_what_is_signed_verifies(
     paths = sorted(f"{index}/{name}" for index, name in enumerate(sorted(names)))
     manifest = whole(*paths, hash_type=hash_type)
     private_key = forge.key("signer", curve)
-    data = sign_with_key(manifest, "a model", private_key)
+    data = sign_with_key(payload_of(manifest, "a model"), private_key)
     verified = checked(data, trusting(private_key))
     assert verified.manifest == manifest
     assert verified.subject_name == "a model"
@@ -53,7 +53,7 @@ def test_shards_of_several_files_verify() -> None:
     ranges = [("dir/a:b", 0, 4), ("dir/a:b", 4, 8), ("dir/b", 0, 3)]
     resources = tuple(Resource(path, "5a" * 32, start, end) for path, start, end in ranges)
     manifest = Manifest("shards", "sha256", 4, True, (), resources)
-    verified = checked(sign_with_key(manifest, "m", forge.key()))
+    verified = checked(sign_with_key(payload_of(manifest, "m"), forge.key()))
     assert verified.manifest == manifest
     assert verified.manifest.files["dir/a:b"][-1].end == 8
 
@@ -61,9 +61,9 @@ def test_shards_of_several_files_verify() -> None:
 @pytest.mark.parametrize("curve", [ec.SECP256R1, ec.SECP384R1, ec.SECP521R1])
 def test_the_same_model_and_key_give_the_same_bytes(curve: type[ec.EllipticCurve]) -> None:
     key = forge.key("signer", curve)
-    made = sign_with_key(whole("a", "b"), "m", key)
-    assert made == sign_with_key(whole("a", "b"), "m", key)
-    assert made != sign_with_key(whole("a", "c"), "m", key)
+    made = sign_with_key(payload_of(whole("a", "b"), "m"), key)
+    assert made == sign_with_key(payload_of(whole("a", "b"), "m"), key)
+    assert made != sign_with_key(payload_of(whole("a", "c"), "m"), key)
     bundle = json.loads(made)
     assert list(bundle) == ["mediaType", "verificationMaterial", "dsseEnvelope"]
     assert bundle["verificationMaterial"]["tlogEntries"] == []
@@ -72,21 +72,21 @@ def test_the_same_model_and_key_give_the_same_bytes(curve: type[ec.EllipticCurve
 
 @pytest.mark.parametrize("name", ["", "a\nb", "a\ud800", "\u202e"])
 def test_models_have_readable_names(name: str) -> None:
-    sign_with_key(whole("a"), "Mod\u00e8le 1", forge.key())
+    sign_with_key(payload_of(whole("a"), "Mod\u00e8le 1"), forge.key())
     with pytest.raises(UsageError):
-        sign_with_key(whole("a"), name, forge.key())
+        sign_with_key(payload_of(whole("a"), name), forge.key())
 
 
 def test_unsorted_files_and_other_curves_are_not_signed() -> None:
-    sign_with_key(whole("a", "b"), "m", forge.key())
+    sign_with_key(payload_of(whole("a", "b"), "m"), forge.key())
     with pytest.raises(UsageError, match="code point order"):
-        sign_with_key(whole("b", "a"), "m", forge.key())
+        sign_with_key(payload_of(whole("b", "a"), "m"), forge.key())
     with pytest.raises(ConfigError, match="secp256k1"):
-        sign_with_key(whole("a"), "m", forge.key("k", ec.SECP256K1))
+        sign_with_key(payload_of(whole("a"), "m"), forge.key("k", ec.SECP256K1))
 
 
 def test_claims_are_told_without_trust() -> None:
-    data = sign_with_key(whole("a", "b"), "m", forge.key("unknown"))
+    data = sign_with_key(payload_of(whole("a", "b"), "m"), forge.key("unknown"))
     claims = inspect(data, LIMITS)
     assert claims.method == "key"
     assert claims.claimed_manifest == whole("a", "b")

@@ -485,7 +485,7 @@ class TestLargeFiles:
 def with_digest(files: Mapping[str, bytes], key: ec.EllipticCurvePrivateKey, weights: str) -> bytes:
     """A signature over files, and over weights of which only the digest is known."""
     from oms_gate.oms.manifest import Manifest, Resource
-    from oms_gate.oms.sign import sign_with_key
+    from oms_gate.oms.sign import payload_of, sign_with_key
 
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     digests["model.safetensors"] = weights
@@ -497,7 +497,7 @@ def with_digest(files: Mapping[str, bytes], key: ec.EllipticCurvePrivateKey, wei
         ignore_paths=(),
         resources=tuple(Resource(path, digest) for path, digest in sorted(digests.items())),
     )
-    return sign_with_key(manifest, "model", key)
+    return sign_with_key(payload_of(manifest, "model"), key)
 
 
 class TestReferences:

@@ -9,7 +9,6 @@ import pytest
 
 from oms_gate.errors import UsageError
 from oms_gate.limits import Limits
-from oms_gate.oms.manifest import Manifest
 from oms_gate.signing.model import ModelSigner
 from tests import models
 from tests.peers.hub import HubStandIn
@@ -79,9 +78,9 @@ def test_a_link_of_the_hubs_cache_is_not_replaced(tmp_path: Path) -> None:
 def test_what_comes_to_the_place_of_the_signature_meanwhile_stays(model: Path) -> None:
     output = model.parent / "x.sig"
 
-    def sign_late(manifest: Manifest, name: str) -> bytes:
+    def sign_late(payload: bytes) -> bytes:
         output.write_bytes(b"IMPORTANT")
-        return SIGNER.make(manifest, name)
+        return SIGNER.make(payload)
 
     with pytest.raises(UsageError, match="is no signature"):
         sign(model, ModelSigner(sign_late, SIGNER.trust), output=output)

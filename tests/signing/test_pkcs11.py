@@ -19,7 +19,7 @@ from pkcs11 import Attribute, ObjectClass
 
 from oms_gate.errors import ConfigError, OmsGateError, SigningError
 from oms_gate.oms.manifest import Manifest, Resource
-from oms_gate.oms.sign import sign_with_certificate, sign_with_key
+from oms_gate.oms.sign import payload_of, sign_with_certificate, sign_with_key
 from oms_gate.signing.pkcs11 import TokenKey, open_token_key
 from oms_gate.signing.token_uri import PIN_VARIABLE
 from tests.oms import forge
@@ -67,7 +67,7 @@ def test_a_key_in_a_token_signs(hsm: SoftHSM, curve: str) -> None:
     with open_token_key(hsm.uri(token="release", object="models")) as key:
         assert key.certificate is None
         assert key.public_key().curve.name == curve
-        signed = [sign_with_key(MANIFEST, "m", key) for _ in range(2)]
+        signed = [sign_with_key(payload_of(MANIFEST, "m"), key) for _ in range(2)]
         own: Any = key
         trust = forge.trusting(own)
     assert signed[0] != signed[1]
@@ -84,7 +84,7 @@ def test_a_key_in_a_token_signs_with_its_certificate(hsm: SoftHSM, curve: str) -
     hsm.store_certificate("release", leaf.certificate, b"\x01")
     with open_token_key(uri) as key:
         assert key.certificate == leaf.certificate
-        data = sign_with_certificate(MANIFEST, "m", key, [leaf.certificate])
+        data = sign_with_certificate(payload_of(MANIFEST, "m"), key, [leaf.certificate])
     assert forge.checked(data, forge.anchored(ROOT)).signer.identity == "CN=Publisher"
 
 
@@ -114,7 +114,7 @@ def test_what_lies_beside_the_key_must_belong_to_it(hsm: SoftHSM) -> None:
     hsm.remove("release", ObjectClass.PUBLIC_KEY, b"\x01")
     # The token alone knows that this certificate is for another key.
     with open_token_key(uri) as key, pytest.raises(SigningError, match="with another key"):
-        sign_with_key(MANIFEST, "m", key)
+        sign_with_key(payload_of(MANIFEST, "m"), key)
 
 
 @pytest.mark.parametrize(

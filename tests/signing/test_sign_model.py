@@ -17,7 +17,7 @@ from oms_gate.errors import ConfigError, SignatureError, StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.oms.digests import HASH_TYPES, HashType
 from oms_gate.oms.manifest import Manifest, Resource
-from oms_gate.oms.sign import sign_with_key
+from oms_gate.oms.sign import payload_of, sign_with_key
 from oms_gate.oms.trust import Trust
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.signing.model import ModelSigner
@@ -209,8 +209,8 @@ def test_what_cannot_be_written_is_refused_before_anything_is_hashed(model: Path
 def test_a_signature_that_verifiers_find_too_large_is_not_made(model: Path) -> None:
     made: list[bytes] = []
 
-    def counted(manifest: Manifest, name: str) -> bytes:
-        made.append(SIGNER.make(manifest, name))
+    def counted(payload: bytes) -> bytes:
+        made.append(SIGNER.make(payload))
         return made[-1]
 
     signer = ModelSigner(counted, SIGNER.trust)
@@ -281,7 +281,7 @@ def test_a_certificate_of_another_key_signs_nothing(model: Path) -> None:
 
 def test_a_signature_over_something_else_is_not_written(model: Path) -> None:
     other = Manifest("files", "sha256", None, False, (), (Resource("a", "ab" * 32),))
-    signer = ModelSigner(lambda _, name: sign_with_key(other, name, KEY), SIGNER.trust)
+    signer = ModelSigner(lambda _: sign_with_key(payload_of(other, "m"), KEY), SIGNER.trust)
     with pytest.raises(ConfigError, match="would not say what was signed"):
         sign(model, signer)
     with pytest.raises(ConfigError, match="would be refused"):
@@ -290,9 +290,9 @@ def test_a_signature_over_something_else_is_not_written(model: Path) -> None:
 
 
 def test_a_file_that_changes_meanwhile_is_not_signed(model: Path) -> None:
-    def sign_late(manifest: Manifest, name: str) -> bytes:
+    def sign_late(payload: bytes) -> bytes:
         (model / "new.py").write_bytes(b"")
-        return SIGNER.make(manifest, name)
+        return SIGNER.make(payload)
 
     with pytest.raises(StoreError) as caught:
         sign(model, ModelSigner(sign_late, SIGNER.trust))

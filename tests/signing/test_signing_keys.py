@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.oms import dsse
-from oms_gate.oms.sign import sign_with_certificate
+from oms_gate.oms.sign import payload_of, sign_with_certificate
 from oms_gate.signing.keys import (
     CurveName,
     generate_key,
@@ -171,7 +171,7 @@ def test_certificates_load_in_order(tmp_path: Path) -> None:
     chain = load_certificates(paths)
     assert chain == (leaf.certificate, middle.certificate, root.certificate)
     manifest = forge.checked(forge.signed(forge.statement())).manifest
-    data = sign_with_certificate(manifest, "m", leaf.private_key, chain)
+    data = sign_with_certificate(payload_of(manifest, "m"), leaf.private_key, chain)
     assert forge.checked(data, forge.anchored(root)).signer.identity == "CN=leaf"
 
 

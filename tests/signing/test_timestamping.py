@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
 
 from oms_gate.errors import SigningError, UsageError
-from oms_gate.oms.sign import sign_with_key
+from oms_gate.oms.sign import payload_of, sign_with_key
 from oms_gate.oms.statement import parse_statement
 from oms_gate.signing.services import ANSWER_BYTES, Service
 from oms_gate.signing.timestamps import timestamper
@@ -88,7 +88,7 @@ def test_the_answer_is_a_timestamp_over_the_message(server: SigstoreServer) -> N
 def test_a_bundle_carries_the_whole_response(server: SigstoreServer) -> None:
     manifest = parse_statement(forge.encode(forge.statement()), forge.LIMITS).manifest
     stamped = timestamper(server.url + PATH)
-    data = sign_with_key(manifest, "model", forge.key(), timestamper=stamped)
+    data = sign_with_key(payload_of(manifest, "model"), forge.key(), timestamper=stamped)
     forge.checked(data)
     bundle = json.loads(data)
     evidence = bundle["verificationMaterial"]["timestampVerificationData"]

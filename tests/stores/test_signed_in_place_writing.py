@@ -14,7 +14,6 @@ from oms_gate import Gate
 from oms_gate.config import GateConfig
 from oms_gate.errors import StoreError, UsageError
 from oms_gate.limits import Limits
-from oms_gate.oms.manifest import Manifest
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
 from oms_gate.signing.model import ModelSigner, Signing, sign_model
@@ -98,9 +97,9 @@ def test_what_comes_beside_a_file_while_it_is_signed_stays(
 ) -> None:
     place: Place = request.getfixturevalue(where)
 
-    def sign_late(manifest: Manifest, name: str) -> bytes:
+    def sign_late(payload: bytes) -> bytes:
         listed(place).write("model.safetensors.sig", b"IMPORTANT", message="Something else")
-        return SIGNER.make(manifest, name)
+        return SIGNER.make(payload)
 
     with pytest.raises(StoreError) as caught:
         sign_one_file(place, ModelSigner(sign_late, SIGNER.trust))
