@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from oms_gate.cli.output import after
 from oms_gate.cli.render import new_console
-from oms_gate.cli.signers import ask_passphrase, passphrase_from
+from oms_gate.cli.signers import ask_passphrase
 from oms_gate.errors import UsageError
 from oms_gate.signing.keys import (
     PASSPHRASE_VARIABLE,
@@ -18,6 +18,7 @@ from oms_gate.signing.keys import (
     generate_key,
     write_key_pair,
 )
+from oms_gate.signing.opening import passphrase_from
 
 
 def run(name: str, curve: CurveName, *, passphrase_file: Path | None, no_passphrase: bool) -> int:

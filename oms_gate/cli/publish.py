@@ -13,7 +13,7 @@ import typer
 from oms_gate.cli.admission import Admission
 from oms_gate.cli.output import after
 from oms_gate.cli.pull import check_output
-from oms_gate.cli.signers import SignerOptions, check_apart, open_signer
+from oms_gate.cli.signers import check_apart, signer_of
 from oms_gate.cli.verify import exit_status
 from oms_gate.errors import StepError, UsageError
 from oms_gate.gate import Gate
@@ -22,6 +22,7 @@ from oms_gate.publish.registry import Published, open_registry
 from oms_gate.publish.release import MESSAGE, Release, Upload, release_folder
 from oms_gate.reference import Reference
 from oms_gate.signing.model import ModelSigner
+from oms_gate.signing.opening import SigningIdentity
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.verdict import printable
 
@@ -44,7 +45,7 @@ def run(
     upload: Upload,
     to: str,
     admission: Admission,
-    signer: SignerOptions | None,
+    signer: SigningIdentity | None,
     *,
     publish: bool,
     message: str | None = None,
@@ -71,7 +72,7 @@ def run(
         check_apart(signer, folder, None)
     with (
         Gate.from_config(admission.settings(target)) as gate,
-        nullcontext() if signer is None else open_signer(signer) as model_signer,
+        nullcontext() if signer is None else signer_of(signer) as model_signer,
         progress(target, output) as on_progress,
     ):
         try:

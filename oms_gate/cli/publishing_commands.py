@@ -216,17 +216,18 @@ def promote(
 
 def _run(options: dict[str, Any], *, publish: bool) -> None:
     """Do either, with the values of its options by their names."""
-    from oms_gate.cli import admission, signers
+    from oms_gate.cli import admission
     from oms_gate.cli.publish import Output, run
     from oms_gate.errors import UsageError
     from oms_gate.publish.release import Upload
+    from oms_gate.signing.opening import SigningIdentity
 
     def of(kind: type) -> dict[str, Any]:
         names = {part.name for part in fields(kind)} & options.keys()
         return {name: options[name] for name in names}
 
     expected = of(admission.SignerOptions)
-    signing = of(signers.SignerOptions)
+    signing = of(SigningIdentity)
     signing["certificate_chain"] = tuple(signing["certificate_chain"] or ())
     if options["sign"] and expected["identity"] is expected["identity_pattern"] is None:
         # It describes the instance to sign with.
@@ -252,7 +253,7 @@ def _run(options: dict[str, Any], *, publish: bool) -> None:
                 options["policy"],
                 options["signature"],
             ),
-            signers.SignerOptions(**signing) if options["sign"] else None,
+            SigningIdentity(**signing) if options["sign"] else None,
             publish=publish,
             message=options.get("message"),
             pull_request=options.get("pull_request", False),

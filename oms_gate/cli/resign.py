@@ -14,11 +14,12 @@ from oms_gate.cli import diff, sign
 from oms_gate.cli.output import after, agreed
 from oms_gate.cli.pull import check_output
 from oms_gate.cli.render import progress_bar
-from oms_gate.cli.signers import SignerOptions, check_apart, open_signer
+from oms_gate.cli.signers import check_apart, signer_of
 from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import UsageError
 from oms_gate.reference import Reference
 from oms_gate.signing.model import signable
+from oms_gate.signing.opening import SigningIdentity
 from oms_gate.signing.review import Review, review_to_sign
 from oms_gate.signing.standing import of_the_signer
 from oms_gate.verdict import printable
@@ -26,7 +27,7 @@ from oms_gate.verdict import printable
 
 def run(
     reference: str,
-    options: SignerOptions,
+    options: SigningIdentity,
     *,
     config: Path | None,
     signature: str | None,
@@ -71,7 +72,7 @@ def run(
     check_apart(options, model, output)
     settings = load_config(config) if config is not None else GateConfig()
     with (
-        open_signer(options) as signer,
+        signer_of(options) as signer,
         diff.vouching(settings) as configured,
         signable(model, signing) as place,
     ):

@@ -15,19 +15,20 @@ from rich.markup import escape
 from oms_gate.cli.output import after
 from oms_gate.cli.pull import check_output
 from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
-from oms_gate.cli.signers import SignerOptions, check_apart, open_signer
+from oms_gate.cli.signers import check_apart, signer_of
 from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import UsageError
 from oms_gate.oms.digests import HashType
 from oms_gate.reference import Reference
 from oms_gate.signing.model import SignedModel, Signing, sign_model
+from oms_gate.signing.opening import SigningIdentity
 from oms_gate.stores.local_names import portable
 from oms_gate.verdict import printable
 
 
 def run(
     reference: str,
-    options: SignerOptions,
+    options: SigningIdentity,
     *,
     config: Path | None,
     signature: str | None,
@@ -65,7 +66,7 @@ def run(
     signing = replace(signing, hash_type=hash_type, shard_size=_shard_size(shards))
     check_apart(options, model, output)
     with (
-        open_signer(options) as signer,
+        signer_of(options) as signer,
         nullcontext() if json or quiet else progress_bar(model.url) as on_progress,
     ):
         signed = sign_model(model, signer, signing, on_progress=on_progress)
@@ -127,7 +128,7 @@ def _shard_size(text: str | None) -> int | None:
         ) from None
 
 
-def as_json(signed: SignedModel, options: SignerOptions) -> dict[str, object]:
+def as_json(signed: SignedModel, options: SigningIdentity) -> dict[str, object]:
     """What was signed, and by whom, as JSON."""
     manifest = signed.manifest
     return {
@@ -148,7 +149,7 @@ def as_json(signed: SignedModel, options: SignerOptions) -> dict[str, object]:
     }
 
 
-def print_signed(signed: SignedModel, options: SignerOptions) -> None:
+def print_signed(signed: SignedModel, options: SigningIdentity) -> None:
     """What was signed, and by whom, for people."""
     console = new_console()
     console.print(f"[bold green]✓[/] [bold green]signed[/]  {escape(printable(signed.model.url))}")

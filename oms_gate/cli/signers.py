@@ -2,58 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oms_gate.errors import ConfigError, UsageError
-from oms_gate.operator_files import read_file, read_secret
+from oms_gate.errors import UsageError
 from oms_gate.reference import Reference
-from oms_gate.signing.keys import (
-    PASSPHRASE_VARIABLE,
-    PassphraseMissing,
-    load_certificates,
-    load_private_key,
-)
 from oms_gate.signing.model import BESIDE, ModelSigner
-from oms_gate.signing.timestamps import timestamper
+from oms_gate.signing.opening import IN_TOKEN, SigningIdentity, is_in_token, open_signer
 
 if TYPE_CHECKING:
-    from cryptography import x509
-
-    from oms_gate.oms.dsse import SigningKey
     from oms_gate.signing.sigstore import SigstoreInstance
 
-IN_TOKEN = "token"  # noqa: S105 - a place, not a secret
-"""In place of a certificate's path: the one that the token holds for the key."""
 
-
-@dataclass(frozen=True)
-class SignerOptions:
-    """Who signs, as the options say it: by one method.
-
-    key: a file's path, or the URI of a key in a token.
-    certificate: a file's path, or `IN_TOKEN`.
-    sigstore: ``public``, ``staging`` or ``private``.
-    """
-
-    key: str | None = None
-    passphrase_file: Path | None = None
-    certificate: str | None = None
-    certificate_chain: tuple[Path, ...] = ()
-    timestamp_url: str | None = None
-    sigstore: str | None = None
-    identity_token: str | None = None
-    trusted_root: Path | None = None
-    signing_config: Path | None = None
-
-
-def check_apart(options: SignerOptions, model: Reference, output: Path | None) -> None:
+def check_apart(options: SigningIdentity, model: Reference, output: Path | None) -> None:
     """What signs must not give way to the signature.
 
     Nor may a key lie in the model's folder: it would be published as a part of the model.
@@ -65,7 +30,7 @@ def check_apart(options: SignerOptions, model: Reference, output: Path | None) -
     """
     root = Path(model.location).resolve() if model.is_local else None
     secrets = [path for path in (options.passphrase_file,) if path is not None]
-    if options.key is not None and not _is_in_token(options.key):
+    if options.key is not None and not is_in_token(options.key):
         secrets.append(Path(options.key))
     certificates = list(options.certificate_chain)
     if options.certificate not in (None, IN_TOKEN):
@@ -88,7 +53,7 @@ def check_apart(options: SignerOptions, model: Reference, output: Path | None) -
 
 
 @contextmanager
-def open_signer(options: SignerOptions) -> Iterator[ModelSigner]:
+def signer_of(options: SigningIdentity) -> Iterator[ModelSigner]:
     """What signs, as long as the context lasts.
 
     Raises:
@@ -97,52 +62,12 @@ def open_signer(options: SignerOptions) -> Iterator[ModelSigner]:
         SigningError: a token or a service failed.
     """
     _check_together(options)
-    if options.sigstore is not None:
-        instance = _instance(options)
-        yield ModelSigner.by_sigstore(instance, _token(options, instance))
-        return
-    url = options.timestamp_url
-    stamped = timestamper(url) if url is not None else None
-    with _key(options) as (key, held):
-        chain = _chain(options, held)
-        yield (
-            ModelSigner.by_certificate(key, chain, stamped)
-            if chain
-            else ModelSigner.by_key(key, stamped)
-        )
+    ask = ask_passphrase if sys.stdin.isatty() else None
+    with open_signer(options, lambda instance: _token(options, instance), ask) as signer:
+        yield signer
 
 
-@contextmanager
-def _key(options: SignerOptions) -> Iterator[tuple[SigningKey, x509.Certificate | None]]:
-    """The key, and the certificate that a token holds for it."""
-    name = options.key or ""
-    if _is_in_token(name):
-        from oms_gate.signing.pkcs11 import open_token_key
-
-        with open_token_key(name) as token_key:
-            yield token_key, token_key.certificate
-        return
-    passphrase = passphrase_from(options.passphrase_file)
-    try:
-        yield load_private_key(Path(name), passphrase), None
-    except PassphraseMissing:
-        if not sys.stdin.isatty():
-            raise
-        yield load_private_key(Path(name), ask_passphrase(f"Passphrase of {name}: ")), None
-
-
-def _chain(options: SignerOptions, held: x509.Certificate | None) -> list[x509.Certificate]:
-    if options.certificate is None:
-        return []
-    others = load_certificates(options.certificate_chain)
-    if options.certificate != IN_TOKEN:
-        return [*load_certificates([Path(options.certificate)]), *others]
-    if held is None:
-        raise ConfigError("the token holds no certificate of the key; give --certificate FILE")
-    return [held, *others]
-
-
-def _check_together(options: SignerOptions) -> None:
+def _check_together(options: SigningIdentity) -> None:
     given = {name for name, value in vars(options).items() if value not in (None, ())}
     of_key = {"key", "passphrase_file", "certificate", "certificate_chain", "timestamp_url"}
     if options.sigstore is not None:
@@ -173,30 +98,12 @@ def _check_together(options: SignerOptions) -> None:
         raise UsageError("an identity token and Sigstore's files go with --sigstore")
     if options.certificate_chain and options.certificate is None:
         raise UsageError("--certificate-chain follows the signer's own: give --certificate too")
-    if "pin-value" in options.key and not _is_in_token(options.key):
+    if "pin-value" in options.key and not is_in_token(options.key):
         raise UsageError("the URI of a key in a token begins with pkcs11: (it is not shown here)")
-    if options.passphrase_file is not None and _is_in_token(options.key):
+    if options.passphrase_file is not None and is_in_token(options.key):
         raise UsageError("a token has a PIN and no passphrase; give it by pin-source in the URI")
-    if options.certificate == IN_TOKEN and not _is_in_token(options.key):
+    if options.certificate == IN_TOKEN and not is_in_token(options.key):
         raise UsageError("--certificate token is for a key in a token; name the certificate's file")
-
-
-def _is_in_token(key: str) -> bool:
-    return key[:7].lower() == "pkcs11:"
-
-
-def passphrase_from(path: Path | None) -> bytes | None:
-    """The passphrase in a file, else in the environment, if there is one.
-
-    Raises:
-        ConfigError: the file cannot be read, or is empty.
-    """
-    if path is None:
-        return os.environb.get(PASSPHRASE_VARIABLE.encode()) or None
-    passphrase = read_secret(path, "the passphrase file").removesuffix(b"\n").removesuffix(b"\r")
-    if not passphrase:
-        raise ConfigError(f"the passphrase file {path} is empty; put the passphrase into it")
-    return passphrase
 
 
 def ask_passphrase(prompt: str) -> bytes:
@@ -214,20 +121,7 @@ def ask_passphrase(prompt: str) -> bytes:
         raise
 
 
-def _instance(options: SignerOptions) -> SigstoreInstance:
-    from oms_gate.signing.sigstore import SigstoreInstance
-
-    if options.trusted_root is not None and options.signing_config is not None:
-        return SigstoreInstance.from_files(
-            read_file(options.trusted_root, "the trusted root"),
-            read_file(options.signing_config, "the signing configuration"),
-        )
-    if options.sigstore == "staging":
-        return SigstoreInstance.staging()
-    return SigstoreInstance.public_good()
-
-
-def _token(options: SignerOptions, instance: SigstoreInstance) -> Callable[[], str]:
+def _token(options: SigningIdentity, instance: SigstoreInstance) -> Callable[[], str]:
     """Where a token comes from once the model has been hashed: tokens live for minutes."""
     from oms_gate.signing.identity_tokens import (
         TOKEN_VARIABLE,

@@ -78,9 +78,9 @@ def sign(
         oms-gate sign ./model --key 'pkcs11:token=release?module-path=/usr/lib/libsofthsm2.so'
     """
     from oms_gate.cli.sign import run
-    from oms_gate.cli.signers import SignerOptions
+    from oms_gate.signing.opening import SigningIdentity
 
-    signer = SignerOptions(
+    signer = SigningIdentity(
         key=key,
         passphrase_file=passphrase_file,
         certificate=certificate,
@@ -197,9 +197,9 @@ def resign(
         oms-gate resign s3://models/llama/ --key release.key --yes --json
     """
     from oms_gate.cli.resign import run
-    from oms_gate.cli.signers import SignerOptions
+    from oms_gate.signing.opening import SigningIdentity
 
-    signer = SignerOptions(
+    signer = SigningIdentity(
         key=key,
         passphrase_file=passphrase_file,
         certificate=certificate,
