@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ class Admission:
     snapshot: open; whoever asked for the admission closes it.
     signed: the signed resources of each listed file, by its path.
     bundle: the signature, verified.
+    keep: keeps evidence of a verdict, and gives the one that counts then.
     """
 
     verdict: Verdict
@@ -31,9 +32,10 @@ class Admission:
     signed: Mapping[str, tuple[Resource, ...]]
     hash_type: HashType
     bundle: SignatureFile
+    keep: Callable[[Verdict], Verdict]
 
     def denied(self, reasons: Sequence[Reason]) -> AdmissionDenied:
-        """The error for the same model, of whose bytes something else was found.
+        """The error for the same model, of whose bytes something else was found. It is kept.
 
         reasons: at least one.
         """
@@ -43,4 +45,4 @@ class Admission:
             "reasons": tuple(reasons),
         }
         # A copy by itself would not be validated.
-        return AdmissionDenied(Verdict.model_validate(dict(self.verdict) | found))
+        return AdmissionDenied(self.keep(Verdict.model_validate(dict(self.verdict) | found)))

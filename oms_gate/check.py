@@ -62,7 +62,7 @@ class Check(Judging):
                 self._run(listing)
         finally:
             self._close(self.opened)
-        return self.published or self.verdict()
+        return self.published or self._kept(self.verdict())
 
     def admission(self, listing: Callable[[], Snapshot] | None, assurance: Assurance) -> Admission:
         """Run the flow up to where bytes of the weights would be read.
@@ -82,7 +82,7 @@ class Check(Judging):
                 if assurance is not Assurance.SIGNATURE and not self.reasons:
                     self._measure(self.snapshot, assurance)
                 self._record()
-            verdict = self.verdict()
+            verdict = self._kept(self.verdict())
             if not verdict.admitted:
                 raise AdmissionDenied(verdict)
             assert self.snapshot is not None
@@ -91,7 +91,12 @@ class Check(Judging):
             assert self.found is not None
             admitted = True
             return Admission(
-                verdict, self.snapshot, self.comparison.signed, self.hash_type, self.found
+                verdict,
+                self.snapshot,
+                self.comparison.signed,
+                self.hash_type,
+                self.found,
+                self._kept,
             )
         finally:
             self._close(self.opened[1:] if admitted else self.opened)
@@ -192,6 +197,13 @@ class Check(Judging):
             gate_version=__version__,
         )
 
+    def _kept(self, verdict: Verdict) -> Verdict:
+        """The verdict to give, once evidence of it is kept: nobody hears of it before."""
+        evidence = self.gate.evidence
+        if evidence is None or not self.keeps:
+            return verdict
+        return evidence.keep(verdict, {"operation": "verify", **(self.context or {})})
+
     def _measure(self, snapshot: Snapshot, wanted: Assurance) -> None:
         """Hash what the wanted assurance needs hashed."""
         limits = self.gate.limits
@@ -228,8 +240,9 @@ class Check(Judging):
             self._count(measured, Assurance.BYTES)
             self._record()
             if transfer.complete and (not self.reasons or self._delivers_denied):
-                verdict = self.verdict(transfer.delivery())
-                transfer.publish(verdict.to_json())
+                verdict = self._kept(self.verdict(transfer.delivery()))
+                if verdict.lets_through:
+                    transfer.publish(verdict.to_json())
                 self.published = verdict
 
     def _count(self, measured: Measurement, proven: Assurance) -> None:

@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from oms_gate.errors import ConfigError, UsageError
+from oms_gate.evidence_settings import (
+    AuditLogSettings,
+    EvidenceSettings,
+    GateSigner,
+    SyslogSettings,
+)
 from oms_gate.inspection.settings import PublishSettings
 from oms_gate.kubernetes.clients import Client
 from oms_gate.kubernetes.settings import KubernetesSettings
@@ -55,6 +61,7 @@ from oms_gate.strict_yaml import parse_yaml
 from oms_gate.verdict import Assurance
 
 if TYPE_CHECKING:
+    from oms_gate.evidence.evidence import Evidence
     from oms_gate.history import History
     from oms_gate.oms.trust import Trust
     from oms_gate.policy.engine import Engine
@@ -88,6 +95,7 @@ class GateConfig(Section):
         description="Attestations beside models, by names that policies use: globs over paths.",
     )
     history: HistorySettings | None = None
+    evidence: EvidenceSettings = EvidenceSettings()
     policy: PolicySettings = PolicySettings()
     stores: StoreSettings = StoreSettings()
     limits: Limits = Limits()
@@ -195,9 +203,10 @@ def _keys() -> list[str]:
     policy = (PolicySettings, PolicyBundle, OpaServer)
     sections = (GateConfig, TrustSettings, *policy, StoreSettings, Limits)
     rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException, HistorySettings)
+    evidence = (EvidenceSettings, GateSigner, AuditLogSettings, SyslogSettings)
     services = (ServiceSettings, GatewaySettings, S3Repositories, ApiSettings, EventSettings)
     others = (KubernetesSettings, Client, PublishSettings, ApiClient, *EVENT_SECTIONS)
-    models = (*sections, *rules, *signers, *services, *others)
+    models = (*sections, *rules, *signers, *evidence, *services, *others)
     return [key for model in models for key in model.model_fields]
 
 
@@ -239,6 +248,7 @@ def _with_absolute_paths(config: GateConfig, base: Path) -> GateConfig:
             "api": config.api.with_files(absolute),
             "history": config.history
             and config.history.model_copy(update={"file": absolute(config.history.file)}),
+            "evidence": config.evidence.with_files(absolute),
             "events": config.events.with_files(absolute),
         }
     )
@@ -301,6 +311,17 @@ def open_history(config: GateConfig) -> History | None:
     from oms_gate.history import History
 
     return None if config.history is None else History(config.history.file, config.limits)
+
+
+def open_evidence(config: GateConfig) -> Evidence | None:
+    """What keeps the verdicts, as the configuration says; None where nothing does.
+
+    Raises:
+        ConfigError: what it needs is not installed.
+    """
+    from oms_gate.evidence.evidence import Evidence
+
+    return Evidence.from_settings(config.evidence)
 
 
 def policy_state(config: GateConfig) -> Hashable:

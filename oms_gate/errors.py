@@ -61,6 +61,10 @@ class HistoryError(StepError):
     """What is remembered of models could not be read or written."""
 
 
+class EvidenceError(StepError):
+    """What is to be left of a verdict could not be kept, or is not what it should be."""
+
+
 class MeasureError(StepError):
     """A file's bytes are not those that were signed, or could not be hashed in time."""
 

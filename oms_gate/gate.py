@@ -20,6 +20,7 @@ from oms_gate.config import (
     load_config,
     load_trust,
     open_engine,
+    open_evidence,
     open_history,
 )
 from oms_gate.errors import AdmissionDenied, ConfigError, HistoryError, UsageError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from oms_gate.admission import Admission
     from oms_gate.delivery.hub_cache import HubCache, HubCachePull
     from oms_gate.delivery.pull import Pull
+    from oms_gate.evidence.evidence import Evidence
     from oms_gate.history import History, Recollection
     from oms_gate.oms.trust import Trust
     from oms_gate.policy.engine import Engine
@@ -64,6 +66,7 @@ class Gate:
         limits: Limits | None = None,
         publish: PublishSettings | None = None,
         history: History | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         """A gate with its own trust roots and policy engine.
 
@@ -72,6 +75,7 @@ class Gate:
             names that policies use.
         publish: what may be published although it looks as if it should not.
         history: what it remembers of models; None for nothing.
+        evidence: what keeps its verdicts; None to keep none.
         """
         self.trust = trust
         self.policy = policy
@@ -83,6 +87,7 @@ class Gate:
         self.limits = limits or Limits()
         self.publish = publish or PublishSettings()
         self.history = history
+        self.evidence = evidence
 
     @classmethod
     def from_config(cls, config: GateConfig | Path | str) -> Gate:
@@ -106,6 +111,7 @@ class Gate:
             limits=config.limits,
             publish=config.publish,
             history=open_history(config),
+            evidence=open_evidence(config),
         )
         gate.config_file = file
         return gate
@@ -152,7 +158,7 @@ class Gate:
             UsageError: `reference` cannot be the name of a model.
             ConfigError: its store cannot be opened as it is configured.
         """
-        model = _parsed(reference)
+        model = Reference.of(reference)
         purpose = _wanted_for("verify", context)
         with self.held() as gate:
             return Check(
@@ -195,7 +201,7 @@ class Gate:
                 `pinned_signature` is no digest.
             ConfigError: the model's store cannot be opened as it is configured.
         """
-        model = _parsed(reference)
+        model = Reference.of(reference)
         with self.held() as gate:
             return Check(
                 gate,
@@ -267,8 +273,15 @@ class Gate:
             )
         purpose = _wanted_for("load", context)
         with self.held() as gate:
-            check = Check(gate, _parsed(reference), Assurance.BYTES, purpose)
+            check = Check(gate, Reference.of(reference), Assurance.BYTES, purpose)
             return check.admission(listing, assurance)
+
+    def keep(self, verdict: Verdict, context: Mapping[str, JsonValue]) -> Verdict:
+        """Keep evidence of a verdict, as the gate does of its own; what comes back is to be given.
+
+        context: as of `check`, with its ``operation``.
+        """
+        return verdict if self.evidence is None else self.evidence.keep(verdict, context)
 
     @contextmanager
     def held(self) -> Iterator[Gate]:
@@ -307,7 +320,7 @@ class Gate:
             UsageError: `reference` cannot be the name of a model.
             ConfigError: its store cannot be opened as it is configured; or the gate has no memory.
         """
-        recalled = Check(self, _parsed(reference), Assurance.SIGNATURE).recall()
+        recalled = Check(self, Reference.of(reference), Assurance.SIGNATURE).recall()
         if recalled is None:
             raise ConfigError(
                 "the gate keeps no memory of models; name a file for it under history in gate.yaml "
@@ -327,8 +340,10 @@ class Gate:
         return gate
 
     def close(self) -> None:
-        """Release the policy engine."""
+        """Release the policy engine, and what evidence is sent over."""
         self.policy.close()
+        if self.evidence is not None:
+            self.evidence.close()
 
     def __enter__(self) -> Self:
         return self
@@ -385,12 +400,6 @@ def _wanted_for(
 ) -> Mapping[str, JsonValue]:
     """What the policy is told of a check: its caller knows best what for it is."""
     return {"operation": operation, **(context or {})}
-
-
-def _parsed(reference: Reference | str | os.PathLike[str]) -> Reference:
-    if isinstance(reference, Reference):
-        return reference
-    return Reference.parse(os.fspath(reference))
 
 
 def _pull(

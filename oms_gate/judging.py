@@ -33,6 +33,7 @@ from oms_gate.verdict import (
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from oms_gate.evidence.evidence import Evidence
     from oms_gate.history import History, Recollection
     from oms_gate.oms.digests import HashType
     from oms_gate.oms.manifest import Manifest
@@ -53,6 +54,7 @@ class Terms(Protocol):
     stores: StoreSettings
     limits: Limits
     history: History | None
+    evidence: Evidence | None
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Judging:
     pinned: SHA-256, in hex, of the one signature file that somebody else has verified and judged;
         None to verify and judge here.
     records: whether it is remembered if it is admitted; not what is only to be there one day.
+    keeps: whether evidence of the verdict is kept; not where somebody adds to it first.
     """
 
     gate: Terms
@@ -71,6 +74,7 @@ class Judging:
     context: Mapping[str, JsonValue] | None = None
     pinned: str | None = None
     records: bool = True
+    keeps: bool = True
     started: float = field(default_factory=time.monotonic)
     checked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     reasons: list[Reason] = field(default_factory=list)

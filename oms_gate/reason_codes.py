@@ -95,6 +95,9 @@ class ReasonCode(StrEnum):
     POD_CHANGED = "pod.changed"
     POD_MALFORMED = "pod.malformed"
 
+    # What is left of verdicts.
+    EVIDENCE_UNWRITTEN = "evidence.unwritten"
+
     # The gate and its machine.
     GUARD_FOLDER = "guard.folder"
     GUARD_UNCHECKED = "guard.unchecked"
@@ -131,6 +134,7 @@ _UNDECIDED = frozenset(
         ReasonCode.STORE_FORBIDDEN,
         ReasonCode.STORE_GATED,
         ReasonCode.STORE_UNAVAILABLE,
+        ReasonCode.EVIDENCE_UNWRITTEN,
         ReasonCode.DEADLINE_EXCEEDED,
         ReasonCode.GATE_BUSY,
         ReasonCode.CLUSTER_UNAVAILABLE,

@@ -48,6 +48,17 @@ class Reference:
     revision: str | None = None
 
     @classmethod
+    def of(cls, reference: Reference | str | os.PathLike[str]) -> Reference:
+        """The same reference, or the one that a text or a path is.
+
+        Raises:
+            UsageError: see `parse`.
+        """
+        if isinstance(reference, Reference):
+            return reference
+        return cls.parse(os.fspath(reference))
+
+    @classmethod
     def parse(cls, text: str) -> Reference:
         """Read a reference as a user writes it.
 

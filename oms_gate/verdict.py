@@ -322,6 +322,8 @@ class Verdict(_Record):
             "undecided": bool(every) and all(reason.code.undecided for reason in every),
             "reasons": every,
             "warnings": (*self.warnings, *warnings),
+            # Of what is denied now, nothing is to arrive.
+            "delivery": None if every and self.mode == "enforce" else self.delivery,
         }
         return Verdict(**{**dict(self), **found})
 

@@ -22,6 +22,7 @@ FLOORS = {
     "policy": 1,
     "strict_yaml": 1,
     "operator_files": 0,
+    "file_locks": 0,
     "kserve": 1,
     "coverage": 2,
     "attestations": 2,
@@ -31,6 +32,7 @@ FLOORS = {
     "kubernetes": 2,
     "inspection": 2,
     "settings": 1,
+    "evidence_settings": 2,
     "service_settings": 2,
     "policy_source": 3,
     "config": 3,
@@ -42,6 +44,7 @@ FLOORS = {
     "check": 3,
     "gate": 3,
     "signing": 3,
+    "evidence": 3,
     "authoring": 4,
     "cache": 4,
     "annotation": 5,
@@ -54,9 +57,20 @@ FLOORS = {
     "__main__": 8,
 }
 # On the ground floor, who may use whom.
-GROUND = ["limits", "reason_codes", "verdict", "errors", "reload", "operator_files", "reference"]
-# On the third, the flow stands on its configuration, and on what delivers.
+GROUND = [
+    "limits",
+    "reason_codes",
+    "verdict",
+    "errors",
+    "reload",
+    "operator_files",
+    "file_locks",
+    "reference",
+]
+# On the third, the flow stands on its configuration, on what delivers, and on what is left of it.
 THIRD = [
+    "signing",
+    "evidence",
     "history",
     "policy_source",
     "config",

@@ -276,6 +276,7 @@ class CachedModel:
             {name: (part,) for name, part in whole.items()},
             admission.hash_type,
             admission.bundle,
+            admission.keep,
         )
         return CachedModel(divided, self._layout, self._limits, whole=self.folder)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from oms_gate.cache.layout import ARRIVALS, Layout
-from oms_gate.gateway.locking import locked
+from oms_gate.file_locks import locked
 
 DISTRUST_SECONDS: Final = 24 * 3600.0
 """How long those who come back for the rest of a file are sent away, once it was wrong."""

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from oms_gate.cache import Cache, CachedModel
 from oms_gate.errors import StepError, StoreError
@@ -35,6 +35,7 @@ _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_CONTEXT: Final = {"operation": "proxy"}
 # For many requests at once it is looked up once, as that takes a thread.
 _EPOCH_SECONDS = 0.05
 
@@ -284,9 +285,10 @@ class Models:
                     _check_same(described, unverified)
         except StepError as error:
             unverified = None
-            verdict = unexamined(described.model, error.reason)
+            verdict = gate.keep(unexamined(described.model, error.reason), _CONTEXT)
         except Exception as error:  # noqa: BLE001 - a defect must deny
-            verdict = unexamined(described.model, unchecked(described.reference, error))
+            reason = unchecked(described.reference, error)
+            verdict = gate.keep(unexamined(described.model, reason), _CONTEXT)
         self._observer.decided(verdict, time.monotonic() - started)
         return Decided(described, verdict, cache, model, unverified, gate.limits)
 

@@ -16,8 +16,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from oms_gate.file_locks import locked_now
 from oms_gate.gateway.flights import ElsewhereError
-from oms_gate.gateway.locking import locked_now
 from oms_gate.verdict import Verdict
 
 _FOLDER: Final = "decisions"

@@ -155,16 +155,15 @@ class Admitted:
 
         name: of the model, or of what is in its place.
         """
-        return AdmissionDenied(
-            Verdict(
-                outcome="denied",
-                mode=self.gate.mode,
-                model=Model(url=name, name=name),
-                reasons=(Reason(code=code, message=message),),
-                checked_at=datetime.now(UTC),
-                gate_version=__version__,
-            )
+        verdict = Verdict(
+            outcome="denied",
+            mode=self.gate.mode,
+            model=Model(url=name, name=name),
+            reasons=(Reason(code=code, message=message),),
+            checked_at=datetime.now(UTC),
+            gate_version=__version__,
         )
+        return AdmissionDenied(self.gate.keep(verdict, {"operation": "load"}))
 
     def reference(self, kind: str | None, repository: str, revision: str | None) -> Reference:
         """What huggingface_hub's words for a repository refer to.

@@ -60,10 +60,7 @@ def promote(
         ConfigError: a store cannot be opened as it is configured.
         StepError: the source has changed, somebody else has published meanwhile, or a store fails.
     """
-    source, target = (
-        place if isinstance(place, Reference) else Reference.parse(place)
-        for place in (source, target)
-    )
+    source, target = Reference.of(source), Reference.of(target)
     gate = copy.copy(gate)
     gate.mode = "enforce"
     admission = gate.admit(source, context={"operation": "pull"})
@@ -121,7 +118,7 @@ def _to_s3(
             earlier=registry.earlier_statements,
         )
         # The bytes are hashed when they are sent.
-        judgement = judge(gate, publication, assurance=Assurance.SIGNATURE)
+        judgement = judge(gate, publication, assurance=Assurance.SIGNATURE).kept(gate)
         if not judgement.verdict.admitted:
             return Release(judgement.verdict)
         published = registry.publish(

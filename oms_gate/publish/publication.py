@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from oms_gate.check import Check
@@ -72,6 +72,10 @@ class Judgement:
     hash_type: HashType | None
     signature: SignatureFile | None
 
+    def kept(self, gate: Gate) -> Judgement:
+        """The same once evidence of its verdict is kept: no more is to be found."""
+        return replace(self, verdict=gate.keep(self.verdict, OPERATION))
+
     def sha256_of(self, path: str) -> str | None:
         """The signed SHA-256 of a whole file, in hex; None if it was not signed so."""
         return whole_sha256(self.signed.get(path, ()), self.hash_type)
@@ -109,6 +113,7 @@ def judge(
         assurance,
         OPERATION,
         records=False,
+        keeps=False,
         report_all=True,
         on_progress=on_progress,
     )

@@ -143,7 +143,7 @@ def release(
     bundle = None
     if signer is not None:
         publication, bundle = sign(gate, publication, signer, on_progress=on_progress)
-    judgement = judge(gate, publication, on_progress=on_progress)
+    judgement = judge(gate, publication, on_progress=on_progress).kept(gate)
     if not judgement.verdict.lets_through:
         return Release(judgement.verdict)
     if bundle is not None:

@@ -21,6 +21,7 @@ from oms_gate.config import (
     load_config,
     load_trust,
     open_engine,
+    open_evidence,
     open_history,
     policy_state,
 )
@@ -34,6 +35,7 @@ from oms_gate.server.gate_policies import ROOT_KINDS, GatePolicy
 from oms_gate.verdict import Assurance
 
 if TYPE_CHECKING:
+    from oms_gate.evidence.evidence import Evidence
     from oms_gate.history import History
 
 # A gate holds a policy engine of its own: some 20 MB.
@@ -82,6 +84,7 @@ class Rulebook:
         """
         self._config = config
         self._history = open_history(config)
+        self._evidence = open_evidence(config)
         self._policies: tuple[GatePolicy, ...] = ()
         self._gates: OrderedDict[tuple[str, ...], Gate] = OrderedDict()
         self._retired: deque[tuple[float, Gate]] = deque()
@@ -119,7 +122,7 @@ class Rulebook:
             )
             config = config.model_copy(update={name: getattr(now, name) for name in followed})
         trust = load_trust(config.trust)
-        gate = _built(config, trust, (), self._history)
+        gate = _built(config, trust, (), self._history, self._evidence)
         with self._building:
             until = time.monotonic() + _LONGEST_CHECK_SECONDS
             self._retired.extend((until, old) for old in self._gates.values())
@@ -208,7 +211,9 @@ class Rulebook:
         key = tuple(policy.version for policy in granting)
         with self._building:
             if key not in self._gates:
-                self._gates[key] = _built(self._config, self._trust, granting, self._history)
+                self._gates[key] = _built(
+                    self._config, self._trust, granting, self._history, self._evidence
+                )
                 self._retire()
             self._gates.move_to_end(key)
             return self._gates[key]
@@ -231,7 +236,11 @@ class Rulebook:
 
 
 def _built(
-    config: GateConfig, roots: Trust, granting: Sequence[GatePolicy], history: History | None
+    config: GateConfig,
+    roots: Trust,
+    granting: Sequence[GatePolicy],
+    history: History | None,
+    evidence: Evidence | None,
 ) -> Gate:
     trust, names = _with_roots(roots, granting)
     rules = [_renamed(rule, names) for policy in granting for rule in policy.publishers]
@@ -246,6 +255,7 @@ def _built(
         stores=config.stores,
         limits=config.limits,
         history=history if shared else None,
+        evidence=evidence,
     )
 
 

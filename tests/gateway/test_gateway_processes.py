@@ -20,7 +20,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.config import GateConfig
-from oms_gate.gateway.locking import locked, locked_now
+from oms_gate.file_locks import locked, locked_now
 from oms_gate.gateway.shared_decisions import SharedDecisions
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.verdict import Verdict

@@ -1941,21 +1941,21 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a descriptor for each lock that cannot be had",
-        "gateway/locking.py",
+        "file_locks.py",
         "    except BaseException:\n        os.close(descriptor)\n",
         "    except BaseException:\n",
         ("gateway/test_gateway_processes.py",),
     ),
     Mutant(
         "a lock that was removed",
-        "gateway/locking.py",
+        "file_locks.py",
         "if os.path.samestat(os.fstat(descriptor), file.stat()):",
         "if True:",
         ("gateway/test_gateway_processes.py",),
     ),
     Mutant(
         "decisions of all processes at once",
-        "gateway/locking.py",
+        "file_locks.py",
         "fcntl.LOCK_EX | fcntl.LOCK_NB",
         "fcntl.LOCK_SH | fcntl.LOCK_NB",
         ("gateway/test_gateway_processes.py",),
@@ -3521,7 +3521,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "two processes that write one file",
-        "gateway/locking.py",
+        "file_locks.py",
         "fcntl.LOCK_EX | fcntl.LOCK_NB",
         "fcntl.LOCK_SH | fcntl.LOCK_NB",
         (f"{_RESUMING}::test_who_waits_for_the_rest_hears_that_the_beginning_was_wrong",),

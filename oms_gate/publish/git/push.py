@@ -17,7 +17,7 @@ from oms_gate.publish.git.messages import inspect_messages, tags
 from oms_gate.publish.git.past import Past
 from oms_gate.publish.git.program import OBJECT_ID, Git
 from oms_gate.publish.git.tree import Tree, Trees
-from oms_gate.publish.publication import Judgement, Publication, judge, refusal
+from oms_gate.publish.publication import OPERATION, Judgement, Publication, judge, refusal
 from oms_gate.publish.rollback import statement_digest
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
@@ -142,7 +142,7 @@ class Push:
                 texts = dict(tags(self._trees.objects, new))
                 found = inspect_messages(self._gate, target, "tag", texts)
                 verdict = verdict.with_findings([*chain.from_iterable(found.values())], ())
-            return verdict
+            return self._gate.keep(verdict, OPERATION)
         except (StepError, OSError) as error:
             return refusal(self._gate, target, error)
 

@@ -1,0 +1,1 @@
+"""What is left of the gate's verdicts, for those who ask later."""

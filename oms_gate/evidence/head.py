@@ -1,0 +1,59 @@
+"""Where a log has come to: what its next line is chained to, and when it is signed again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from oms_gate.evidence_settings import AuditLogSettings
+
+_CLAIM_SECONDS: Final = 60.0
+"""How long others leave a checkpoint to the writer that has set out to make it, in seconds."""
+
+
+class Head(BaseModel):
+    """What was written last.
+
+    size: of the file, in bytes.
+    signed_seq, signed_at: of the last checkpoint, or of the start of the log.
+    claimed_at: when a writer set out to make the next one. Times are in Unix seconds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log: str
+    seq: int
+    hash: str
+    size: int
+    signed_seq: int = 0
+    signed_at: float
+    claimed_at: float = 0
+
+    def signed(self, now: float) -> Self:
+        """The same after its last line, a checkpoint."""
+        return self.model_copy(update={"signed_seq": self.seq, "signed_at": now, "claimed_at": 0})
+
+    def claimed(self, settings: AuditLogSettings, now: float) -> Self | None:
+        """The same for a writer that makes the next checkpoint; None where it need not."""
+        is_due = (
+            self.seq - self.signed_seq >= settings.checkpoint_lines
+            or now - self.signed_at >= settings.checkpoint_seconds
+        )
+        if is_due and self.seq > self.signed_seq and now - self.claimed_at >= _CLAIM_SECONDS:
+            return self.model_copy(update={"claimed_at": now})
+        return None
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What was written.
+
+    lines: each with its end; before the one that was asked for, those that the chain needed.
+    to_sign: what was written last, for the writer to sign now; None where no checkpoint is due, or
+        another writer makes it.
+    """
+
+    lines: tuple[bytes, ...]
+    to_sign: Head | None

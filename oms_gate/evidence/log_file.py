@@ -1,0 +1,254 @@
+"""The file of an audit log: lines are added by many, whole, in one chain, over many files.
+
+Beside it lies its head (``.head``): what was written last. It is the lock of the writers, and says
+to the next one whether the log is as it was left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from oms_gate.evidence.entries import (
+    GENESIS,
+    LINE_BYTES,
+    Entry,
+    Recovery,
+    is_sealed,
+    read_entry,
+    sealed,
+    unwritten,
+)
+from oms_gate.evidence.files import head_file, rotated_file
+from oms_gate.evidence.head import Appended, Head
+from oms_gate.evidence_settings import AuditLogSettings
+from oms_gate.file_locks import locked_now
+
+_LOG = logging.getLogger(__name__)
+_HEAD_BYTES: Final = 512
+_TAIL_BYTES: Final = 64 * 1024
+_POLL_SECONDS: Final = 0.002
+
+
+class LogFile:
+    """An audit log in a file. Safe for several threads and processes, and across forks."""
+
+    def __init__(self, file: Path, settings: AuditLogSettings) -> None:
+        self.file = file
+        self._settings = settings
+
+    def append(self, members: Mapping[str, object], *, signs: bool = False) -> Appended:
+        """Add a line, whole or not at all.
+
+        members: see `sealed`.
+        signs: whether the caller can sign a checkpoint, should one be due.
+
+        Raises:
+            EvidenceError: it cannot be written.
+        """
+        try:
+            with self._locked() as lock:
+                lines: list[bytes] = []
+                head = self._continued(_read_head(lock), lines)
+                head = self._add(head, members, lines)
+                now = time.time()
+                if members["kind"] == "checkpoint":
+                    head = head.signed(now)
+                to_sign = head.claimed(self._settings, now) if signs else None
+                _write_head(lock, to_sign or head)
+                return Appended(tuple(lines), to_sign)
+        except OSError as error:
+            raise unwritten(
+                f"the audit log {self.file} cannot be written ({error.strerror or error}); free "
+                "some space, or let the gate's user write it and its folder"
+            ) from error
+
+    def head(self) -> Head:
+        """What was written last; a log that is new has its first line then.
+
+        Raises:
+            EvidenceError: the log cannot be used.
+        """
+        try:
+            with self._locked() as lock:
+                head = self._continued(_read_head(lock), [])
+                _write_head(lock, head)
+                return head
+        except OSError as error:
+            raise unwritten(
+                f"the audit log {self.file} cannot be used ({error.strerror or error}); let the "
+                "gate's user write it and its folder"
+            ) from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """The descriptor of the head, which no other writer has until the block ends."""
+        give_up = time.monotonic() + self._settings.wait_seconds
+        while (descriptor := locked_now(head_file(self.file))) is None:
+            if time.monotonic() > give_up:
+                raise unwritten(
+                    f"other processes have kept the audit log {self.file} for more than "
+                    f"{self._settings.wait_seconds:g} seconds (evidence.audit_log.wait_seconds); "
+                    "see which of them hangs"
+                )
+            time.sleep(_POLL_SECONDS)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _add(self, head: Head, members: Mapping[str, object], lines: list[bytes]) -> Head:
+        seq = head.seq + 1
+        line, digest = sealed(
+            members, log=head.log, seq=seq, previous=head.hash, now=datetime.now(UTC)
+        )
+        size = head.size
+        if size and size + len(line) > self._settings.rotate_bytes:
+            self.file.rename(rotated_file(self.file, head.seq))
+            size = 0
+        self._write(line, size)
+        lines.append(line)
+        return head.model_copy(update={"seq": seq, "hash": digest, "size": size + len(line)})
+
+    def _write(self, line: bytes, size: int) -> None:
+        """Add a line to the file, which has this size; it has it again where that fails."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(self.file, flags, 0o600)
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            if self._settings.sync == "always":
+                os.fsync(descriptor)
+        except BaseException:
+            with suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise
+        finally:
+            os.close(descriptor)
+        if size == 0 and self._settings.sync == "always":
+            _sync_folder(self.file.parent)
+
+    def _continued(self, head: Head | None, lines: list[bytes]) -> Head:
+        """What to go on from: the head, if the file is as it was left; else what can be made of it.
+
+        A line says what was not as it was left.
+        """
+        size = self.file.stat().st_size if self.file.exists() else 0
+        if head is None and not size:
+            new = Head(log=uuid4().hex, seq=0, hash=GENESIS, size=0, signed_at=time.time())
+            return self._add(new, {"kind": "start"}, lines)
+        if head is not None and size == head.size:
+            return head
+        if head is not None and not size and rotated_file(self.file, head.seq).exists():
+            # Its writer ended before there was a line in the next file.
+            return head.model_copy(update={"size": 0})
+        return self._recovered(head, size, lines)
+
+    def _recovered(self, head: Head | None, size: int, lines: list[bytes]) -> Head:
+        last, whole = self._last_line(size)
+        found = _entry(last)
+        if head is None and found is None:
+            raise unwritten(
+                f"the last line of the audit log {self.file} is none that the gate has written, "
+                "and what was written last is not known; see it with oms-gate audit-log verify, "
+                "and move the log away"
+            )
+        torn = self._cut(whole, size)
+        if head is None and found is not None:
+            now = time.time()
+            head = Head(log=found.log, seq=found.seq, hash=found.hash, size=whole, signed_at=now)
+        assert head is not None
+        fault = "torn" if torn else None
+        if found is not None and found.log == head.log and found.seq > head.seq:
+            # Its writer ended between the line and the head.
+            head = head.model_copy(update={"seq": found.seq, "hash": found.hash})
+        elif found is None or found.log != head.log or found.seq < head.seq:
+            fault = "missing"
+        elif found.hash != head.hash:
+            fault = "changed"
+        head = head.model_copy(update={"size": whole})
+        if fault is None:
+            return head
+        recovery = Recovery.model_validate(
+            {
+                "fault": fault,
+                "last_seq": head.seq,
+                "found_seq": 0 if found is None else found.seq,
+                "torn_bytes": len(torn),
+                "torn_sha256": hashlib.sha256(torn).hexdigest() if torn else None,
+            }
+        )
+        level = logging.WARNING if fault == "torn" else logging.ERROR
+        _LOG.log(level, "the audit log %s is not as it was left: %s", self.file, _FAULTS[fault])
+        members = {"kind": "recovery", "recovery": recovery.model_dump(mode="json")}
+        return self._add(head, members, lines)
+
+    def _last_line(self, size: int) -> tuple[bytes, int]:
+        """The last whole line, without its end; and the size of the file up to its end."""
+        count = _TAIL_BYTES
+        if not size:
+            return b"", 0
+        with self.file.open("rb") as stream:
+            while True:
+                start = max(size - count, 0)
+                stream.seek(start)
+                tail = stream.read(size - start)
+                end = tail.rfind(b"\n")
+                begin = tail.rfind(b"\n", 0, max(end, 0))
+                if start == 0 or (end >= 0 and begin >= 0) or count > LINE_BYTES:
+                    return tail[begin + 1 : max(end, 0)], start + end + 1 if end >= 0 else 0
+                count *= 8
+
+    def _cut(self, whole: int, size: int) -> bytes:
+        """Take away what was not written to its end; what that was."""
+        if whole == size:
+            return b""
+        with self.file.open("r+b") as stream:
+            stream.seek(whole)
+            torn = stream.read()
+            stream.truncate(whole)
+        return torn
+
+
+_FAULTS = {
+    "torn": "its last line was not written to its end, and was taken away",
+    "missing": "lines that were written are not there any more",
+    "changed": "its last line is another than the one that was written",
+}
+
+
+def _entry(line: bytes) -> Entry | None:
+    with suppress(ValueError):
+        return read_entry(line) if is_sealed(line) else None
+    return None
+
+
+def _read_head(lock: int) -> Head | None:
+    """None where there is none yet, or it was not written to its end."""
+    with suppress(ValidationError):
+        return Head.model_validate_json(os.pread(lock, _HEAD_BYTES, 0))
+    return None
+
+
+def _write_head(lock: int, head: Head) -> None:
+    # Always of one length: what is written over leaves nothing behind.
+    os.pwrite(lock, head.model_dump_json().encode().ljust(_HEAD_BYTES - 1) + b"\n", 0)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,51 @@
+"""A log without a file: what a process writes to a stream or a server, in a chain of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from oms_gate.evidence.entries import GENESIS, sealed
+from oms_gate.evidence.head import Appended, Head
+from oms_gate.evidence_settings import AuditLogSettings
+
+
+class MemoryChain:
+    """The lines of one process. Safe for several threads; a forked process begins another."""
+
+    def __init__(self, settings: AuditLogSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._head: Head | None = None
+        self._pid = 0
+
+    def append(self, members: Mapping[str, object], *, signs: bool = False) -> Appended:
+        """See `LogFile.append`; it cannot fail."""
+        if self._pid != os.getpid():
+            # Whoever holds the lock may not be in this process, which was forked.
+            self._lock, self._head, self._pid = threading.Lock(), None, os.getpid()
+        with self._lock:
+            lines: list[bytes] = []
+            now = time.time()
+            head = self._head
+            if head is None:
+                new = Head(log=uuid4().hex, seq=0, hash=GENESIS, size=0, signed_at=now)
+                head = _added(new, {"kind": "start"}, lines)
+            head = _added(head, members, lines)
+            if members["kind"] == "checkpoint":
+                head = head.signed(now)
+            to_sign = head.claimed(self._settings, now) if signs else None
+            self._head = to_sign or head
+            return Appended(tuple(lines), to_sign)
+
+
+def _added(head: Head, members: Mapping[str, object], lines: list[bytes]) -> Head:
+    line, digest = sealed(
+        members, log=head.log, seq=head.seq + 1, previous=head.hash, now=datetime.now(UTC)
+    )
+    lines.append(line)
+    return head.model_copy(update={"seq": head.seq + 1, "hash": digest})
