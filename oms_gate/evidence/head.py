@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from oms_gate.evidence_settings import AuditLogSettings
+
+HEAD_BYTES: Final = 512
+"""Size of the file with the head, in bytes."""
 
 _CLAIM_SECONDS: Final = 60.0
 """How long others leave a checkpoint to the writer that has set out to make it, in seconds."""
@@ -30,6 +34,17 @@ class Head(BaseModel):
     signed_seq: int = 0
     signed_at: float
     claimed_at: float = 0
+
+    def to_bytes(self) -> bytes:
+        """A line of JSON, always of one length: what is written over leaves nothing behind."""
+        return self.model_dump_json().encode().ljust(HEAD_BYTES - 1) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self | None:
+        """None where it is none, as before there is one, or where it was not written to its end."""
+        with suppress(ValidationError):
+            return cls.model_validate_json(content)
+        return None
 
     def signed(self, now: float) -> Self:
         """The same after its last line, a checkpoint."""

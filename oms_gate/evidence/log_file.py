@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from pydantic import ValidationError
-
 from oms_gate.evidence.entries import (
     GENESIS,
     LINE_BYTES,
@@ -30,12 +28,11 @@ from oms_gate.evidence.entries import (
     unwritten,
 )
 from oms_gate.evidence.files import head_file, rotated_file
-from oms_gate.evidence.head import Appended, Head
+from oms_gate.evidence.head import HEAD_BYTES, Appended, Head
 from oms_gate.evidence_settings import AuditLogSettings
 from oms_gate.file_locks import locked_now
 
 _LOG = logging.getLogger(__name__)
-_HEAD_BYTES: Final = 512
 _TAIL_BYTES: Final = 64 * 1024
 _POLL_SECONDS: Final = 0.002
 
@@ -235,15 +232,11 @@ def _entry(line: bytes) -> Entry | None:
 
 
 def _read_head(lock: int) -> Head | None:
-    """None where there is none yet, or it was not written to its end."""
-    with suppress(ValidationError):
-        return Head.model_validate_json(os.pread(lock, _HEAD_BYTES, 0))
-    return None
+    return Head.from_bytes(os.pread(lock, HEAD_BYTES, 0))
 
 
 def _write_head(lock: int, head: Head) -> None:
-    # Always of one length: what is written over leaves nothing behind.
-    os.pwrite(lock, head.model_dump_json().encode().ljust(_HEAD_BYTES - 1) + b"\n", 0)
+    os.pwrite(lock, head.to_bytes(), 0)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,318 @@
+"""Whether an audit log is as it was written: every line there, in its place, and unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from oms_gate.errors import ConfigError, StepError
+from oms_gate.evidence.checkpoints import verify_checkpoint
+from oms_gate.evidence.entries import GENESIS, Entry, is_sealed, read_entry
+from oms_gate.evidence.files import head_file
+from oms_gate.evidence.head import Head
+from oms_gate.evidence.reading import Line, lines
+from oms_gate.oms.trust import Trust
+from oms_gate.verdict import Printable, Signer
+
+FaultKind = Literal["changed", "missing", "misplaced", "foreign", "torn", "unsigned", "unexpected"]
+"""A line is not what it was; lines are not there; a line is there twice or too late; it is none of
+a log; it has no end; a checkpoint is not signed by whom it should be; the log is not the one that
+was expected."""
+
+MOST_FAULTS: Final = 1000
+"""Most faults that are told one by one; the others are counted."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fault(_Part):
+    """What is wrong with a log."""
+
+    kind: FaultKind
+    file: Printable
+    line: int = Field(description="In this file, from 1; the first one that shows it.")
+    message: Printable
+
+
+class VerifiedLog(_Part):
+    """What is left of a log. It is whole where there are no faults."""
+
+    log: Printable = Field(description="Its file.")
+    files: int = Field(default=0, description="Files that were read.")
+    lines: int = Field(default=0, description="Lines that were read.")
+    verdicts: int = Field(default=0, description="Verdicts among them.")
+    recovered: int = Field(
+        default=0, description="Lines that were not written to their end, and taken away; a count."
+    )
+    first_time: datetime | None = None
+    last_time: datetime | None = None
+    last_seq: int = Field(default=0, description="Number of the last line.")
+    last_hash: str | None = Field(default=None, description="Its digest: keep it elsewhere.")
+    signed_seq: int = Field(
+        default=0, description="Up to which line a verified checkpoint vouches for all."
+    )
+    signed_at: datetime | None = Field(
+        default=None, description="When that checkpoint was written, by the writer's clock."
+    )
+    signer: Signer | None = Field(default=None, description="Who signed it.")
+    faults: tuple[Fault, ...] = ()
+    more_faults: int = Field(default=0, description="Faults that are not told, as a count.")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return not self.faults
+
+
+@dataclass(frozen=True)
+class ExpectedSigner:
+    """Who signs the checkpoints of a log.
+
+    accepts: whether one who is trusted is the gate.
+    at: as of `oms_gate.oms.verify.verify`.
+    """
+
+    trust: Trust
+    accepts: Callable[[Signer], bool]
+    at: datetime
+
+
+def verify_log(
+    log: Path,
+    signer: ExpectedSigner | None = None,
+    *,
+    expected_hash: str | None = None,
+    archived: bool = False,
+) -> VerifiedLog:
+    """Read a log from its first line to its last.
+
+    signer: who must have signed; None to believe the chain, which whoever can write the log could
+        have made anew.
+    expected_hash: the digest of a line that the log must have, as it was kept elsewhere.
+    archived: whether older files may be elsewhere: the log begins with the first line that is there.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    run = _Run(signer, expected_hash, archived)
+    for line in lines(log):
+        run.read(line)
+    run.end(log)
+    return run.verified(log)
+
+
+@dataclass
+class _Run:
+    """One reading.
+
+    seq, hash: of the last line in its place.
+    hashes: of lines that no checkpoint vouches for yet, by their number; where one is looked for.
+    """
+
+    signer: ExpectedSigner | None
+    expected_hash: str | None
+    archived: bool
+    log: str | None = None
+    seq: int = 0
+    hash: str = GENESIS
+    hashes: dict[int, str] = field(default_factory=dict)
+    found: dict[str, object] = field(default_factory=dict)
+    files: set[Path] = field(default_factory=set)
+    lines: int = 0
+    verdicts: int = 0
+    recovered: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    more_faults: int = 0
+    last: Line | None = None
+
+    def read(self, line: Line) -> None:
+        """Take the next line."""
+        self.lines += 1
+        self.files.add(line.file)
+        self.last = line
+        if not line.ended:
+            self._fault(
+                "torn",
+                line,
+                "the line was not written to its end: its writer was stopped, and no verdict was "
+                "given for it; the next writer takes it away and says so",
+            )
+            return
+        try:
+            entry = read_entry(line.content)
+        except ValueError as error:
+            self._fault("foreign", line, f"the line is none of an audit log: {error}")
+            return
+        if not is_sealed(line.content):
+            self._fault(
+                "changed",
+                line,
+                f"line {entry.seq} of the log was changed: it is not what its own digest says",
+            )
+        if self._is_in_place(line, entry):
+            self._follow(line, entry)
+
+    def _is_in_place(self, line: Line, entry: Entry) -> bool:
+        if self.log is None:
+            self.log = entry.log
+            if self.archived and entry.kind != "start":
+                self.seq, self.hash = entry.seq - 1, entry.previous
+        if entry.log != self.log:
+            self._fault(
+                "unexpected",
+                line,
+                "the line is of another log: this one was begun anew, or somebody has put lines of "
+                "another into it",
+            )
+            return False
+        if entry.seq <= self.seq:
+            self._fault(
+                "misplaced",
+                line,
+                f"line {entry.seq} of the log comes after line {self.seq}: it was moved, or is "
+                "there twice",
+            )
+            return False
+        if entry.seq > self.seq + 1:
+            self._fault("missing", line, f"{_span(self.seq + 1, entry.seq - 1)} before this one")
+        elif entry.previous != self.hash:
+            self._fault(
+                "changed",
+                line,
+                f"line {entry.seq} of the log does not follow line {self.seq} as that one is: one "
+                "of them was changed, and sealed anew",
+            )
+        return True
+
+    def _follow(self, line: Line, entry: Entry) -> None:
+        self.seq, self.hash = entry.seq, entry.hash
+        if self.expected_hash == entry.hash:
+            self.expected_hash = None
+        self.found.setdefault("first_time", entry.time)
+        self.found["last_time"] = entry.time
+        self.verdicts += entry.kind == "verdict"
+        if entry.recovery is not None:
+            self._recovered(line, entry)
+        if self.signer is not None:
+            if entry.checkpoint is not None:
+                self._check(self.signer, line, entry)
+            self.hashes[entry.seq] = entry.hash
+
+    def _recovered(self, line: Line, entry: Entry) -> None:
+        recovery = entry.recovery
+        assert recovery is not None
+        if recovery.fault == "torn":
+            self.recovered += 1
+        elif recovery.fault == "missing":
+            span = _span(recovery.found_seq + 1, recovery.last_seq)
+            self._fault("missing", line, f"a writer has found that {span}")
+        else:
+            self._fault(
+                "changed",
+                line,
+                f"a writer has found another line {recovery.last_seq} than was written",
+            )
+
+    def _check(self, signer: ExpectedSigner, line: Line, entry: Entry) -> None:
+        """Hold a checkpoint against the lines before it."""
+        assert entry.checkpoint is not None
+        try:
+            stated = verify_checkpoint(entry.checkpoint, signer.trust, at=signer.at)
+        except StepError as error:
+            self._fault("unsigned", line, f"the checkpoint does not count: {error}")
+            return
+        if not signer.accepts(stated.signer):
+            self._fault(
+                "unsigned",
+                line,
+                f"the checkpoint was signed by {stated.signer.identity}, who is not the gate",
+            )
+            return
+        if stated.log != entry.log or not self._had(stated.seq, stated.digest):
+            self._fault(
+                "changed",
+                line,
+                f"the gate has signed another line {stated.seq} than the log has now: that one, or "
+                "one before it, was changed, and all lines since were sealed anew",
+            )
+            return
+        self.found |= {
+            "signed_seq": stated.seq,
+            "signed_at": entry.time,
+            "signer": stated.signer,
+        }
+        self.hashes = {seq: digest for seq, digest in self.hashes.items() if seq > stated.seq}
+
+    def _had(self, seq: int, digest: str) -> bool:
+        # What an earlier file would show is not there to be compared.
+        return self.hashes.get(seq) == digest
+
+    def end(self, log: Path) -> None:
+        """See what should have come after the last line."""
+        last = self.last or Line(log, 0, b"", ended=True)
+        head = _head(log)
+        if head is not None and head.log == self.log:
+            if head.seq > self.seq:
+                self._fault("missing", last, f"{_span(self.seq + 1, head.seq)} at the end")
+            elif head.seq == self.seq and head.hash != self.hash:
+                self._fault("changed", last, f"line {head.seq} of the log is not the one written")
+        if self.expected_hash is not None:
+            self._fault(
+                "unexpected",
+                last,
+                f"no line has the digest {self.expected_hash}, which was to be among them",
+            )
+        if self.signer is not None and "signer" not in self.found:
+            self._fault(
+                "unsigned",
+                last,
+                "no checkpoint vouches for any line; give the gate a signer (evidence.signer), and "
+                "sign what is written now with oms-gate audit-log checkpoint",
+            )
+
+    def verified(self, log: Path) -> VerifiedLog:
+        """What was found."""
+        return VerifiedLog.model_validate(
+            {
+                "log": str(log),
+                "files": len(self.files),
+                "lines": self.lines,
+                "verdicts": self.verdicts,
+                "recovered": self.recovered,
+                "last_seq": self.seq,
+                "last_hash": self.hash if self.lines else None,
+                "faults": tuple(self.faults),
+                "more_faults": self.more_faults,
+                **self.found,
+            }
+        )
+
+    def _fault(self, kind: FaultKind, line: Line, message: str) -> None:
+        if len(self.faults) == MOST_FAULTS:
+            self.more_faults += 1
+            return
+        self.faults.append(Fault(kind=kind, file=str(line.file), line=line.number, message=message))
+
+
+def _head(log: Path) -> Head | None:
+    try:
+        return Head.from_bytes(head_file(log).read_bytes())
+    except FileNotFoundError:  # As of a copy of the log.
+        return None
+    except OSError as error:
+        raise ConfigError(
+            f"what is beside the audit log {log} cannot be read: {error.strerror}"
+        ) from error
+
+
+def _span(first: int, last: int) -> str:
+    if first == last:
+        return f"line {first} of the log is missing"
+    return f"lines {first} to {last} of the log are missing"
