@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from oms_gate.config import GateConfig, load_config, revised
 from oms_gate.errors import UsageError
+from oms_gate.mistakes import mistakes
+from oms_gate.policy.publishers import KnownSigner
 from oms_gate.reference import Reference
 from oms_gate.settings import TrustSettings
 
@@ -34,6 +38,20 @@ class SignerOptions:
     def given(self) -> bool:
         """Whether any is: an empty one counts, and is refused later."""
         return any(value is not None for value in vars(self).values())
+
+
+def expected_signer(options: SignerOptions) -> tuple[TrustSettings, KnownSigner]:
+    """Whom the options expect to have signed something else than a model, and by which trust.
+
+    Raises:
+        UsageError: they cannot be meant together.
+    """
+    trust, signer = _signer(options)
+    try:
+        known: KnownSigner = TypeAdapter(KnownSigner).validate_python(signer)
+    except ValidationError as error:
+        raise UsageError("; ".join(map(str, mistakes(error, ())))) from None
+    return TrustSettings.model_validate({"public_good": False, **trust}), known
 
 
 @dataclass(frozen=True)

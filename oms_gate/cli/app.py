@@ -9,6 +9,7 @@ import typer
 from oms_gate.cli import (
     admission_commands,
     annotation_commands,
+    audit_log_commands,
     cache_commands,
     config_commands,
     hooks_commands,
@@ -53,6 +54,7 @@ app.command(context_settings={"allow_interspersed_args": False})(run_commands.ru
 app.add_typer(config_commands.config_app, name="config")
 app.add_typer(policy_commands.policy_app, name="policy")
 app.add_typer(trust_commands.trust_app, name="trust")
+app.add_typer(audit_log_commands.audit_log_app, name="audit-log")
 app.add_typer(cache_commands.cache_app, name="cache")
 app.add_typer(hooks_commands.hooks_app, name="hooks")
 

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -28,6 +28,7 @@ LINE_BYTES: Final = 256 * 1024 * 1024
 """Longest line that is read, in bytes: a verdict may name every file of a model."""
 
 _SEAL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\Z')
+_Kind = TypeVar("_Kind", bound=BaseModel)
 _Hex = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -97,6 +98,26 @@ class Entry(_Part):
         return self
 
 
+class Link(BaseModel):
+    """Of a line, what ties it to the others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    log: str
+    seq: int
+    previous: str
+    hash: str
+
+    @classmethod
+    def of(cls, line: bytes) -> Self:
+        """What a line says of itself, be it sealed or not.
+
+        Raises:
+            ValueError: it is no line of an audit log; in one sentence.
+        """
+        return _parsed(cls, line)
+
+
 def sealed(
     members: Mapping[str, object], *, log: str, seq: int, previous: str, now: datetime
 ) -> tuple[bytes, str]:
@@ -136,12 +157,7 @@ def read_entry(line: bytes) -> Entry:
     Raises:
         ValueError: it is no line of an audit log; in one sentence.
     """
-    try:
-        return Entry.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"])) or "it"
-        raise ValueError(f"{place}: {printable(first['msg'])}") from None
+    return _parsed(Entry, line)
 
 
 def unwritten(fault: str) -> EvidenceError:
@@ -156,3 +172,12 @@ def _writer(pid: int) -> dict[str, object]:
     except (OSError, KeyError):  # The number has no name, as in containers.
         user = str(os.getuid())
     return {"host": socket.gethostname(), "user": user, "pid": pid, "version": __version__}
+
+
+def _parsed(kind: type[_Kind], line: bytes) -> _Kind:
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise ValueError(f"{place}: {printable(first['msg'])}") from None

@@ -25,22 +25,27 @@ class MemoryChain:
 
     def append(self, members: Mapping[str, object], *, signs: bool = False) -> Appended:
         """See `LogFile.append`; it cannot fail."""
-        if self._pid != os.getpid():
-            # Whoever holds the lock may not be in this process, which was forked.
-            self._lock, self._head, self._pid = threading.Lock(), None, os.getpid()
-        with self._lock:
+        with self._locked():
             lines: list[bytes] = []
+            head = _added(self._begun(lines), members, lines)
             now = time.time()
-            head = self._head
-            if head is None:
-                new = Head(log=uuid4().hex, seq=0, hash=GENESIS, size=0, signed_at=now)
-                head = _added(new, {"kind": "start"}, lines)
-            head = _added(head, members, lines)
             if members["kind"] == "checkpoint":
                 head = head.signed(now)
             to_sign = head.claimed(self._settings, now) if signs else None
             self._head = to_sign or head
             return Appended(tuple(lines), to_sign)
+
+    def _locked(self) -> threading.Lock:
+        if self._pid != os.getpid():
+            # Whoever holds the lock may not be in this process, which was forked.
+            self._lock, self._head, self._pid = threading.Lock(), None, os.getpid()
+        return self._lock
+
+    def _begun(self, lines: list[bytes]) -> Head:
+        if self._head is not None:
+            return self._head
+        new = Head(log=uuid4().hex, seq=0, hash=GENESIS, size=0, signed_at=time.time())
+        return _added(new, {"kind": "start"}, lines)
 
 
 def _added(head: Head, members: Mapping[str, object], lines: list[bytes]) -> Head:

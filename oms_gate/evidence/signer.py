@@ -11,6 +11,7 @@ from oms_gate.signing.opening import SigningIdentity, open_signer
 
 if TYPE_CHECKING:
     from oms_gate.evidence_settings import GateSigner
+    from oms_gate.oms.trust import Trust
     from oms_gate.signing.sigstore import SigstoreInstance
 
 
@@ -44,6 +45,15 @@ class OwnSigner:
         with open_signer(self._identity, _ambient) as signer:
             bundle = signer.attest(payload)
         return json.dumps(json.loads(bundle), separators=(",", ":")).encode()
+
+    def trust(self) -> Trust:
+        """What its signatures verify under.
+
+        Raises:
+            ConfigError: as `sign`.
+        """
+        with open_signer(self._identity, _ambient) as signer:
+            return signer.trust
 
 
 def _ambient(_: SigstoreInstance) -> Callable[[], str]:

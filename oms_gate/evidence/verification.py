@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from oms_gate.errors import ConfigError, StepError
 from oms_gate.evidence.checkpoints import verify_checkpoint
-from oms_gate.evidence.entries import GENESIS, Entry, is_sealed, read_entry
+from oms_gate.evidence.entries import GENESIS, Entry, Link, is_sealed, read_entry
 from oms_gate.evidence.files import head_file
 from oms_gate.evidence.head import Head
 from oms_gate.evidence.reading import Line, lines
@@ -96,7 +96,7 @@ def verify_log(
     signer: who must have signed; None to believe the chain, which whoever can write the log could
         have made anew.
     expected_hash: the digest of a line that the log must have, as it was kept elsewhere.
-    archived: whether older files may be elsewhere: the log begins with the first line that is there.
+    archived: whether older files may be elsewhere: the log begins with the first line there is.
 
     Raises:
         ConfigError: it cannot be read.
@@ -112,7 +112,9 @@ def verify_log(
 class _Run:
     """One reading.
 
+    first: number of the first line.
     seq, hash: of the last line in its place.
+    signed: number of the last line that a checkpoint vouches for.
     hashes: of lines that no checkpoint vouches for yet, by their number; where one is looked for.
     """
 
@@ -120,8 +122,10 @@ class _Run:
     expected_hash: str | None
     archived: bool
     log: str | None = None
+    first: int = 1
     seq: int = 0
     hash: str = GENESIS
+    signed: int = 0
     hashes: dict[int, str] = field(default_factory=dict)
     found: dict[str, object] = field(default_factory=dict)
     files: set[Path] = field(default_factory=set)
@@ -146,25 +150,26 @@ class _Run:
             )
             return
         try:
-            entry = read_entry(line.content)
+            link = Link.of(line.content)
+            entry = read_entry(line.content) if is_sealed(line.content) else None
         except ValueError as error:
             self._fault("foreign", line, f"the line is none of an audit log: {error}")
             return
-        if not is_sealed(line.content):
-            self._fault(
-                "changed",
-                line,
-                f"line {entry.seq} of the log was changed: it is not what its own digest says",
-            )
-        if self._is_in_place(line, entry):
-            self._follow(line, entry)
+        if entry is None:
+            message = f"line {link.seq} of the log was changed: it is not what its digest says"
+            self._fault("changed", line, message)
+        if self._is_in_place(line, link):
+            self.seq, self.hash = link.seq, link.hash
+            if entry is not None:
+                self._follow(line, entry)
 
-    def _is_in_place(self, line: Line, entry: Entry) -> bool:
+    def _is_in_place(self, line: Line, link: Link) -> bool:
         if self.log is None:
-            self.log = entry.log
-            if self.archived and entry.kind != "start":
-                self.seq, self.hash = entry.seq - 1, entry.previous
-        if entry.log != self.log:
+            self.log = link.log
+            if self.archived:
+                self.first = link.seq
+                self.seq, self.hash = link.seq - 1, link.previous
+        if link.log != self.log:
             self._fault(
                 "unexpected",
                 line,
@@ -172,27 +177,26 @@ class _Run:
                 "another into it",
             )
             return False
-        if entry.seq <= self.seq:
+        if link.seq <= self.seq:
             self._fault(
                 "misplaced",
                 line,
-                f"line {entry.seq} of the log comes after line {self.seq}: it was moved, or is "
+                f"line {link.seq} of the log comes after line {self.seq}: it was moved, or is "
                 "there twice",
             )
             return False
-        if entry.seq > self.seq + 1:
-            self._fault("missing", line, f"{_span(self.seq + 1, entry.seq - 1)} before this one")
-        elif entry.previous != self.hash:
+        if link.seq > self.seq + 1:
+            self._fault("missing", line, f"{_span(self.seq + 1, link.seq - 1)} before this one")
+        elif link.previous != self.hash:
             self._fault(
                 "changed",
                 line,
-                f"line {entry.seq} of the log does not follow line {self.seq} as that one is: one "
+                f"line {link.seq} of the log does not follow line {self.seq} as that one is: one "
                 "of them was changed, and sealed anew",
             )
         return True
 
     def _follow(self, line: Line, entry: Entry) -> None:
-        self.seq, self.hash = entry.seq, entry.hash
         if self.expected_hash == entry.hash:
             self.expected_hash = None
         self.found.setdefault("first_time", entry.time)
@@ -235,7 +239,9 @@ class _Run:
                 f"the checkpoint was signed by {stated.signer.identity}, who is not the gate",
             )
             return
-        if stated.log != entry.log or not self._had(stated.seq, stated.digest):
+        if stated.log == entry.log and not self.first <= stated.seq > self.signed:
+            return  # A later one vouches for it already; or it is about what is elsewhere.
+        if stated.log != entry.log or self.hashes.get(stated.seq) != stated.digest:
             self._fault(
                 "changed",
                 line,
@@ -243,16 +249,13 @@ class _Run:
                 "one before it, was changed, and all lines since were sealed anew",
             )
             return
+        self.signed = stated.seq
         self.found |= {
             "signed_seq": stated.seq,
             "signed_at": entry.time,
             "signer": stated.signer,
         }
         self.hashes = {seq: digest for seq, digest in self.hashes.items() if seq > stated.seq}
-
-    def _had(self, seq: int, digest: str) -> bool:
-        # What an earlier file would show is not there to be compared.
-        return self.hashes.get(seq) == digest
 
     def end(self, log: Path) -> None:
         """See what should have come after the last line."""
