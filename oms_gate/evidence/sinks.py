@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import socket
 import sys
 import threading
@@ -151,10 +152,12 @@ def _connection(settings: SyslogSettings) -> socket.socket:
 
 def _has_ended(held: socket.socket) -> bool:
     """Whether the other side has ended a connection: what is sent to it would be lost."""
-    try:
-        return held.type == socket.SOCK_STREAM and not held.recv(1, socket.MSG_DONTWAIT)
-    except BlockingIOError:
+    if held.type != socket.SOCK_STREAM:
         return False
+    events = select.poll()
+    events.register(held, select.POLLIN)
+    try:
+        return bool(events.poll(0)) and not held.recv(1)
     except OSError:
         return True
 
