@@ -46,6 +46,7 @@ FLOORS = {
     "signing": 3,
     "evidence": 3,
     "authoring": 4,
+    "bom": 4,
     "cache": 4,
     "annotation": 5,
     "filesystem": 5,
