@@ -80,7 +80,8 @@ class Check(Judging):
         try:
             with self._reasoned():
                 self.snapshot = self._listed(listing)
-                wanted = self._wanted(self._judge(self.snapshot)) if assurance is None else assurance
+                required = self._judge(self.snapshot)
+                wanted = assurance or self._wanted(required)
                 self.assurance = Assurance.SIGNATURE
                 if wanted is not Assurance.SIGNATURE and not self.reasons:
                     self._measure(self.snapshot, wanted)

@@ -24,7 +24,7 @@ MOST_VALUES: Final = 512
 """Most values of one key of a card that are told, as a count; some list every language."""
 
 _FRONT_MATTER = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?\s*^---[ \t]*\r?\n(?P<yaml>.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE
+    rb"\A(?:\xef\xbb\xbf)?\s*---[ \t]*\r?\n(?P<yaml>.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE
 )
 
 
@@ -103,12 +103,15 @@ class _Reading:
         if len(values) > MOST_VALUES:
             self.problems.append(f"{key} has more than {MOST_VALUES} values")
             return ()
+        told: dict[str, None] = {}
         for member in values:
             # "no" is a language, and false to YAML.
             if not isinstance(member, str):
                 self.problems.append(f"{key} must be text, but is {type(member).__name__}")
                 return ()
-            if not 0 < len(printable(member)) <= LONGEST_TEXT:
+            text = printable(member.strip())
+            if not 0 < len(text) <= LONGEST_TEXT:
                 self.problems.append(f"{key} is empty, or longer than {LONGEST_TEXT} characters")
                 return ()
-        return tuple(dict.fromkeys(printable(member) for member in values))
+            told[text] = None
+        return tuple(told)

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
@@ -40,6 +39,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from oms_gate import __version__
+from oms_gate.bom.facts import CONFIG
 from oms_gate.bom.licences import licences_of
 from oms_gate.errors import OmsGateError, UsageError
 from oms_gate.oms.quoting import one_line
@@ -49,7 +49,6 @@ from oms_gate.verdict import Assurance, printable
 
 if TYPE_CHECKING:
     from oms_gate.bom.facts import Facts, SignedFile
-    from oms_gate.verdict import FileFact
 
 SpecVersion = Literal["1.6", "1.7"]
 
@@ -106,13 +105,12 @@ def _tools() -> ToolRepository:
 
 
 def _model(facts: Facts) -> Component:
-    reference, verdict = facts.reference, facts.verdict
-    parts = reference.location.rstrip("/").split("/")
+    reference = facts.reference
+    parts = reference.location.split("/")
     on_hub = reference.scheme == "hf"
+    kind = _HUB_KINDS.get(parts[0]) if on_hub else None
     return Component(
-        type=_HUB_KINDS.get(parts[0], ComponentType.MACHINE_LEARNING_MODEL)
-        if on_hub
-        else ComponentType.MACHINE_LEARNING_MODEL,
+        type=kind or ComponentType.MACHINE_LEARNING_MODEL,
         bom_ref="model",
         group=printable(parts[-2]) if on_hub and len(parts) > 1 else None,
         name=printable(parts[-1]),
@@ -122,18 +120,19 @@ def _model(facts: Facts) -> Component:
         external_references=_references(facts),
         evidence=_evidence(facts),
         properties=[_property(name, value) for name, value in _proven(facts)],
-        components=chain(
-            (_signed_file(facts, file) for file in facts.files),
-            (
-                _file(file, "unsigned")
-                for file in (verdict.coverage.unsigned if verdict.coverage else ())
-            ),
-            (
-                _file(file, "ignored", ("ignored-by", file.scope))
-                for file in (verdict.coverage.ignored if verdict.coverage else ())
-            ),
-        ),
+        components=_files(facts),
     )
+
+
+def _files(facts: Facts) -> Iterator[Component]:
+    """Every file that is there, signed or not."""
+    yield from (_signed_file(facts, file) for file in facts.files)
+    if (coverage := facts.verdict.coverage) is not None:
+        for file in coverage.unsigned:
+            yield _component(file.path, file.size, (), [("coverage", "unsigned")])
+        for left in coverage.ignored:
+            told = [("coverage", "ignored"), ("ignored-by", left.scope)]
+            yield _component(left.path, left.size, (), told)
 
 
 def _version(facts: Facts) -> str | None:
@@ -280,10 +279,6 @@ def _signed_file(facts: Facts, file: SignedFile) -> Component:
     )
 
 
-def _file(file: FileFact, coverage: str, *more: tuple[str, object]) -> Component:
-    return _component(file.path, file.size, (), [("coverage", coverage), *more])
-
-
 def _component(
     path: str,
     size: int | None,
@@ -341,6 +336,7 @@ def _model_card(facts: Facts) -> dict[str, object]:
         "datasets": [{"ref": f"dataset:{name}"} for name in card.datasets],
     }
     told = [
+        *([("declared-in", CONFIG)] if facts.model_type or facts.architecture else []),
         *([("card:library", card.library)] if card.library else []),
         *([("card:base-model-relation", card.relation)] if card.relation else []),
         *(("card:language", language) for language in card.languages),
@@ -350,7 +346,6 @@ def _model_card(facts: Facts) -> dict[str, object]:
     return {
         "modelParameters": {key: value for key, value in parameters.items() if value},
         "properties": [
-            {"name": property.name, "value": property.value}
-            for property in _declared(facts, *told)
+            {"name": mark.name, "value": mark.value} for mark in _declared(facts, *told)
         ],
     }

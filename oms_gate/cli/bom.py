@@ -71,8 +71,8 @@ def run(
         write_below(output.parent.resolve(), output.name, text.encode(), lambda: None)
     except OSError as error:
         raise OmsGateError(
-            f"the model is admitted, but {output} cannot be written: {error.strerror}; name another "
-            "file with --output"
+            f"the model is admitted, but {output} cannot be written: {error.strerror}; name "
+            "another file with --output"
         ) from error
     print_beside(console, "[bold green]✓[/] ", f"the bill of materials is written to {output}")
     return 0
