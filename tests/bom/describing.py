@@ -1,4 +1,4 @@
-"""Bills of materials for tests: of models that the test signed, read back and held to the schema."""
+"""Bills of materials for tests: of models that a test signed, read back and validated."""
 
 from __future__ import annotations
 

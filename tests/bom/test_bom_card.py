@@ -125,7 +125,7 @@ def test_the_longest_and_the_most_are_told() -> None:
 
 
 def test_nothing_invisible_is_told() -> None:
-    card = parse_card('---\ntags: ["a\\u202eb", "\\e[2J"]\n---\n'.encode())
+    card = parse_card(b'---\ntags: ["a\\u202eb", "\\e[2J"]\n---\n')
     assert card.tags == ("a\\u202eb", "\\x1b[2J")
 
 

@@ -353,7 +353,7 @@ def test_any_card_makes_a_valid_bill(plain: Facts, card: Card) -> None:
 
 def test_what_is_not_valid_is_not_written(plain: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oms_gate.bom.document._model_card", lambda _: {"surprise": 1})
-    with pytest.raises(OmsGateError, match="would not be valid CycloneDX 1.6.*surprise"):
+    with pytest.raises(OmsGateError, match=r"would not be valid CycloneDX 1\.6.*surprise"):
         write_bom(plain, "1.6", MADE_AT)
 
 
