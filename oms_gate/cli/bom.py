@@ -62,7 +62,7 @@ def run(
     text = write_bom(facts, spec_version, made_at)
     console = new_console(stderr=True)
     for problem in facts.problems:
-        print_beside(console, "[yellow]![/] ", problem)
+        print_beside(console, "[yellow]![/]", problem)
     with after("the model is admitted"):
         if output is None:
             typer.echo(text, nl=False)
@@ -74,7 +74,7 @@ def run(
             f"the model is admitted, but {output} cannot be written: {error.strerror}; name "
             "another file with --output"
         ) from error
-    print_beside(console, "[bold green]✓[/] ", f"the bill of materials is written to {output}")
+    print_beside(console, "[bold green]✓[/]", f"the bill of materials is written to {output}")
     return 0
 
 

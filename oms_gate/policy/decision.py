@@ -23,8 +23,8 @@ class Decision(BaseModel):
     """What a policy decided about one model.
 
     deny, warn: what speaks of the publisher, of what is remembered, of the policy, of coverage, of
-        requirements, of attestations, of bills of materials; each in the order of code and path, whichever engine they
-        came from.
+        requirements, of attestations, of bills of materials; each in the order of code and path,
+        whichever engine they came from.
     require: the least assurance that the gate must reach, if the policy says.
     decision_id: what the engine's decision log calls it, if it has one.
     revision: of the policy that decided, if the engine's may be another by now.

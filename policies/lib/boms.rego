@@ -17,11 +17,11 @@ unmet(requirement) := {{"code": "bom.missing", "msg": msg} |
 # METADATA
 # title: Everything that is listed
 # description: |
-#   The components of a CycloneDX document, at whatever depth, with what it is about; and the
-#   packages of an SPDX document.
+#   The components of a CycloneDX document, at whatever depth, with what it is about and what that
+#   was made from (ancestors); and the packages of an SPDX document.
 components(bom) := union({
 	{component |
-		some list in ["components", "packages"]
+		some list in ["components", "ancestors", "packages"]
 		walk(bom.document, [path, component])
 		is_object(component)
 		count(path) > 1

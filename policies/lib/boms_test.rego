@@ -36,7 +36,7 @@ test_components_at_any_depth if {
 		"components": [{"name": "outer", "pedigree": {"ancestors": [{"name": "base"}]}}, inner],
 	}
 	names := {component.name | some component in boms.components({"document": document})}
-	names == {"model", "file", "outer", "inner", "innermost"}
+	names == {"model", "file", "outer", "base", "inner", "innermost"}
 }
 
 test_packages_of_spdx if {
