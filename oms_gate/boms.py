@@ -108,6 +108,7 @@ def _document(name: str, path: str, content: bytes, limits: Limits) -> InputBom:
             content, depth=limits.json_depth, values=limits.bom_values, limit="limits.bom_values"
         )
         document = strict_json.JsonObject(value, "the document")
+        assert isinstance(value, dict)
         if "spdxVersion" in document:
             version = document.text("spdxVersion").removeprefix("SPDX-")
             kind = "SPDX"

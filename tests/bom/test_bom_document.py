@@ -192,6 +192,7 @@ def test_what_the_policy_requires_is_done(tmp_path: Path) -> None:
         ("config.json", b'{"a": 1, "a": 2}', "occurs twice"),
         ("config.json", b" " * 2000, "limits.card_bytes"),
     ],
+    ids=["card of aliases", "large card", "configuration of two readings", "large configuration"],
 )
 def test_what_cannot_be_told_is_said(
     tmp_path: Path, path: str, content: bytes, problem: str
@@ -280,6 +281,16 @@ def test_an_attestation_is_evidence(tmp_path: Path) -> None:
     references = {each["type"]: each for each in bom["metadata"]["component"]["externalReferences"]}
     assert references["attestation"]["url"] == "a%20b.intoto.jsonl"
     assert attesting.PROVENANCE in references["attestation"]["comment"]
+
+
+def test_a_signature_elsewhere_does_not_tell_where(tmp_path: Path) -> None:
+    folder = models.write(tmp_path / "m", FILES)
+    models.write(tmp_path / "signatures", {"m.sig": SIGNATURE})
+    configured = describing.settings(tmp_path, signature=str(tmp_path / "signatures" / "m.sig"))
+    text, bom = described(configured, folder)
+    (reference,) = bom["metadata"]["component"]["externalReferences"]
+    assert reference["url"] == "m.sig"
+    assert str(tmp_path) not in text
 
 
 LICENCES: dict[str, tuple[Card, list[dict[str, str]]]] = {
