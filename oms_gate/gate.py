@@ -299,10 +299,9 @@ class Gate:
         A decision may be given again only in the epoch in which it was made. The bundles of an OPA
         server are known as of its last decision, so besides `limits.decision_seconds` count.
         """
-        places = sorted(self.attestations.items()), sorted(self.boms.items())
-        named = self.mode, self.signature.location, places
+        named = self.mode, self.signature.location, dict(self.attestations), dict(self.boms)
         parts = (self.trust.epoch, self.policy.kind, self.policy.revision, named, self._generation)
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     @property
     def _generation(self) -> tuple[str, int] | str | None:

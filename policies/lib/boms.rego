@@ -24,7 +24,6 @@ components(bom) := union({
 		some list in ["components", "ancestors", "packages"]
 		walk(bom.document, [path, component])
 		is_object(component)
-		count(path) > 1
 		path[count(path) - 2] == list
 	},
 	{component | component := bom.document.metadata.component},

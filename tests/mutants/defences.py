@@ -3035,8 +3035,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a decision that lasts while other bills are read",
         "gate.py",
-        "sorted(self.attestations.items()), sorted(self.boms.items())",
-        "sorted(self.attestations.items())",
+        "dict(self.attestations), dict(self.boms)",
+        "dict(self.attestations)",
         ("test_reload.py",),
     ),
     _bom_facts(
