@@ -64,7 +64,8 @@ def read_boms(
                 named.setdefault(path, []).append(name)
     accepted: list[InputBom] = []
     refused: list[tuple[InputRefusedBom, Reason]] = []
-    for number, path in enumerate(sorted(named)):
+    # Nobody can take the place of a signed one by adding others.
+    for number, path in enumerate(sorted(named, key=lambda path: (path not in signed, path))):
         try:
             if number >= limits.boms:
                 raise _too_many(limits)

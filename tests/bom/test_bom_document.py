@@ -293,6 +293,35 @@ def test_a_signature_elsewhere_does_not_tell_where(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
+@pytest.mark.parametrize(
+    ("reference", "kind", "purl"),
+    [
+        (Reference("hf", "datasets/acme/x", revision="ab"), "data", None),
+        (Reference("hf", "spaces/acme/x", revision="ab"), "application", None),
+        (
+            Reference("hf", "acme/x", "gguf/q4", "AB"),
+            "machine-learning-model",
+            "pkg:huggingface/acme/x@ab#gguf/q4",
+        ),
+        (
+            Reference("hf", "gpt2", revision="ab"),
+            "machine-learning-model",
+            "pkg:huggingface/gpt2@ab",
+        ),
+        (Reference("s3", "bucket/models/x"), "machine-learning-model", None),
+    ],
+    ids=["dataset", "space", "folder", "canonical model", "prefix in S3"],
+)
+def test_what_a_reference_is(
+    plain: Facts, reference: Reference, kind: str, purl: str | None
+) -> None:
+    bom = valid(write_bom(replace(plain, reference=reference), "1.6", MADE_AT))
+    model = bom["metadata"]["component"]
+    assert (model["type"], model.get("purl")) == (kind, purl)
+    # The specification has model cards for models only.
+    assert ("modelCard" in model) == (kind == "machine-learning-model")
+
+
 LICENCES: dict[str, tuple[Card, list[dict[str, str]]]] = {
     "of SPDX, in capitals": (Card(licences=("MIT",)), [{"id": "MIT"}]),
     "an expression": (Card(licences=("MIT OR Apache-2.0",)), [{"expression": "MIT OR Apache-2.0"}]),
@@ -342,7 +371,7 @@ LISTS = st.lists(
 ).map(tuple)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     card=st.builds(
         Card,

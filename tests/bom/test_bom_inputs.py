@@ -204,6 +204,17 @@ def test_there_may_be_so_many(settings: dict[str, Any], tmp_path: Path) -> None:
     assert [bom["path"] for bom in asked["boms"]] == ["0.cdx.json", "1.cdx.json"]
 
 
+def test_strangers_take_nobodys_place(settings: dict[str, Any], tmp_path: Path) -> None:
+    settings["publishers"][0]["allow_unsigned"] = ["*.cdx.json"]
+    settings["limits"] = {"boms": 2}
+    strangers = {f"{number}.cdx.json": encoded(LISTED) for number in range(3)}
+    files = {**signed_with({"m.cdx.json": encoded(LISTED)}), **strangers}
+    verdict, asked = check(settings, models.write(tmp_path / "m", files))
+    assert verdict.admitted, verdict.reasons
+    assert [bom["path"] for bom in asked["boms"]] == ["m.cdx.json"]
+    assert (TOO_MANY, "1.cdx.json") in warned(verdict)
+
+
 def test_one_file_may_have_two_names(settings: dict[str, Any], tmp_path: Path) -> None:
     settings["boms"]["all"] = "*.json"
     files = signed_with({"m.cdx.json": encoded(LISTED)})

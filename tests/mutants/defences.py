@@ -3015,6 +3015,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _boms("a large bill", "snapshot.read(path, limits.bom_bytes)", "snapshot.read(path, 10**9)"),
     _boms("bills without number", "raise _too_many(limits)", "pass"),
+    _boms("bills that crowd out others", "(path not in signed, path)", "path"),
     _boms("a bill of values without end", "values=limits.bom_values,", "values=10**9,"),
     _boms("a bill of another format", 'if kind != "CycloneDX":', "if 0:"),
     _boms("a bill that hides", "document=shown(value),", "document=value,"),
