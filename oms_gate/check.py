@@ -64,11 +64,14 @@ class Check(Judging):
             self._close(self.opened)
         return self.published or self._kept(self.verdict())
 
-    def admission(self, listing: Callable[[], Snapshot] | None, assurance: Assurance) -> Admission:
-        """Run the flow up to where bytes of the weights would be read.
+    def admission(
+        self, listing: Callable[[], Snapshot] | None = None, assurance: Assurance | None = None
+    ) -> Admission:
+        """Run the flow, and keep open what it admits.
 
         listing: gives the model's listing; None to have its store list it.
-        assurance: ``signature`` or ``declared``.
+        assurance: how far to look, such as up to where bytes of the weights would be read; None
+            for as far as the check is asked to and the policy requires.
 
         Raises:
             AdmissionDenied: the model is not admitted.
@@ -77,10 +80,11 @@ class Check(Judging):
         try:
             with self._reasoned():
                 self.snapshot = self._listed(listing)
-                self._judge(self.snapshot)
+                required = self._judge(self.snapshot)
+                wanted = assurance or self._wanted(required)
                 self.assurance = Assurance.SIGNATURE
-                if assurance is not Assurance.SIGNATURE and not self.reasons:
-                    self._measure(self.snapshot, assurance)
+                if wanted is not Assurance.SIGNATURE and not self.reasons:
+                    self._measure(self.snapshot, wanted)
                 self._record()
             verdict = self._kept(self.verdict())
             if not verdict.admitted:
@@ -154,13 +158,17 @@ class Check(Judging):
             return
         if not self.reasons or self.report_all:
             self.assurance = Assurance.SIGNATURE
-        wanted = max(self.asked, required or Assurance.SIGNATURE, key=lambda a: a.rank)
+        wanted = self._wanted(required)
         if self.pull is not None:
             self._deliver(self.pull, snapshot)
             return
         if wanted is not Assurance.SIGNATURE:
             self._measure(snapshot, wanted)
         self._record()
+
+    def _wanted(self, required: Assurance | None) -> Assurance:
+        """How far to look, where the policy requires so much."""
+        return max(self.asked, required or Assurance.SIGNATURE, key=lambda level: level.rank)
 
     @property
     def _mode(self) -> Literal["enforce", "annotate"]:

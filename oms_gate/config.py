@@ -94,6 +94,10 @@ class GateConfig(Section):
         default_factory=dict,
         description="Attestations beside models, by names that policies use: globs over paths.",
     )
+    boms: Mapping[str, PathGlob] = Field(
+        default_factory=dict,
+        description="Bills of materials in models, by names that policies use: globs over paths.",
+    )
     history: HistorySettings | None = None
     evidence: EvidenceSettings = EvidenceSettings()
     policy: PolicySettings = PolicySettings()
@@ -137,6 +141,13 @@ class GateConfig(Section):
                     ("requirements", number, "attestations"),
                     "no attestation would ever be read: name their files under 'attestations'",
                 )
+            for index, name in enumerate(requirement.boms or ()):
+                if name not in self.boms:
+                    raise MisplacedError(
+                        ("requirements", number, "boms", index),
+                        f"no bill of materials '{name}' would ever be read: name its file under "
+                        "'boms'",
+                    )
         known = {
             "key": set(self.trust.keys),
             "certificate": set(self.trust.certificates),

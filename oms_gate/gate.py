@@ -62,6 +62,7 @@ class Gate:
         assurance: Assurance = Assurance.BYTES,
         signature: str = "model.sig",
         attestations: Mapping[str, str] | None = None,
+        boms: Mapping[str, str] | None = None,
         stores: StoreSettings | None = None,
         limits: Limits | None = None,
         publish: PublishSettings | None = None,
@@ -73,6 +74,7 @@ class Gate:
         signature: the bundle's name in a model's folder, or where it is instead (a URL or path).
         attestations: which files beside a model are attestations: globs over their paths, by the
             names that policies use.
+        boms: the same, of bills of materials in a model.
         publish: what may be published although it looks as if it should not.
         history: what it remembers of models; None for nothing.
         evidence: what keeps its verdicts; None to keep none.
@@ -83,6 +85,7 @@ class Gate:
         self.assurance = assurance
         self.signature = SignaturePlace.parse(signature)
         self.attestations: Mapping[str, str] = attestations or {}
+        self.boms: Mapping[str, str] = boms or {}
         self.stores = stores or StoreSettings()
         self.limits = limits or Limits()
         self.publish = publish or PublishSettings()
@@ -107,6 +110,7 @@ class Gate:
             assurance=config.assurance,
             signature=config.signature,
             attestations=config.attestations,
+            boms=config.boms,
             stores=config.stores,
             limits=config.limits,
             publish=config.publish,
@@ -295,9 +299,9 @@ class Gate:
         A decision may be given again only in the epoch in which it was made. The bundles of an OPA
         server are known as of its last decision, so besides `limits.decision_seconds` count.
         """
-        named = self.mode, self.signature.location, sorted(self.attestations.items())
+        named = self.mode, self.signature.location, dict(self.attestations), dict(self.boms)
         parts = (self.trust.epoch, self.policy.kind, self.policy.revision, named, self._generation)
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     @property
     def _generation(self) -> tuple[str, int] | str | None:

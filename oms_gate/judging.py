@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from oms_gate import __version__
 from oms_gate.attestations import AttestationReader, Attestations
+from oms_gate.boms import Boms, read_boms
 from oms_gate.coverage import Comparison, compare
 from oms_gate.errors import ConfigError, StepError, UsageError, defect
 from oms_gate.limits import Limits
@@ -51,6 +52,7 @@ class Terms(Protocol):
     mode: Literal["enforce", "annotate"]
     signature: SignaturePlace
     attestations: Mapping[str, str]
+    boms: Mapping[str, str]
     stores: StoreSettings
     limits: Limits
     history: History | None
@@ -103,8 +105,9 @@ class Judging:
         with self._timed("coverage"):
             comparison = self.comparison = self._compare(snapshot, verified.manifest)
         attested = self._attested(snapshot, verified, comparison)
+        boms = self._boms(snapshot, comparison, verified.manifest.hash_type)
         with self._timed("policy"):
-            return self._decide(snapshot, verified, signature, self.comparison, attested)
+            return self._decide(snapshot, verified, signature, self.comparison, attested, boms)
 
     def _hold_to(self, pinned: str, snapshot: Snapshot) -> None:
         """What is left to judge where signer and policy were judged for a signature file."""
@@ -180,6 +183,16 @@ class Judging:
         self.coverage = self.comparison.summary(snapshot)
         return found
 
+    def _boms(self, snapshot: Snapshot, comparison: Comparison, hash_type: HashType) -> Boms:
+        """The bills of materials in the model, as far as its signature covers them."""
+        gate = self.gate
+        if not gate.boms:
+            return Boms()
+        with self._timed("boms"):
+            found = read_boms(gate.boms, snapshot, comparison.signed, hash_type, gate.limits)
+        self.warnings += (reason for _, reason in found.refused)
+        return found
+
     def _decide(
         self,
         snapshot: Snapshot,
@@ -187,6 +200,7 @@ class Judging:
         signature: Signature,
         comparison: Comparison,
         attested: Attestations,
+        boms: Boms,
     ) -> Assurance | None:
         """Ask the policy; the assurance that it requires, if it does."""
         from oms_gate.policy.input import input_document
@@ -204,6 +218,8 @@ class Judging:
             history=self._recalled(snapshot, verified),
             attestations=[seen for seen, _ in attested.accepted],
             refused_attestations=[seen for seen, _ in attested.refused],
+            boms=boms.accepted,
+            refused_boms=[seen for seen, _ in boms.refused],
         )
         return self._ask(self.document)
 

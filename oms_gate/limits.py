@@ -41,6 +41,32 @@ class Limits(BaseModel):
         ge=1,
         description="Most attestations of one model that are looked at, as a count.",
     )
+    bom_bytes: int = Field(
+        default=4 * MIB,
+        ge=1024,
+        description="Largest bill of materials in a model that is read, in bytes.",
+    )
+    bom_values: int = Field(
+        default=100_000,
+        ge=100,
+        description="Most values (objects, lists and their members) of one, as a count.",
+    )
+    boms: int = Field(
+        default=8,
+        ge=1,
+        description="Most bills of materials of one model that are looked at, as a count.",
+    )
+    bom_files: int = Field(
+        default=5000,
+        ge=1,
+        description="Most files of a model of which a bill of materials is made, as a count.",
+    )
+    card_bytes: int = Field(
+        default=MIB,
+        ge=1024,
+        description="Largest README.md, and largest config.json, of which a bill of materials "
+        "tells what they say, in bytes.",
+    )
     files: int = Field(
         default=100_000, ge=1, description="Most files in the listing of one model, as a count."
     )

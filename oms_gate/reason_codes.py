@@ -63,6 +63,11 @@ class ReasonCode(StrEnum):
     ATTESTATION_TOO_MANY = "attestation.too-many"
     ATTESTATION_MISSING = "attestation.missing"
     ATTESTATION_UNMET = "attestation.unmet"
+    BOM_UNSIGNED = "bom.unsigned"
+    BOM_MALFORMED = "bom.malformed"
+    BOM_TOO_LARGE = "bom.too-large"
+    BOM_TOO_MANY = "bom.too-many"
+    BOM_MISSING = "bom.missing"
 
     # The store.
     STORE_NOT_FOUND = "store.not-found"

@@ -30,6 +30,7 @@ _TIMEOUT_SECONDS = 120.0
 _MESSAGE_BYTES = 1 << 20
 # What commands import. huggingface_hub is none: as it is imported it reads the environment.
 _IMPORTED = (
+    "oms_gate.bom.document",
     "oms_gate.cli.app",
     "oms_gate.delivery.pull",
     "oms_gate.gate",

@@ -205,6 +205,7 @@ def test_the_epoch_of_what_else_decides(followed_gate: tuple[Gate, Path], tmp_pa
         {"signature": "other.sig"},
         {"attestations": {"scan": "*.sigstore.json"}},
         {"attestations": {"scan": "scans/*.json"}},
+        {"boms": {"sbom": "*.cdx.json"}},
         {"history": {"file": str(tmp_path / "a.db")}},
         {"history": {"file": str(tmp_path / "b.db")}},
     ):
@@ -268,9 +269,11 @@ def test_a_rulebook_follows_its_configuration(tmp_path: Path) -> None:
     assert follow()
     assert book.mistake is None
     assert keys[0] == keys[1] != keys[2] == keys[3] != keys[4] == keys[0]
-    file.write_text(json.dumps({**settings, "attestations": {"built": "built.json"}}))
+    places = {"attestations": {"built": "built.json"}, "boms": {"sbom": "m.cdx.json"}}
+    file.write_text(json.dumps({**settings, **places}))
     assert follow()
-    assert book.gate(terms()).attestations == {"built": "built.json"}
+    assert book.gate(terms()).attestations == places["attestations"]
+    assert book.gate(terms()).boms == places["boms"]
     book.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from oms_gate.cli.options import (
     IdentityPattern,
     Issuer,
     Json,
+    Level,
     Policy,
     PublicKey,
     Quiet,
@@ -36,14 +37,7 @@ def verify(
     timestamp_authority: TimestampAuthority = None,
     trusted_root: TrustedRoot = None,
     signature: Signature = None,
-    assurance: Annotated[
-        Literal["bytes", "declared", "signature"] | None,
-        typer.Option(
-            metavar="LEVEL",
-            help="How far to check: bytes, declared or signature; see the guide on verdicts.",
-            show_default=False,
-        ),
-    ] = None,
+    assurance: Level = None,
     report_all: Annotated[
         bool, typer.Option("--report-all", help="Go on after a denial and report everything.")
     ] = False,

@@ -64,6 +64,15 @@ Signature = Annotated[
         "with / or ./, elsewhere."
     ),
 ]
+Level = Annotated[
+    Literal["bytes", "declared", "signature"] | None,
+    typer.Option(
+        "--assurance",
+        metavar="LEVEL",
+        help="How far to check: bytes, declared or signature; see the guide on verdicts.",
+        show_default=False,
+    ),
+]
 
 # Whose signature counts already.
 ReviewConfig = Annotated[

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # The codes that a policy may give as its own; any other is `policy.denied` with that code. Who
 # signed matters before what the signature covers, and that before what is required besides.
-_FAMILIES = ("publisher", "history", "policy", "coverage", "requirement", "attestation")
+_FAMILIES = ("publisher", "history", "policy", "coverage", "requirement", "attestation", "bom")
 _CODES = {code.value: code for code in ReasonCode if code.value.split(".")[0] in _FAMILIES}
 
 
@@ -23,8 +23,8 @@ class Decision(BaseModel):
     """What a policy decided about one model.
 
     deny, warn: what speaks of the publisher, of what is remembered, of the policy, of coverage, of
-        requirements, of attestations; each in the order of code and path, whichever engine they
-        came from.
+        requirements, of attestations, of bills of materials; each in the order of code and path,
+        whichever engine they came from.
     require: the least assurance that the gate must reach, if the policy says.
     decision_id: what the engine's decision log calls it, if it has one.
     revision: of the policy that decided, if the engine's may be another by now.

@@ -23,6 +23,7 @@ ExceptedCode = Literal[
     "requirement.claims",
     "attestation.missing",
     "attestation.unmet",
+    "bom.missing",
 ]
 
 

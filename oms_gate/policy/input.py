@@ -134,6 +134,27 @@ class InputRefusedAttestation(_Part):
     msg: Printable = Field(description="Why, in one sentence.")
 
 
+class InputBom(_Part):
+    """A bill of materials in the model, which the model's signature covers."""
+
+    name: Printable = Field(description="What the gate's configuration calls it.")
+    path: Printable = Field(description="The file in the model.")
+    format: Literal["CycloneDX", "SPDX"]
+    spec_version: Printable = Field(description="Of the format, as the document says it.")
+    document: dict[str, JsonValue] = Field(
+        description="All of it; strings are escaped. Nobody has compared it with its schema."
+    )
+
+
+class InputRefusedBom(_Part):
+    """A file that is called a bill of materials, and does not count."""
+
+    name: Printable
+    path: Printable
+    code: str = Field(description="Reason code.")
+    msg: Printable = Field(description="Why, in one sentence.")
+
+
 class InputRelease(_Part):
     """A release of the model that was admitted before."""
 
@@ -170,6 +191,10 @@ class InputDocument(_Part):
         description="Statements about the model that its configuration names."
     )
     refused_attestations: tuple[InputRefusedAttestation, ...]
+    boms: tuple[InputBom, ...] = Field(
+        description="Signed bills of materials that its configuration names."
+    )
+    refused_boms: tuple[InputRefusedBom, ...]
     history: InputHistory | None = Field(description="Null where the gate keeps no memory.")
     assurance: Assurance = Field(description="What the gate was asked for.")
     now: float = Field(description="The time of the check, in Unix seconds.")
@@ -192,6 +217,8 @@ def input_document(
     context: Mapping[str, JsonValue] | None = None,
     attestations: Sequence[InputAttestation] = (),
     refused_attestations: Sequence[InputRefusedAttestation] = (),
+    boms: Sequence[InputBom] = (),
+    refused_boms: Sequence[InputRefusedBom] = (),
     history: InputHistory | None = None,
 ) -> dict[str, object]:
     """The input document of one check, ready for `Engine.decide`.
@@ -203,6 +230,7 @@ def input_document(
     now: the time of the check, with its time zone.
     context: what the caller adds; the operation is ``verify`` where it names no other.
     attestations, refused_attestations: statements beside the model.
+    boms, refused_boms: bills of materials in it.
     history: what is remembered of it, where a memory is kept.
     """
     signed_files: dict[Kind, list[str]] = {}
@@ -238,6 +266,8 @@ def input_document(
         ),
         attestations=tuple(attestations),
         refused_attestations=tuple(refused_attestations),
+        boms=tuple(boms),
+        refused_boms=tuple(refused_boms),
         history=history,
         assurance=assurance,
         now=now.timestamp(),

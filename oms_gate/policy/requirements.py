@@ -144,6 +144,11 @@ class Requirement(_Part):
     attestations: tuple[WantedAttestation, ...] | None = Field(
         default=None, min_length=1, description="Statements that must be there."
     )
+    boms: tuple[Name, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Bills of materials that must be there, signed, by their names under boms.",
+    )
 
     @model_validator(mode="after")
     def _requires_something(self) -> Self:

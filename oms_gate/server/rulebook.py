@@ -118,6 +118,7 @@ class Rulebook:
                 "requirements",
                 "exceptions",
                 "attestations",
+                "boms",
                 "policy",
             )
             config = config.model_copy(update={name: getattr(now, name) for name in followed})
@@ -252,6 +253,7 @@ def _built(
         policy=open_engine(config.model_copy(update=update)),
         signature=config.signature,
         attestations=config.attestations,
+        boms=config.boms,
         stores=config.stores,
         limits=config.limits,
         history=history if shared else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -90,6 +90,18 @@ def read_measured(
         StoreError: as `Snapshot.chunks`.
     """
     content = snapshot.read(path, snapshot.files[path].size or 0) or b""
+    check_measured(content, path, signed, hash_type)
+    return content
+
+
+def check_measured(
+    content: bytes, path: str, signed: Sequence[Resource], hash_type: HashType
+) -> None:
+    """Compare the content of a whole small file with what was signed of it.
+
+    Raises:
+        MeasureError: it is not that.
+    """
     for resource in signed:
         part = FileRange(path, resource.start or 0, resource.end, resource.digest)
         hasher = new_hasher(hash_type)
@@ -97,7 +109,6 @@ def read_measured(
         part.digest = hasher.hexdigest()
         if (finding := finding_of(part, hash_type)) is not None:
             raise MeasureError(finding.code, finding.message, path=finding.path)
-    return content
 
 
 def finding_of(part: FileRange, hash_type: HashType) -> Reason | None:

@@ -36,6 +36,8 @@ document := {
 	},
 	"attestations": [],
 	"refused_attestations": [],
+	"boms": [],
+	"refused_boms": [],
 	"history": null,
 	"assurance": "bytes",
 	"now": 1788264000,

@@ -53,7 +53,7 @@ kinds := {
 
 members := {
 	"schema", "model", "signer", "signature", "coverage", "attestations", "refused_attestations",
-	"history", "assurance", "now", "context",
+	"boms", "refused_boms", "history", "assurance", "now", "context",
 }
 
 is_whole("schema") if input.schema == "oms-gate/input/v1"
@@ -117,13 +117,21 @@ is_whole("attestations") if {
 	}
 }
 
-is_whole("refused_attestations") if {
-	is_array(input.refused_attestations)
-	every refused in input.refused_attestations {
-		has_exactly(refused, {"name", "path", "code", "msg"})
-		are_strings(refused)
+is_whole("refused_attestations") if are_refusals(input.refused_attestations)
+
+is_whole("boms") if {
+	is_array(input.boms)
+	every bom in input.boms {
+		has_exactly(bom, {"name", "path", "format", "spec_version", "document"})
+		is_string(bom.name)
+		is_string(bom.path)
+		bom.format in {"CycloneDX", "SPDX"}
+		is_string(bom.spec_version)
+		is_object(bom.document)
 	}
 }
+
+is_whole("refused_boms") if are_refusals(input.refused_boms)
 
 is_whole("history") if is_null(input.history)
 
@@ -200,6 +208,14 @@ is_attestation(attestation) if {
 	is_optional_number(attestation.log_index)
 	is_boolean(attestation.model)
 	is_list_of_strings(attestation.files)
+}
+
+are_refusals(list) if {
+	is_array(list)
+	every refused in list {
+		has_exactly(refused, {"name", "path", "code", "msg"})
+		are_strings(refused)
+	}
 }
 
 is_optional_release(release) if is_null(release)

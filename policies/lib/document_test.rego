@@ -27,14 +27,14 @@ places[path] := value if {
 is_member(path) if not regex.match(`/\d+\z`, path)
 
 # What somebody else names: claims, predicates, what a caller adds.
-is_free(path) if regex.match(`\Acontext/|/(?:claims|predicate|predicate_times)/`, path)
+is_free(path) if regex.match(`\Acontext/|/(?:claims|predicate|predicate_times|document)/`, path)
 
 may_be_null(path) if {
 	regex.match(`(?:\Ahistory|/(?:newer|revision|issuer|subject|expired_at|log_index|size|signed_bytes|first_seen|signed_at))\z`, path)
 }
 
-# An extract of a predicate may be anything.
-may_be_anything(path) if regex.match(`/predicate/`, path)
+# An extract of a predicate, or of a bill of materials, may be anything.
+may_be_anything(path) if regex.match(`/(?:predicate|document)/`, path)
 
 replaced(path, value) := json.patch(full, [{"op": "replace", "path": path, "value": value}])
 
@@ -109,7 +109,7 @@ test_nothing_unknown_is_accepted if {
 	closed := [path |
 		some path, value in places
 		is_object(value)
-		not regex.match(`\Acontext|claims\z|predicate\z|predicate_times\z`, path)
+		not regex.match(`\Acontext|claims\z|predicate\z|predicate_times\z|document\z`, path)
 	]
 	count(closed) > 15
 	every path in closed {
@@ -133,6 +133,7 @@ test_words_are_those_of_the_schema if {
 		"coverage/unsigned/0/kind": document.kinds,
 		"coverage/ignored/0/kind": document.kinds,
 		"coverage/ignored/0/scope": ["default", "signer", "signature", "cache"],
+		"boms/0/format": ["CycloneDX", "SPDX"],
 		"assurance": ["signature", "declared", "bytes"],
 		"context/operation": ["verify", "load", "pull", "admit", "publish", "proxy"],
 	} {
@@ -168,8 +169,8 @@ test_the_count_is_that_of_the_files if {
 test_what_is_no_object_is_no_document if {
 	every other in [null, true, 7, "x", [], [full], {}] {
 		not document.valid with input as other
-		count(document.faults) == 11 with input as other
+		count(document.faults) == 13 with input as other
 	}
 	not document.valid
-	count(document.faults) == 11
+	count(document.faults) == 13
 }

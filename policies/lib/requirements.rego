@@ -6,6 +6,7 @@
 package oms_gate.lib.requirements
 
 import data.oms_gate.lib.attestations
+import data.oms_gate.lib.boms
 import data.oms_gate.lib.claims
 import data.oms_gate.lib.coverage
 import data.oms_gate.lib.formats
@@ -82,6 +83,7 @@ unmet(requirement) := union({
 	claims.unmet(requirement),
 	history.unmet(requirement),
 	attestations.unmet(requirement),
+	boms.unmet(requirement),
 })
 
 # METADATA

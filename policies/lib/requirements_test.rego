@@ -117,6 +117,7 @@ test_every_module_is_asked if {
 		"claims": {"ref": ["x"]},
 		"same_signer": true,
 		"attestations": [{"predicate_type": "nobody states this", "signers": [{"method": "key", "key": "k"}]}],
+		"boms": ["other"],
 	}
 	document := samples.changed(unlogged, {
 		"/coverage/signed_files/code": ["x.py"],
@@ -125,7 +126,7 @@ test_every_module_is_asked if {
 	})
 	samples.codes(denied(requirement, document)) == {
 		"coverage.unsigned", "requirement.log", "requirement.format", "requirement.claims",
-		"history.signer-changed", "attestation.missing",
+		"history.signer-changed", "attestation.missing", "bom.missing",
 	}
 }
 

@@ -223,6 +223,8 @@ is_requirement_member("attestations", value) if {
 	}
 }
 
+is_requirement_member("boms", value) if are_texts(value)
+
 is_place_member("models", value) if are_model_globs(value)
 
 is_place_member("operations", value) if {
@@ -302,7 +304,7 @@ is_exception_member("codes", value) if {
 		"coverage.missing", "coverage.unsigned", "coverage.ignored", "publisher.expired-signer",
 		"history.rollback", "requirement.time", "requirement.log", "requirement.age",
 		"requirement.hash-type", "requirement.format", "requirement.claims", "attestation.missing",
-		"attestation.unmet",
+		"attestation.unmet", "bom.missing",
 	})
 }
 

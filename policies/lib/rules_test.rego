@@ -52,6 +52,7 @@ full := {
 			"max_age_days": 0.5,
 			"no_findings": ["critical", "high", "medium", "low"],
 		}],
+		"boms": ["sbom"],
 	}],
 	"exceptions": [{
 		"reason": "moving",
@@ -64,6 +65,7 @@ full := {
 			"publisher.expired-signer", "history.rollback", "requirement.time",
 			"requirement.log", "requirement.age", "requirement.hash-type", "requirement.format",
 			"requirement.claims", "attestation.missing", "attestation.unmet",
+			"bom.missing",
 		],
 		"paths": ["docs/**"],
 	}],

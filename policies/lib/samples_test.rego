@@ -59,6 +59,19 @@ model := {
 		"code": "attestation.unmet",
 		"msg": "no",
 	}],
+	"boms": [{
+		"name": "sbom",
+		"path": "model.cdx.json",
+		"format": "CycloneDX",
+		"spec_version": "1.6",
+		"document": {"bomFormat": "CycloneDX"},
+	}],
+	"refused_boms": [{
+		"name": "spdx",
+		"path": "model.spdx.json",
+		"code": "bom.unsigned",
+		"msg": "nobody signed it",
+	}],
 	"history": {
 		"first_seen": now - 86400,
 		"pinned": [signer],

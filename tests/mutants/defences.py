@@ -62,6 +62,10 @@ _statement = _in("oms/statement.py", "oms/test_statement.py")
 _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
 _attestation = _in("oms/attestation.py", "oms/test_attestation.py")
 _attestations = _in("attestations.py", "test_gate_attestations.py")
+_boms = _in("boms.py", "bom/test_bom_inputs.py")
+_bom_facts = _in("bom/facts.py", "bom/test_bom_document.py")
+_bom_card = _in("bom/card.py", "bom/test_bom_card.py")
+_bom_document = _in("bom/document.py", "bom/test_bom_document.py")
 _predicates = _in("policy/predicates.py", "policy/test_policy_predicates.py")
 _destination = _in("signing/destination.py", "signing/test_destination.py")
 _changes = _in("signing/changes.py", "signing/test_changes.py")
@@ -1147,7 +1151,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _gate(
         "an admission as far as the store declares",
-        "if assurance is not Assurance.SIGNATURE and not self.reasons:",
+        "if wanted is not Assurance.SIGNATURE and not self.reasons:",
         "if False:",
         "test_gate_admit.py::test_a_file_that_was_replaced_after_signing",
     ),
@@ -3003,6 +3007,90 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _attestations("prose for an agent", "path.lower().endswith(_JSON)", "True"),
     _attestations("a tokenizer that is attested", 'kind == "config" and', 'kind != "code" and'),
+    _boms("a bill by a stranger", "if signed is None:", "if False:"),
+    _boms(
+        "a bill that was changed",
+        "check_measured(content, path, signed, hash_type)",
+        "pass",
+    ),
+    _boms("a large bill", "snapshot.read(path, limits.bom_bytes)", "snapshot.read(path, 10**9)"),
+    _boms("bills without number", "raise _too_many(limits)", "pass"),
+    _boms("bills that crowd out others", "(path not in signed, path)", "path"),
+    _boms("a bill of values without end", "values=limits.bom_values,", "values=10**9,"),
+    _boms("a bill of another format", 'if kind != "CycloneDX":', "if 0:"),
+    _boms("a bill that hides", "document=shown(value),", "document=value,"),
+    Mutant(
+        "bills that no policy sees",
+        "judging.py",
+        "boms=boms.accepted,",
+        "boms=(),",
+        ("bom/test_bom_inputs.py",),
+    ),
+    Mutant(
+        "refused bills of which nobody is warned",
+        "judging.py",
+        "self.warnings += (reason for _, reason in found.refused)\n        return",
+        "return",
+        ("bom/test_bom_inputs.py",),
+    ),
+    Mutant(
+        "a decision that lasts while other bills are read",
+        "gate.py",
+        "dict(self.attestations), dict(self.boms)",
+        "dict(self.attestations)",
+        ("test_reload.py",),
+    ),
+    _bom_facts(
+        "a card that was changed",
+        "check_measured(content, CARD, signed, admission.hash_type)",
+        "pass",
+    ),
+    _bom_facts(
+        "a configuration that was changed",
+        "check_measured(content, CONFIG, signed, admission.hash_type)",
+        "pass",
+    ),
+    _bom_facts("a configuration by a stranger", "if signed is None:", "if 0:"),
+    _bom_facts("a large card", "read(CARD, limits.card_bytes)", "read(CARD, 10**9)"),
+    _bom_facts("a large configuration", "read(CONFIG, limits.card_bytes)", "read(CONFIG, 10**9)"),
+    _bom_facts("a bill without end", "if len(snapshot.files) > limits.bom_files:", "if 0:"),
+    Mutant(
+        "a bill below what the policy requires",
+        "check.py",
+        "wanted = assurance or self._wanted(required)",
+        "wanted = assurance or self.asked",
+        ("bom/test_bom_document.py",),
+    ),
+    _bom_card("a card that hides", "text = printable(member.strip())", "text = member.strip()"),
+    _bom_card("a card of anything", "if not isinstance(member, str):", "if 0:"),
+    _bom_card("a card of long texts", "if not 0 < len(text) <= LONGEST_TEXT:", "if 0:"),
+    _bom_card("a card of many values", "if len(values) > MOST_VALUES:", "if 0:"),
+    _bom_document(
+        "a bill of no valid form",
+        "JsonStrictValidator(version).validate_str(text)",
+        "None",
+    ),
+    _bom_document(
+        "bytes that nobody hashed",
+        "if facts.verdict.assurance is Assurance.BYTES else [signed]",
+        "if facts.verdict.assurance else [signed]",
+    ),
+    _bom_document("a card that seems signed", "_said(facts.card_file.signed)", '"true"'),
+    _bom_document("whose machine it was", 'location.rpartition("/")[2] if', "location if"),
+    Mutant(
+        "links that run",
+        "bom/licences.py",
+        'if urlsplit(text).scheme in ("", "http", "https") else None',
+        "",
+        ("bom/test_bom_document.py",),
+    ),
+    Mutant(
+        "a bill of what was denied",
+        "cli/bom.py",
+        "return exit_status(denied.verdict) or 1",
+        "return 0",
+        ("bom/test_bom_command.py",),
+    ),
     _predicates("keys that hide", "{printable(key): _shown", "{key: _shown"),
     _predicates("strings that hide", "return printable(value)", "return value"),
     _predicates("keys that look the same", "if len(members) < len(predicate):", "if 0:"),

@@ -788,6 +788,8 @@ CASES = [
             ("coverage", "ignored"),
             ("attestations",),
             ("refused_attestations",),
+            ("boms",),
+            ("refused_boms",),
             ("assurance",),
             ("now",),
             ("context",),

@@ -13,8 +13,10 @@ from oms_gate.policy.exceptions import PolicyException
 from oms_gate.policy.input import (
     CoverageInput,
     InputAttestation,
+    InputBom,
     InputHistory,
     InputRefusedAttestation,
+    InputRefusedBom,
     input_document,
 )
 from oms_gate.policy.publishers import Publisher
@@ -111,6 +113,8 @@ def document(
     history: InputHistory | None = None,
     attestations: Sequence[InputAttestation] = (),
     refused_attestations: Sequence[InputRefusedAttestation] = (),
+    boms: Sequence[InputBom] = (),
+    refused_boms: Sequence[InputRefusedBom] = (),
     **coverage: Any,
 ) -> dict[str, Any]:
     """The document on a model; signature: what is other than usual of that."""
@@ -138,6 +142,8 @@ def document(
         history=history,
         attestations=attestations,
         refused_attestations=refused_attestations,
+        boms=boms,
+        refused_boms=refused_boms,
     )
 
 

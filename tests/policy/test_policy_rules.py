@@ -53,6 +53,7 @@ RULES: Final[Any] = data_of(
                     "builders": ["https://b.example/*"],
                 }
             ],
+            "boms": ["sbom"],
         }
     ],
     EXCEPTIONS[:1],
@@ -61,7 +62,7 @@ ITSELF: Final = document(signer=key())
 # What may be left out of a rule.
 OPTIONAL: Final = {
     "allow_unsigned", "allow_ignored", "allow_formats", "allow_expired", "assurance", "where",
-    "effect", "transparency_log", "max_age_days", "hash_types", "claims", "attestations",
+    "effect", "transparency_log", "max_age_days", "hash_types", "claims", "attestations", "boms",
     "namespaces", "operations", "builders", "paths",
 }  # fmt: skip
 

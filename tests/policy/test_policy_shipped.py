@@ -218,6 +218,7 @@ def test_the_document_says_what_the_gate_knows() -> None:
     assert made["now"] == NOW.timestamp()
     assert made["context"] == {"operation": "verify", "namespace": "prod"}
     assert made["attestations"] == made["refused_attestations"] == []
+    assert made["boms"] == made["refused_boms"] == []
     assert made["history"] is None
     assert SignatureTime(source="timestamp-authority", time=NOW).time.timestamp() == made["now"]
 

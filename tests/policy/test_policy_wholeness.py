@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from oms_gate.policy.engine import Engine
 from oms_gate.policy.input import (
     InputAttestation,
+    InputBom,
     InputHistory,
     InputRefusedAttestation,
+    InputRefusedBom,
 )
 from oms_gate.reason_codes import ReasonCode
 from tests.policy.amiss import VALUES, Path, at, kind_of, places, replaced, without
@@ -38,6 +40,16 @@ STATEMENT = InputAttestation(
 REFUSED = InputRefusedAttestation(
     name="scan", path="scan.json", code="attestation.unmet", msg="it is old"
 )
+BOM = InputBom(
+    name="sbom",
+    path="model.cdx.json",
+    format="CycloneDX",
+    spec_version="1.6",
+    document={"bomFormat": "CycloneDX"},
+)
+UNSIGNED = InputRefusedBom(
+    name="spdx", path="m.spdx.json", code="bom.unsigned", msg="nobody signed it"
+)
 REMEMBERED = InputHistory(
     first_seen=SIGNED_AT, pinned=(sigstore(), key()), signer_pinned=True, newer=None
 )
@@ -48,6 +60,7 @@ DOCUMENTS: Final = [
     document("hf://first/model", history=MEMORY),
     document("hf://required/same", history=REMEMBERED),
     document(attestations=(STATEMENT,), refused_attestations=(REFUSED,)),
+    document(boms=(BOM,), refused_boms=(UNSIGNED,)),
     document(
         "hf://loose/model",
         key(),
@@ -69,7 +82,7 @@ DOCUMENTS: Final = [
     document("hf://required/namespaced", context={"operation": "admit", "namespace": "prod-eu"}),
 ]
 # What somebody else names: any or none of it is as good.
-FREE: Final = ("claims", "predicate", "predicate_times", "context")
+FREE: Final = ("claims", "predicate", "predicate_times", "document", "context")
 NULLABLE: Final = {
     "revision", "issuer", "subject", "expired_at", "log_index", "size", "first_seen", "signed_at",
     "history", "newer",
@@ -84,7 +97,7 @@ def is_member(path: Path) -> bool:
 
 def may_be(path: Path, old: object, new: object) -> bool:
     """Whether a value of another type is one of the schema's, too."""
-    if "predicate" in path[:-1] or kind_of(old) == kind_of(new):
+    if {"predicate", "document"} & set(path[:-1]) or kind_of(old) == kind_of(new):
         return True
     if path[0] == "context" and len(path) > 1:
         return path[1] not in ("operation", "namespace", "namespace_labels", "service_account")
