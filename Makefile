@@ -15,7 +15,8 @@ SCHEMATHESIS := .tools/schemathesis-4.32.5
 ACTIONLINT_VERSION := v1.7.12
 ACTIONLINT := .tools/bin/actionlint
 UV := .tools/uv-0.13.9
-CYCLONEDX := .tools/cyclonedx-bom-7.5.0
+CYCLONEDX_VERSION := 7.5.0
+CYCLONEDX := .tools/cyclonedx-bom-$(CYCLONEDX_VERSION)
 IMAGE_PYTHON := 3.13
 RUST_CLIENT := .tools/bin/hf-hub-client
 NODE_CLIENT := .tools/node/package-lock.json
@@ -134,15 +135,19 @@ manifests: $(HELM)
 image-steps: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.kubernetes.image_steps
 
-# Pin what the image is made of, by the digests of all its files; a test compares with pyproject.toml.
-# What is pinned already stays as it is: `make lock UPGRADE=--upgrade` takes what is new.
-LOCK = $(UV)/bin/uv pip compile --quiet --python-version $(IMAGE_PYTHON) --python-platform linux \
+# Pin what the image and a release are made with, by the digests of all files; a test compares with
+# pyproject.toml.
+# The tools run with whichever Python is there. What is pinned stays, but for UPGRADE=--upgrade.
+LOCK = $(UV)/bin/uv pip compile --quiet --python-platform linux \
 	--only-binary :all: --generate-hashes --custom-compile-command "make lock" $(UPGRADE)
 lock: $(UV)
-	@$(LOCK) --extra server --output-file requirements/image.txt pyproject.toml
+	@$(LOCK) --python-version $(IMAGE_PYTHON) --extra server --output-file requirements/image.txt pyproject.toml
 	@$(UV)/bin/python -c 'import sys, tomllib; print(*tomllib.load(sys.stdin.buffer)["build-system"]["requires"], sep="\n")' \
 		< pyproject.toml > .tools/build.in
-	@cd .tools && $(CURDIR)/$(LOCK) --no-annotate --output-file ../requirements/build.txt build.in
+	@echo cyclonedx-bom==$(CYCLONEDX_VERSION) > .tools/sbom.in
+	@cd .tools && for each in build sbom; do \
+		$(CURDIR)/$(LOCK) --python-version 3.11 --no-annotate --output-file ../requirements/$$each.txt $$each.in || exit 1; \
+	done
 
 # The distributions of a release, the same bytes wherever they are made: by the pinned build backend,
 # with the time of the commit.
@@ -239,12 +244,16 @@ $(SCHEMATHESIS): | $(VENV)/.installed-test
 	@echo "Installing schemathesis into .tools ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --no-compile --target $@ schemathesis==4.32.5
 
-# Tools with dependencies of their own, each in an environment of its own.
-$(UV): PACKAGE := uv==0.13.9
-$(CYCLONEDX): PACKAGE := cyclonedx-bom==7.5.0
-$(UV) $(CYCLONEDX):
-	@echo "Installing $(PACKAGE) into .tools ..."
-	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check $(PACKAGE) || { rm -rf $@; exit 1; }
+# Each in an environment of its own. What writes the SBOM is pinned as the release that it is part of.
+$(UV):
+	@echo "Installing uv into .tools ..."
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 || { rm -rf $@; exit 1; }
+
+$(CYCLONEDX): requirements/sbom.txt
+	@echo "Installing cyclonedx-bom into .tools ..."
+	@rm -rf $@ && $(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --no-deps --only-binary :all: --requirement $< || { rm -rf $@; exit 1; }
+	@touch $@
 
 # Clients of the Hub in Rust and JavaScript. What they are made of is in the lock files.
 $(RUST_CLIENT): tests/gateway/clients/rust/Cargo.lock

@@ -22,6 +22,7 @@ DEPENDENCIES = [
 ]
 IMAGE = ROOT / "requirements" / "image.txt"
 BUILD = ROOT / "requirements" / "build.txt"
+SBOM = ROOT / "requirements" / "sbom.txt"
 PIN = re.compile(r"([a-z0-9][a-z0-9-]*)==(\S+)((?: --hash=sha256:[0-9a-f]{64})+)")
 # Where the image runs; what is asked for elsewhere is no part of it.
 ENVIRONMENT = {
@@ -57,7 +58,7 @@ def asked(requirements: Iterable[str], extra: str = "") -> Iterator[Requirement]
             yield requirement
 
 
-@pytest.mark.parametrize("path", [IMAGE, BUILD], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [IMAGE, BUILD, SBOM], ids=lambda path: path.name)
 def test_every_line_is_a_version_and_digests_of_its_files(path: Path) -> None:
     for line in lines(path):
         assert PIN.fullmatch(line), line  # No option, no URL, no index, no marker.
@@ -101,6 +102,19 @@ def test_what_those_ask_for_is_there_and_nothing_else() -> None:
             else:
                 unknown.add(name)
     assert unknown or locked.keys() <= wanted
+
+
+def test_a_release_is_made_with_the_lock() -> None:
+    """Whatever runs where distributions are made could change them."""
+    makefile = (ROOT / "Makefile").read_text()
+    version = re.search(r"^CYCLONEDX_VERSION := (.*)$", makefile, re.MULTILINE)
+    assert version is not None
+    assert pins(SBOM)["cyclonedx-bom"] == Version(version[1])
+    for target in ("dist:", "sbom: $(CYCLONEDX)", "$(CYCLONEDX): requirements/sbom.txt"):
+        (recipe,) = re.findall(rf"^{re.escape(target)}\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+        installs = re.findall(r"pip(?: --python \S+)? install (?:.*\\\n)*.*", recipe)
+        assert len(installs) == 1
+        assert all(f"{option} " in installs[0] for option in ("--require-hashes", "--no-deps"))
 
 
 def test_the_image_is_made_of_the_lock() -> None:
