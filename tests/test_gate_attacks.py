@@ -211,6 +211,19 @@ def test_a_foreign_signature_in_the_place_of_its_own(
     assert codes(verdict) == expected
 
 
+@pytest.mark.parametrize("swapped", FILES)
+def test_files_of_two_signed_releases_are_no_release(
+    gate: Gate, key: ec.EllipticCurvePrivateKey, tmp_path: Path, swapped: str
+) -> None:
+    """One file of the one among those of the other: each was signed, and not beside the rest."""
+    releases = [{**files, "model.sig": models.signature(files, key)} for files in (FILES, OTHER)]
+    for number, release in enumerate(releases):
+        assert gate.check(models.write(tmp_path / f"whole-{number}", release)).admitted
+        mixed = {**release, swapped: releases[1 - number][swapped]}
+        verdict = gate.check(models.write(tmp_path / f"mixed-{number}", mixed))
+        assert findings(verdict) == {(CHANGED, swapped)}
+
+
 # -- Names
 
 

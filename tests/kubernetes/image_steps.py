@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.kubernetes.containerfile import ROOT, arguments, environment, stages
 
-_FOLDERS = ("source", "wheels", "opt/oms-gate", "tmp")
+_FOLDERS = ("source", "build", "wheels", "opt/oms-gate", "tmp")
 _USER = 65532
 _INSIDE = "--inside"
 

@@ -305,6 +305,24 @@ def test_a_subfolder_is_honoured(
     assert len(tokenizer) == 30522
 
 
+@pytest.mark.parametrize("spoil", [_changed, _added])
+def test_a_subfolder_is_loaded_as_it_was_signed_or_not_at_all(
+    gate: Gate,
+    hub: HubStandIn,
+    key: ec.EllipticCurvePrivateKey,
+    files: dict[str, Content],
+    spoil: Callable[[dict[str, Content], ec.EllipticCurvePrivateKey], None],
+) -> None:
+    """Attack row 30: the signature is the repository's, and the attack is below."""
+    signed = signed_files({f"encoder/{path}": content for path, content in files.items()}, key)
+    attacked = dict(files)
+    spoil(attacked, key)
+    below = {f"encoder/{path}": content for path, content in attacked.items()}
+    hub.create(NAME, files={**signed, **below})
+    with pytest.raises(OSError, match=r"encoder/.*\[(file\.changed|coverage\.unsigned)\]"):
+        from_pretrained(AutoTokenizer, NAME, subfolder="encoder", gate=gate)
+
+
 def test_a_folder_of_a_repository_is_a_model_of_its_own(
     gate: Gate, hub: HubStandIn, key: ec.EllipticCurvePrivateKey, files: dict[str, Content]
 ) -> None:
