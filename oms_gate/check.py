@@ -19,7 +19,7 @@ from oms_gate.errors import (
     defect,
     machine_failure,
 )
-from oms_gate.judging import Judging, pinned_model
+from oms_gate.judging import Judging, pinned_model, unchecked
 from oms_gate.stores import Snapshot
 from oms_gate.streaming.hashing import ProgressCallback
 from oms_gate.streaming.measure import Measurement, measure
@@ -31,7 +31,7 @@ from oms_gate.verdict import (
 
 if TYPE_CHECKING:
     from oms_gate.delivery.hub_cache import HubCachePull
-    from oms_gate.delivery.pull import Pull
+    from oms_gate.delivery.pull import Pull, Transfer
     from oms_gate.history import Recollection
 
 _LOG = logging.getLogger(__name__)
@@ -250,8 +250,16 @@ class Check(Judging):
             if transfer.complete and (not self.reasons or self._delivers_denied):
                 verdict = self._kept(self.verdict(transfer.delivery()))
                 if verdict.lets_through:
-                    transfer.publish(verdict.to_json())
+                    self._publish(transfer, verdict)
                 self.published = verdict
+
+    def _publish(self, transfer: Transfer, verdict: Verdict) -> None:
+        """Let a model arrive of which is written already that it has."""
+        try:
+            transfer.publish(verdict.to_json())
+        except UsageError as error:
+            self._kept(verdict.with_findings((unchecked(self.reference, error),), ()))
+            raise
 
     def _count(self, measured: Measurement, proven: Assurance) -> None:
         if self.coverage is not None:
