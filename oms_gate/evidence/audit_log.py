@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from oms_gate.errors import ConfigError, EvidenceError, SigningError
 from oms_gate.evidence.checkpoints import checkpoint_statement
+from oms_gate.evidence.entries import unwritten
 from oms_gate.evidence.head import Appended, Head
 from oms_gate.evidence.log_file import LogFile
 from oms_gate.evidence.memory_chain import MemoryChain
 from oms_gate.evidence.sinks import Sink, open_sinks
 from oms_gate.evidence_settings import AuditLogSettings
+from oms_gate.oms.quoting import one_line
+from oms_gate.policy.predicates import shown
 from oms_gate.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -63,11 +66,11 @@ class AuditLog:
         Raises:
             EvidenceError: it could not be written everywhere.
         """
-        rest = {name: value for name, value in context.items() if name != "operation"}
+        said = _said(context)
         members = {
             "kind": "verdict",
-            "operation": context["operation"],
-            "context": rest,
+            "operation": said.pop("operation"),
+            "context": said,
             "verdict": json.loads(verdict.model_dump_json(by_alias=True)),
         }
         due = self._append(members, signs=self._signer is not None)
@@ -102,3 +105,14 @@ class AuditLog:
             for sink in self._sinks:
                 sink.write(line)
         return appended.to_sign
+
+
+def _said(context: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What the caller said, as JSON in which nothing deceives."""
+    try:
+        return shown(json.loads(json.dumps(context, allow_nan=False)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise unwritten(
+            f"what the caller told of the model is no JSON that can be written down "
+            f"({one_line(error)}); give a context of plain values"
+        ) from error

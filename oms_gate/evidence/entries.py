@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from oms_gate import __version__
 from oms_gate.errors import EvidenceError
 from oms_gate.reason_codes import ReasonCode
-from oms_gate.verdict import Operation, Printable, Verdict, printable
+from oms_gate.verdict import Printable, Verdict, printable
 
 AUDIT_LOG_SCHEMA: Final = "oms-gate/audit-log/v1"
 GENESIS: Final = "0" * 64
@@ -70,8 +70,10 @@ class Entry(_Part):
     previous: _Hex = Field(description="The 'hash' of the line before; zeros in the first.")
     kind: Literal["start", "verdict", "checkpoint", "recovery"]
     writer: Writer
-    operation: Operation | None = Field(
-        default=None, description="Of a verdict: what the model was wanted for."
+    operation: Printable | None = Field(
+        default=None,
+        description="Of a verdict: what the model was wanted for (verify, load, pull, admit, "
+        "publish, proxy; or what the caller of the library said).",
     )
     context: dict[str, JsonValue] | None = Field(
         default=None, description="Of a verdict: what else the policy was told."

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -63,6 +64,23 @@ def test_what_strangers_named_cannot_forge_a_line(tmp_path: Path) -> None:
     assert content.isascii()
     assert b"\x1b" not in content
     whole(tmp_path / "audit.jsonl")
+
+
+def test_what_a_caller_says_is_written_as_it_can_be_read(tmp_path: Path) -> None:
+    log = log_in(tmp_path)
+    log.write(verdict_on(), {"operation": "\ud800", "a\u202e": ["\udfff", {"b": 1.5}]})
+    (line,) = lines_of(tmp_path / "audit.jsonl")[1:]
+    assert line["operation"] == r"\ud800"
+    assert line["context"] == {r"a\u202e": [r"\udfff", {"b": 1.5}]}
+    whole(tmp_path / "audit.jsonl")
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    odds: list[Any] = [{1, 2}, float("nan"), {"\u202e": 1, r"\u202e": 2}, deep]
+    for odd in odds:
+        with pytest.raises(EvidenceError, match="is no JSON that can be written down"):
+            log.write(verdict_on(), {"operation": "verify", "odd": odd})
+    assert len(lines_of(tmp_path / "audit.jsonl")) == 2
 
 
 def test_a_full_file_is_put_aside_and_the_chain_goes_on(tmp_path: Path) -> None:
