@@ -111,11 +111,20 @@ class LogFile:
         )
         size = head.size
         if size and size + len(line) > self._settings.rotate_bytes:
-            self.file.rename(rotated_file(self.file, head.seq))
+            self._put_aside(head.seq)
             size = 0
         self._write(line, size)
         lines.append(line)
         return head.model_copy(update={"seq": seq, "hash": digest, "size": size + len(line)})
+
+    def _put_aside(self, last_seq: int) -> None:
+        full = rotated_file(self.file, last_seq)
+        if full.exists():
+            raise unwritten(
+                f"the audit log {self.file} is full, and {full.name}, which it was to become, is "
+                "there already: nothing is written over; move that file away"
+            )
+        self.file.rename(full)
 
     def _write(self, line: bytes, size: int) -> None:
         """Add a line to the file, which has this size; it has it again where that fails."""

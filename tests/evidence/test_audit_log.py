@@ -96,6 +96,17 @@ def test_a_full_file_is_put_aside_and_the_chain_goes_on(tmp_path: Path) -> None:
     assert whole(file).lines == 41
 
 
+def test_an_older_file_is_not_written_over(tmp_path: Path) -> None:
+    """It is that of another log: this one was begun anew without it."""
+    for number in range(2, 20):
+        (tmp_path / f"audit.{number:012}.jsonl").write_text("old")
+    log = log_in(tmp_path, rotate_bytes=4096)
+    with pytest.raises(EvidenceError, match="nothing is written over"):
+        for _ in range(20):
+            log.write(verdict_on(), CONTEXT)
+    assert {path.read_text() for path in log_files(tmp_path / "audit.jsonl")[:-1]} == {"old"}
+
+
 def test_a_line_larger_than_a_file_has_one_of_its_own(tmp_path: Path) -> None:
     log = log_in(tmp_path, rotate_bytes=4096)
     for number in range(3):

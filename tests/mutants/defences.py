@@ -62,6 +62,13 @@ _statement = _in("oms/statement.py", "oms/test_statement.py")
 _old_format = _in("oms/old_format.py", "oms/test_old_format.py")
 _attestation = _in("oms/attestation.py", "oms/test_attestation.py")
 _attestations = _in("attestations.py", "test_gate_attestations.py")
+_log_file = _in("evidence/log_file.py", "evidence/test_audit_log.py")
+_log_head = _in("evidence/head.py", "evidence/test_audit_log.py")
+_log_entries = _in("evidence/entries.py", "evidence/test_audit_log_verification.py")
+_log_verification = _in("evidence/verification.py", "evidence/test_audit_log_verification.py")
+_checkpoints = _in("evidence/checkpoints.py", "evidence/test_audit_log_verification.py")
+_sinks = _in("evidence/sinks.py", "evidence/test_audit_log_sinks.py")
+_kept = _in("evidence/evidence.py", "evidence/test_evidence_of_verdicts.py")
 _boms = _in("boms.py", "bom/test_bom_inputs.py")
 _bom_facts = _in("bom/facts.py", "bom/test_bom_document.py")
 _bom_card = _in("bom/card.py", "bom/test_bom_card.py")
@@ -3752,6 +3759,159 @@ MUTANTS: tuple[Mutant, ...] = (
         'said.replace(credentials.rpartition(" ")[2], "***")',
         "said",
         "gateway/test_gateway_hostile.py::test_a_token_is_written_nowhere",
+    ),
+    _log_file(
+        "turns of the audit log's writers",
+        "while (descriptor := locked_now(",
+        """descriptor = os.open(head_file(self.file), os.O_RDWR | os.O_CREAT)
+        while False and (descriptor := locked_now(""",
+    ),
+    _log_file(
+        "how long a writer of the audit log waits", "if time.monotonic() > give_up:", "if False:"
+    ),
+    _log_file("half a line of the audit log", "os.ftruncate(descriptor, size)", "pass"),
+    _log_file(
+        "what was torn off in the audit log",
+        "if torn else None\n        if found is not None and",
+        "if False else None\n        if found is not None and",
+    ),
+    _log_file("lines of the audit log that are gone", 'fault = "missing"', "pass"),
+    _log_file("another last line of the audit log", 'fault = "changed"', "pass"),
+    _log_file("a line of the audit log before its head", "found.seq > head.seq:", "False:"),
+    _log_file(
+        "an audit log between two files", "rotated_file(self.file, head.seq).exists():", "False:"
+    ),
+    _log_file("older files of the audit log", "if full.exists():", "if False:"),
+    _log_file(
+        "when a file of the audit log is full",
+        "if size and size + len(line)",
+        "if False and size + len(line)",
+    ),
+    _log_file("what is no audit log", "if head is None and found is None:", "if False:"),
+    _log_file(
+        "a last line that is not sealed",
+        "return read_entry(line) if is_sealed(line) else None",
+        "return read_entry(line)",
+    ),
+    _log_head("checkpoints that were not asked for", "and self.seq > self.signed_seq", ""),
+    _log_head("one checkpoint at a time", "and now - self.claimed_at >= _CLAIM_SECONDS", ""),
+    _log_head(
+        "checkpoints after so long", "or now - self.signed_at >= settings.checkpoint_seconds", ""
+    ),
+    _log_entries(
+        "seals of the audit log", "return digest.encode() == seal.group(1)", "return True"
+    ),
+    _log_verification("lines that are not sealed", "if is_sealed(line.content) else None", ""),
+    _log_verification("lines that are moved", "if link.seq <= self.seq:", "if False:"),
+    _log_verification("lines that are gone", "if link.seq > self.seq + 1:", "if False:"),
+    _log_verification(
+        "lines that do not follow", "elif link.previous != self.hash:", "elif False:"
+    ),
+    _log_verification("lines of another log", "if link.log != self.log:", "if False:"),
+    _log_verification("lines without an end", "if not line.ended:", "if False:"),
+    _log_verification("the end of the audit log", "if head.seq > self.seq:", "if False:"),
+    _log_verification(
+        "a line that was kept elsewhere", "if self.expected_hash is not None:", "if False:"
+    ),
+    _log_verification(
+        "logs that nobody has signed",
+        'if self.signer is not None and "signer" not in self.found:',
+        "if False:",
+    ),
+    _log_verification(
+        "who signs the audit log", "if not signer.accepts(stated.signer):", "if False:"
+    ),
+    _log_verification(
+        "of which line a checkpoint is", "or self.hashes.get(stated.seq) != stated.digest", ""
+    ),
+    _log_verification("of which log a checkpoint is", "if stated.log != entry.log or ", "if "),
+    _log_verification(
+        "checkpoints that came late", "if stated.log == entry.log and not", "if False and not"
+    ),
+    _log_verification(
+        "recoveries that tell of lines that are gone",
+        'if recovery.fault == "torn":',
+        "if True:",
+        "evidence/test_audit_log.py",
+    ),
+    _checkpoints("what is no checkpoint", "verified.predicate_type != PREDICATE_TYPE", "False"),
+    _checkpoints("numbers of lines in checkpoints", "or type(seq) is not int", ""),
+    _sinks("syslog that has hung up", "or _has_ended(self._socket)", ""),
+    _sinks(
+        "long lines for syslog",
+        'if len(line) <= SYSLOG_BYTES or "verdict" not in entry:',
+        "if True:",
+    ),
+    _sinks(
+        "how long syslog is waited for",
+        "return socket.create_connection(address, settings.seconds)",
+        "return socket.create_connection(address)",
+    ),
+    _kept(
+        "verdicts that are not written",
+        "return verdict.with_findings((error.reason,), ())",
+        "return verdict",
+    ),
+    _kept(
+        "verdicts that warn of it",
+        "return verdict.with_findings((), (error.reason,))",
+        "return verdict",
+    ),
+    Mutant(
+        "verdicts of checks in the audit log",
+        "check.py",
+        "return self.published or self._kept(self.verdict())",
+        "return self.published or self.verdict()",
+        ("evidence/test_evidence_of_verdicts.py",),
+    ),
+    Mutant(
+        "admissions in the audit log",
+        "check.py",
+        "verdict = self._kept(self.verdict())\n            if not",
+        "verdict = self.verdict()\n            if not",
+        ("evidence/test_evidence_of_verdicts.py",),
+    ),
+    Mutant(
+        "pulls in the audit log",
+        "check.py",
+        "verdict = self._kept(self.verdict(transfer.delivery()))",
+        "verdict = self.verdict(transfer.delivery())",
+        ("evidence/test_evidence_of_verdicts.py",),
+    ),
+    Mutant(
+        "pulls whose verdict is not written",
+        "check.py",
+        "if verdict.lets_through:\n                    self._publish",
+        "if True:\n                    self._publish",
+        ("evidence/test_evidence_of_verdicts.py",),
+    ),
+    Mutant(
+        "pulls that fail in the end",
+        "check.py",
+        "self._kept(verdict.with_findings((unchecked(self.reference, error),), ()))",
+        "pass",
+        ("evidence/test_evidence_of_verdicts.py",),
+    ),
+    Mutant(
+        "what is wrong after an admission in the audit log",
+        "admission.py",
+        "AdmissionDenied(self.keep(Verdict.model_validate(dict(self.verdict) | found)))",
+        "AdmissionDenied(Verdict.model_validate(dict(self.verdict) | found))",
+        ("evidence/test_evidence_of_verdicts.py",),
+    ),
+    Mutant(
+        "publications in the audit log",
+        "publish/release.py",
+        ".kept(gate)",
+        "",
+        ("evidence/test_evidence_of_verdicts.py",),
+    ),
+    Mutant(
+        "verdicts before all is found",
+        "publish/publication.py",
+        "keeps=False,",
+        "keeps=True,",
+        ("evidence/test_evidence_of_verdicts.py",),
     ),
 )
 
