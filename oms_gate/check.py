@@ -14,6 +14,7 @@ from oms_gate.admission import Admission
 from oms_gate.errors import (
     AdmissionDenied,
     ConfigError,
+    MeasureError,
     StepError,
     UsageError,
     defect,
@@ -43,11 +44,14 @@ class Check(Judging):
 
     report_all: whether it goes on after a denial, to report everything.
     pull: what delivers the model in the same pass, where it is to be.
+    accepts_summaries: whether those of other gates that the configuration names count in place of
+        hashing the bytes here.
     """
 
     report_all: bool = False
     on_progress: ProgressCallback | None = None
     pull: Pull | HubCachePull | None = None
+    accepts_summaries: bool = False
     snapshot: Snapshot | None = None
     assurance: Assurance | None = None
     published: Verdict | None = None
@@ -162,6 +166,8 @@ class Check(Judging):
         if self.pull is not None:
             self._deliver(self.pull, snapshot)
             return
+        if wanted is Assurance.BYTES and not self.reasons:
+            wanted = self._left_to_hash(snapshot)
         if wanted is not Assurance.SIGNATURE:
             self._measure(snapshot, wanted)
         self._record()
@@ -169,6 +175,32 @@ class Check(Judging):
     def _wanted(self, required: Assurance | None) -> Assurance:
         """How far to look, where the policy requires so much."""
         return max(self.asked, required or Assurance.SIGNATURE, key=lambda level: level.rank)
+
+    def _left_to_hash(self, snapshot: Snapshot) -> Assurance:
+        """How far to look here where another gate may have hashed every byte."""
+        gate, comparison = self.gate, self.comparison
+        accepted = () if gate.evidence is None else gate.evidence.accepted
+        if not self.accepts_summaries or not accepted:
+            return Assurance.BYTES
+        from oms_gate.evidence.accepting import SummaryReader
+        from oms_gate.evidence.summary import Subject
+
+        assert comparison is not None
+        assert self.policy is not None
+        assert self.signature is not None
+        model = pinned_model(self.reference, snapshot)
+        subject = Subject.of(model, self.signature, comparison.signed)
+        reader = SummaryReader(accepted, self._snapshot, gate.trust, self.checked_at, gate.limits)
+        with self._timed("summary"):
+            self.summary, refused = reader.find(snapshot, subject, self.policy)
+        self.warnings += refused
+        if self.summary is None:
+            return Assurance.BYTES
+        try:
+            comparison.to_hash(snapshot, Assurance.DECLARED, gate.limits)
+        except MeasureError:
+            return Assurance.SIGNATURE
+        return Assurance.DECLARED
 
     @property
     def _mode(self) -> Literal["enforce", "annotate"]:
@@ -197,6 +229,7 @@ class Check(Judging):
             signature=self.signature,
             coverage=self.coverage,
             attestations=self.attestations,
+            summary=self.summary,
             annotations=self.annotations,
             policy=self.policy,
             delivery=delivery,
@@ -210,7 +243,9 @@ class Check(Judging):
         evidence = self.gate.evidence
         if evidence is None or not self.keeps:
             return verdict
-        return evidence.keep(verdict, {"operation": "verify", **(self.context or {})})
+        context = {"operation": "verify", **(self.context or {})}
+        signed = None if self.comparison is None else self.comparison.signed
+        return evidence.keep(verdict, context, signed)
 
     def _measure(self, snapshot: Snapshot, wanted: Assurance) -> None:
         """Hash what the wanted assurance needs hashed."""

@@ -15,9 +15,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.evidence_settings import (
+    AcceptedVerifier,
     AuditLogSettings,
     EvidenceSettings,
     GateSigner,
+    SummarySettings,
     SyslogSettings,
 )
 from oms_gate.inspection.settings import PublishSettings
@@ -177,6 +179,9 @@ class GateConfig(Section):
                 for index, known in enumerate(wanted.signers):
                     where = ("requirements", number, "attestations", count, "signers", index)
                     yield where, known
+        for number, gate in enumerate(self.evidence.accept_summaries):
+            for index, known in enumerate(gate.signers):
+                yield ("evidence", "accept_summaries", number, "signers", index), known
 
 
 def load_config(path: Path) -> GateConfig:
@@ -214,7 +219,8 @@ def _keys() -> list[str]:
     policy = (PolicySettings, PolicyBundle, OpaServer)
     sections = (GateConfig, TrustSettings, *policy, StoreSettings, Limits)
     rules = (Publisher, Requirement, Where, WantedAttestation, PolicyException, HistorySettings)
-    evidence = (EvidenceSettings, GateSigner, AuditLogSettings, SyslogSettings)
+    summaries = (SummarySettings, AcceptedVerifier)
+    evidence = (EvidenceSettings, GateSigner, AuditLogSettings, SyslogSettings, *summaries)
     services = (ServiceSettings, GatewaySettings, S3Repositories, ApiSettings, EventSettings)
     others = (KubernetesSettings, Client, PublishSettings, ApiClient, *EVENT_SECTIONS)
     models = (*sections, *rules, *signers, *evidence, *services, *others)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from oms_gate.errors import UsageError
 from oms_gate.limits import MIB
+from oms_gate.policy.publishers import KeySigner, KnownSigner
+from oms_gate.reference import Reference
 from oms_gate.settings import FilePath, Section
+from oms_gate.verdict import Assurance
+
+SUMMARY_ENDING: Final = ".json"
+"""What ends so in place of a folder of summaries is the one summary itself."""
+
+Uri = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:[!-~]+$")]
 
 
 class GateSigner(Section):
@@ -147,20 +157,102 @@ class AuditLogSettings(Section):
         return self
 
 
+class SummarySettings(Section):
+    """What the gate states of the models that it admits, for other gates (SLSA VSA)."""
+
+    verifier: Uri = Field(description="What the gate calls itself, a URI; see verifier.id.")
+    folder: FilePath = Field(
+        description="Where summaries are written, one file for each. What ends in .json is the one "
+        "file itself."
+    )
+    assurance: Assurance = Field(
+        default=Assurance.SIGNATURE,
+        description="The least assurance of an admission of which a summary is made.",
+    )
+    policy_uri: Uri | None = Field(
+        default=None, description="Where people find the policy; else a URN of its revision."
+    )
+    unwritten: Literal["deny", "warn"] = Field(
+        default="deny",
+        description="What becomes of an admission whose summary cannot be signed or written: the "
+        "model is denied, or the verdict warns.",
+    )
+
+
+class AcceptedVerifier(Section):
+    """Another gate, whose summaries count in place of hashing the bytes of a model here."""
+
+    verifier: Uri = Field(description="What that gate calls itself, exactly.")
+    signers: tuple[KnownSigner, ...] = Field(
+        min_length=1, description="Who signs for it: roots under trust, and exact identities."
+    )
+    folder: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Where its summaries are: a folder, or the URL of one in a store. What ends in "
+        ".json is the one summary itself. Without it, --accept-vsa names it.",
+    )
+    max_age_seconds: float = Field(
+        default=86_400, gt=0, description="Longest time since it hashed a model, in seconds."
+    )
+    skew_seconds: float = Field(
+        default=60, ge=0, description="How far its clock may be ahead of this one, in seconds."
+    )
+
+    @field_validator("signers")
+    @classmethod
+    def _are_exact(cls, signers: tuple[KnownSigner, ...]) -> tuple[KnownSigner, ...]:
+        for signer in signers:
+            if not isinstance(signer, KeySigner) and signer.identity_pattern is not None:
+                raise ValueError("a gate has one identity: give 'identity', and no pattern")
+        return signers
+
+    @field_validator("folder")
+    @classmethod
+    def _is_a_place(cls, folder: str | None) -> str | None:
+        try:
+            if folder is not None:
+                Reference.parse(folder)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return folder
+
+    def with_folder(self, absolute: Callable[[Path], Path]) -> Self:
+        """The same with its folder made absolute, if it is one of this machine."""
+        if self.folder is None or "://" in self.folder:
+            return self
+        return self.model_copy(update={"folder": os.path.normpath(absolute(Path(self.folder)))})
+
+
 class EvidenceSettings(Section):
-    """What the gate leaves behind of its verdicts."""
+    """What the gate leaves behind of its verdicts, and what it accepts of other gates."""
 
     signer: GateSigner | None = None
     audit_log: AuditLogSettings | None = None
+    summaries: SummarySettings | None = None
+    accept_summaries: tuple[AcceptedVerifier, ...] = ()
+
+    @model_validator(mode="after")
+    def _can_sign(self) -> Self:
+        if self.summaries is not None and self.signer is None:
+            raise ValueError("'summaries' are signed: name the gate's key under 'signer'")
+        return self
 
     def with_files(self, absolute: Callable[[Path], Path]) -> EvidenceSettings:
         """The same with the files that it names made absolute."""
         log = self.audit_log
         if log is not None and log.file is not None:
             log = log.model_copy(update={"file": absolute(log.file)})
+        made = self.summaries
+        if made is not None:
+            made = made.model_copy(update={"folder": absolute(made.folder)})
         return self.model_copy(
             update={
                 "signer": self.signer and self.signer.with_files(absolute),
                 "audit_log": log,
+                "summaries": made,
+                "accept_summaries": tuple(
+                    gate.with_folder(absolute) for gate in self.accept_summaries
+                ),
             }
         )

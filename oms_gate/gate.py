@@ -162,16 +162,15 @@ class Gate:
             UsageError: `reference` cannot be the name of a model.
             ConfigError: its store cannot be opened as it is configured.
         """
-        model = Reference.of(reference)
-        purpose = _wanted_for("verify", context)
         with self.held() as gate:
             return Check(
                 gate,
-                model,
+                Reference.of(reference),
                 gate.assurance,
-                purpose,
+                _wanted_for("verify", context),
                 report_all=report_all,
                 on_progress=on_progress,
+                accepts_summaries=True,
             ).end()
 
     def deliver(
@@ -299,7 +298,8 @@ class Gate:
         A decision may be given again only in the epoch in which it was made. The bundles of an OPA
         server are known as of its last decision, so besides `limits.decision_seconds` count.
         """
-        named = self.mode, self.signature.location, dict(self.attestations), dict(self.boms)
+        gates = None if self.evidence is None else repr(self.evidence.accepted)
+        named = self.mode, self.signature.location, dict(self.attestations), dict(self.boms), gates
         parts = (self.trust.epoch, self.policy.kind, self.policy.revision, named, self._generation)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

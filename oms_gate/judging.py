@@ -20,6 +20,7 @@ from oms_gate.reference import Reference
 from oms_gate.signature_file import SignatureFile, SignaturePlace
 from oms_gate.stores import Snapshot, StoreSettings, open_store
 from oms_gate.verdict import (
+    AcceptedSummary,
     Assurance,
     Attestation,
     Coverage,
@@ -88,6 +89,7 @@ class Judging:
     signature: Signature | None = None
     coverage: Coverage | None = None
     attestations: tuple[Attestation, ...] = ()
+    summary: AcceptedSummary | None = None
     policy: PolicyUsed | None = None
     found: SignatureFile | None = None
     hash_type: HashType | None = None

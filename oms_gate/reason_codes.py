@@ -102,6 +102,14 @@ class ReasonCode(StrEnum):
 
     # What is left of verdicts.
     EVIDENCE_UNWRITTEN = "evidence.unwritten"
+    SUMMARY_UNAVAILABLE = "summary.unavailable"
+    SUMMARY_MUTABLE = "summary.mutable"
+    SUMMARY_MALFORMED = "summary.malformed"
+    SUMMARY_UNTRUSTED = "summary.untrusted"
+    SUMMARY_INSUFFICIENT = "summary.insufficient"
+    SUMMARY_OTHER_MODEL = "summary.other-model"
+    SUMMARY_OTHER_POLICY = "summary.other-policy"
+    SUMMARY_EXPIRED = "summary.expired"
 
     # The gate and its machine.
     GUARD_FOLDER = "guard.folder"

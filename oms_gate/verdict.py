@@ -136,6 +136,19 @@ class Attestation(_Record):
     )
 
 
+class AcceptedSummary(_Record):
+    """The summary of another gate (SLSA VSA) that stood for hashing the bytes here."""
+
+    verifier: Printable = Field(description="What that gate calls itself, a URI.")
+    location: Printable = Field(description="Where the summary is: a path or a URL.")
+    sha256: str = Field(description="SHA-256 of that file, in hex.")
+    signer: Signer
+    levels: tuple[Printable, ...] = Field(
+        description="What it says to have verified: OMS_BYTES, where every signed byte was hashed."
+    )
+    verified_at: datetime = Field(description="When, as it says.")
+
+
 class FileFact(_Record):
     """One file of the listing, as policy and people see it."""
 
@@ -195,6 +208,9 @@ class Assurance(StrEnum):
     declared: the store declares of each signed file the digest that was signed; nobody read them,
         and it may deliver something else.
     bytes: every signed byte was hashed here; of a pull, every byte that arrived.
+
+    A model may be admitted with less than is required of it where another gate hashed it, which the
+    configuration accepts (`Verdict.summary`).
     """
 
     SIGNATURE = "signature"
@@ -263,6 +279,11 @@ class Verdict(_Record):
     signature: Signature | None = None
     coverage: Coverage | None = None
     attestations: tuple[Attestation, ...] = ()
+    summary: AcceptedSummary | None = Field(
+        default=None,
+        description="What was relied on in place of hashing the bytes here; null where nothing "
+        "was.",
+    )
     annotations: dict[Printable, Printable] = Field(default_factory=dict)
     policy: PolicyUsed | None = None
     delivery: Delivery | None = Field(

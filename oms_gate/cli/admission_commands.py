@@ -50,6 +50,24 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    vsa: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the gate's signed summary of an admission to this file (x.json), in place "
+            "of where evidence.summaries says; see the guide on verification summaries.",
+            show_default=False,
+        ),
+    ] = None,
+    accept_vsa: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Where the summaries of the gates in evidence.accept_summaries are: a file "
+            "(x.json), a folder, or the URL of either. One that holds spares hashing the bytes.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -62,6 +80,8 @@ def verify(
         oms-gate verify s3://models/llama/ --public-key signer.pub --json
 
         oms-gate verify ./model --identity you@example.com --issuer https://accounts.example.com
+
+        oms-gate verify hf://org/name --config gate.yaml --accept-vsa s3://evidence/summaries/
     """
     from oms_gate.cli.admission import Admission, SignerOptions
     from oms_gate.cli.verify import run
@@ -82,6 +102,8 @@ def verify(
             assurance=assurance,
             report_all=report_all,
             record=record,
+            vsa=vsa,
+            accept_vsa=accept_vsa,
             json=json,
             quiet=quiet,
         )

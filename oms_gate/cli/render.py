@@ -15,6 +15,7 @@ from rich.table import Table
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.streaming.hashing import Progress, ProgressCallback
 from oms_gate.verdict import (
+    AcceptedSummary,
     Assurance,
     Attestation,
     Coverage,
@@ -165,6 +166,8 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield "attested", _attestation_line(attestation)
     if verdict.coverage is not None:
         yield "files", _coverage_line(verdict.coverage)
+    if verdict.summary is not None:
+        yield "relied on", _summary_line(verdict.summary)
     if verdict.admitted and verdict.assurance is not None and verdict.coverage is not None:
         yield "assurance", _assurance_line(verdict.assurance, verdict.coverage, verdict.delivery)
     if verdict.model.revision is not None and verdict.model.revision not in verdict.model.url:
@@ -190,6 +193,15 @@ def _attestation_line(attestation: Attestation) -> str:
     return (
         f"{attestation.predicate_type} about {about}, by {signer_line(attestation.signer)}; "
         f"{attestation.path}"
+    )
+
+
+def _summary_line(summary: AcceptedSummary) -> str:
+    """What another gate says to have done, and who signed that."""
+    return (
+        f"{summary.verifier}, which hashed every signed byte at "
+        f"{summary.verified_at:%Y-%m-%d %H:%M:%S} UTC; signed by {signer_line(summary.signer)}; "
+        f"{summary.location}"
     )
 
 

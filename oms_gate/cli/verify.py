@@ -8,8 +8,9 @@ import typer
 
 from oms_gate.cli.admission import Admission
 from oms_gate.cli.output import after
-from oms_gate.config import revised
+from oms_gate.config import GateConfig, revised
 from oms_gate.errors import UsageError
+from oms_gate.evidence_settings import SUMMARY_ENDING
 from oms_gate.gate import Gate
 from oms_gate.policy.decision_log import LoggedEngine
 from oms_gate.reference import Reference
@@ -23,12 +24,16 @@ def run(
     assurance: str | None,
     report_all: bool,
     record: Path | None,
+    vsa: Path | None,
+    accept_vsa: str | None,
     json: bool,
     quiet: bool,
 ) -> int:
     """Check and print; the exit status.
 
     record: a file to append the decision to, as an event of a decision log; or its folder.
+    vsa: the file to be, of the gate's summary of the admission.
+    accept_vsa: where summaries of the gates that the configuration accepts are.
 
     Raises:
         UsageError: the options cannot be meant together.
@@ -40,6 +45,10 @@ def run(
     settings = admission.settings(model)
     if assurance is not None:
         settings = revised(settings, assurance=assurance)
+    if vsa is not None:
+        settings = _with_summary(settings, vsa)
+    if accept_vsa is not None:
+        settings = _accepting(settings, accept_vsa)
     with Gate.from_config(settings) as gate:
         if record is not None:
             gate.policy = LoggedEngine(gate.policy, _record_file(record))
@@ -59,6 +68,31 @@ def exit_status(verdict: Verdict) -> int:
     if verdict.lets_through:
         return 0
     return 3 if verdict.undecided else 1
+
+
+def _with_summary(settings: GateConfig, file: Path) -> GateConfig:
+    made = settings.evidence.summaries
+    if made is None:
+        raise UsageError(
+            "--vsa needs a gate that signs: name it and its key in gate.yaml (evidence: {signer: "
+            "..., summaries: {verifier: ..., folder: ...}}), and give --config"
+        )
+    if file.suffix != SUMMARY_ENDING:
+        raise UsageError(f"--vsa names one file, which ends in {SUMMARY_ENDING}; name it so")
+    made = made.model_copy(update={"folder": file.absolute()})
+    return revised(settings, evidence=settings.evidence.model_copy(update={"summaries": made}))
+
+
+def _accepting(settings: GateConfig, place: str) -> GateConfig:
+    if not settings.evidence.accept_summaries:
+        raise UsageError(
+            "--accept-vsa needs to know whose summaries count: name those gates and their signers "
+            "in gate.yaml (evidence: {accept_summaries: [...]}), and give --config"
+        )
+    update = {"folder": Reference.parse(place).url}
+    gates = tuple(gate.model_copy(update=update) for gate in settings.evidence.accept_summaries)
+    evidence = settings.evidence.model_copy(update={"accept_summaries": gates})
+    return revised(settings, evidence=evidence)
 
 
 def _record_file(record: Path) -> Path:

@@ -35,16 +35,21 @@ class VerifiedAttestation:
     """What a bundle proves that somebody has stated.
 
     predicate: JSON with one reading, as signed.
-    subjects: SHA-256 of what it is about, in hex.
+    digests: of what it is about: names of hash functions, and digests by them.
     times: when the signature is proven to have existed, by log or timestamps.
     """
 
     signer: Signer
     predicate_type: str
     predicate: Mapping[str, object]
-    subjects: frozenset[str]
+    digests: frozenset[tuple[str, str]]
     times: tuple[SignatureTime, ...]
     log_index: int | None
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """SHA-256 of what it is about, in hex."""
+        return frozenset(digest for name, digest in self.digests if name == "sha256")
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ def verify_attestation(
         )
         statement = JsonObject(value, "the statement")
         predicate_type = _predicate_type(statement)
-        subjects = _subjects(statement)
+        digests = _digests(statement)
         predicate = statement.members("predicate")
     except MalformedJson as error:
         raise SignatureError(
@@ -134,7 +139,7 @@ def verify_attestation(
             f"the signed statement is malformed: {error}; it must be made and signed again, as an "
             "in-toto statement",
         ) from error
-    return VerifiedAttestation(signer, predicate_type, predicate, subjects, times, log_index)
+    return VerifiedAttestation(signer, predicate_type, predicate, digests, times, log_index)
 
 
 def _predicate_type(statement: JsonObject) -> str:
@@ -149,8 +154,8 @@ def _predicate_type(statement: JsonObject) -> str:
     return predicate_type
 
 
-def _subjects(statement: JsonObject) -> frozenset[str]:
-    digests = [
+def _digests(statement: JsonObject) -> frozenset[tuple[str, str]]:
+    sets = [
         subject.object("digest") for subject in statement.objects("subject") if "digest" in subject
     ]
-    return frozenset(digest.text("sha256") for digest in digests if "sha256" in digest)
+    return frozenset((name, digests.text(name)) for digests in sets for name in digests)

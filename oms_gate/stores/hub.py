@@ -243,6 +243,7 @@ class HubStore:
             write_file,
             check_revision,
             divisible=True,
+            immutable=True,
         )
 
 

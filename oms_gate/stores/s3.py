@@ -97,6 +97,8 @@ class S3Store:
             close,
             write_file if found.reference.release is None else None,
             divisible=True,
+            # An entity tag may be an MD5, or anything else.
+            immutable=all(versions[path] or file.sha256 for path, file in files.items()),
         )
 
     def releases(self, reference: Reference, signature: str) -> Collection[str]:

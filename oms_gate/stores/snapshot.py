@@ -62,6 +62,8 @@ class Snapshot:
     single: whether the reference names one file rather than a folder.
     revision: the store's own (a commit), or a digest over paths and versions.
     divisible: whether several parts of a file can be read at the same time, each from its start.
+    immutable: whether its revision, where it is listed again, means the same bytes: it is a commit,
+        or is made of what the store calls versions, and of digests of contents.
     abort: ends every transfer under way; its reader gets an error at once.
     close: releases the connections; nothing can be read afterwards.
     write_file: see `write`; None where the store can only be read.
@@ -76,6 +78,7 @@ class Snapshot:
     single: bool
     read_range: RangeReader = field(repr=False)
     divisible: bool = field(default=False, kw_only=True)
+    immutable: bool = field(default=False, kw_only=True)
     abort: Callable[[], None] = field(default=lambda: None, repr=False)
     close: Callable[[], None] = field(default=lambda: None, repr=False)
     write_file: FileWriter | None = field(default=None, repr=False)

@@ -196,10 +196,10 @@ def test_a_pull_that_fails_in_the_end_leaves_a_line_that_says_so(
         # Somebody makes the folder after the last look at it.
         keep = gate.evidence.keep  # type: ignore[union-attr]
 
-        def late(verdict: Verdict, context: Any) -> Verdict:
+        def late(verdict: Verdict, *rest: Any) -> Verdict:
             if verdict.admitted:
                 models.write(target, {"IMPORTANT": b"x"})
-            return keep(verdict, context)
+            return keep(verdict, *rest)
 
         monkeypatch.setattr(gate.evidence, "keep", late)
         with pytest.raises(UsageError, match="holds IMPORTANT"):

@@ -73,6 +73,8 @@ _boms = _in("boms.py", "bom/test_bom_inputs.py")
 _bom_facts = _in("bom/facts.py", "bom/test_bom_document.py")
 _bom_card = _in("bom/card.py", "bom/test_bom_card.py")
 _bom_document = _in("bom/document.py", "bom/test_bom_document.py")
+_accepting = _in("evidence/accepting.py", "evidence/test_accepting.py")
+_summary = _in("evidence/summary.py", "evidence/test_summaries.py")
 _predicates = _in("policy/predicates.py", "policy/test_policy_predicates.py")
 _destination = _in("signing/destination.py", "signing/test_destination.py")
 _changes = _in("signing/changes.py", "signing/test_changes.py")
@@ -3097,6 +3099,83 @@ MUTANTS: tuple[Mutant, ...] = (
         "return exit_status(denied.verdict) or 1",
         "return 0",
         ("bom/test_bom_command.py",),
+    ),
+    _accepting("a summary of what can be changed", "if not snapshot.immutable:", "if False:"),
+    _accepting(
+        "a summary by anybody", "if not any(is_by(known,", "if False and not any(is_by(known,"
+    ),
+    _accepting("another gate's name", "if summary.verifier != gate.verifier:", "if False:"),
+    _accepting("a summary of a failure", 'if summary.result != "PASSED":', "if False:"),
+    _accepting(
+        "a summary of less", "if LEVELS[Assurance.BYTES] not in summary.levels:", "if False:"
+    ),
+    _accepting(
+        "a summary of another name",
+        "if summary.resource != model.url:",
+        "if False:",
+    ),
+    _accepting(
+        "a summary of another revision", "elif summary.revision != model.revision:", "elif False:"
+    ),
+    _accepting(
+        "a summary of another signature",
+        "elif subject.signature.sha256 not in summary.inputs:",
+        "elif False:",
+    ),
+    _accepting(
+        "a summary of other files", "elif summary.digests != subject.digests:", "elif False:"
+    ),
+    _accepting(
+        "a summary by another policy",
+        "if (summary.engine, summary.policy) != (policy.engine, policy.revision):",
+        "if False:",
+    ),
+    _accepting(
+        "a policy that nobody can name",
+        'if policy.engine == "server" and policy',
+        "if 0 and policy",
+    ),
+    _accepting("a summary from the future", "if age < -gate.skew_seconds:", "if False:"),
+    _accepting("a summary for ever", "if age > gate.max_age_seconds:", "if False:"),
+    _summary("some files for all", "if left_out or verdict.coverage.missing:", "if False:"),
+    _summary(
+        "a pinned signature as judged",
+        'verdict.policy is not None and verdict.policy.engine != "pinned"',
+        "verdict.policy is not None",
+    ),
+    _summary("what was denied", "if not verdict.admitted or not judged", "if not judged"),
+    _summary(
+        "one file for all levels",
+        'f"{self.signature.sha256}-{short}.{assurance}.vsa.json"',
+        'f"{self.signature.sha256}-{short}.bytes.vsa.json"',
+    ),
+    Mutant(
+        "a summary of what was not logged",
+        "evidence/evidence.py",
+        "if made is None or not logged.admitted:",
+        "if made is None:",
+        ("evidence/test_summaries.py",),
+    ),
+    Mutant(
+        "entity tags as contents",
+        "stores/s3.py",
+        "immutable=all(versions[path] or file.sha256",
+        "immutable=all(versions[path] or file.version",
+        ("evidence/test_accepting.py",),
+    ),
+    Mutant(
+        "tags for what others hashed",
+        "check.py",
+        "if not self.accepts_summaries or not accepted:",
+        "if not accepted:",
+        ("evidence/test_accepting.py",),
+    ),
+    Mutant(
+        "a gate that is accepted no more",
+        "gate.py",
+        "dict(self.boms), gates",
+        "dict(self.boms)",
+        ("evidence/test_accepting.py",),
     ),
     _predicates("keys that hide", "{printable(key): _shown", "{key: _shown"),
     _predicates("strings that hide", "return printable(value)", "return value"),
