@@ -37,6 +37,7 @@ COMMANDS: tuple[list[str], ...] = (
     ["trust", "list"],
     ["trust", "remove"],
     ["history"],
+    ["report"],
     ["cache"],
     ["cache", "list"],
     ["cache", "verify"],

@@ -1,0 +1,104 @@
+"""The command that reports, and its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from oms_gate.cli.options import Config, Json
+
+
+def report(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SOURCE]...",
+            help="Audit logs, and files of verdicts as verify --json prints them.",
+            show_default=False,
+        ),
+    ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LIST",
+            help="Check models now and report on them, too: a file with one reference a line, or "
+            "- for standard input. What follows # is a comment.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Config = None,
+    assurance: Annotated[
+        Literal["bytes", "declared", "signature"] | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="How far to check the models of --models: bytes, declared or signature. The last "
+            "two are cheap.",
+            show_default=False,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one self-contained HTML page.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write Markdown.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write CSV, one row a model.")
+    ] = None,
+    json: Json = False,
+    title: Annotated[str, typer.Option(help="The report's title.")] = "Admission of AI models",
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Only verdicts from this time: a day such as 2026-09-01, or RFC 3339; UTC.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Only verdicts before this time; of a day, up to its end.",
+            show_default=False,
+        ),
+    ] = None,
+    stale_days: Annotated[
+        int,
+        typer.Option(min=1, max=36500, help="A model is stale that was not checked for so long."),
+    ] = 30,
+    most_models: Annotated[
+        int,
+        typer.Option(min=1, help="Most models that the page and Markdown list one by one."),
+    ] = 500,
+    most_verdicts: Annotated[
+        int, typer.Option(min=1, help="Most verdicts that are listed of one model, the newest.")
+    ] = 20,
+) -> None:
+    """Report to people on verdicts: who let which model in, on what grounds.
+
+    It exits with 0 whatever the verdicts are; with 1 where an audit log was tampered with.
+
+    Examples:
+
+        oms-gate report /var/lib/oms-gate/audit.jsonl --html report.html --csv report.csv
+
+        oms-gate report audit.jsonl --since 2026-09-01 --until 2026-09-30 --markdown september.md
+
+        oms-gate report --models models.txt --config gate.yaml --assurance declared --html now.html
+    """
+    from oms_gate.cli.report import Asked, Outputs, run
+
+    asked = Asked(
+        sources=sources or (),
+        models=models,
+        config=config,
+        assurance=assurance,
+        title=title,
+        since=since,
+        until=until,
+        stale_days=stale_days,
+        most_models=most_models,
+        most_verdicts=most_verdicts,
+    )
+    raise typer.Exit(run(asked, Outputs(html, markdown, csv, json=json)))

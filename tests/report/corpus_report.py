@@ -1,0 +1,145 @@
+"""A report of the whole corpus of real bundles, and a picture of it.
+
+``python -m tests.report.corpus_report`` writes ``docs/report.png``.
+
+The gate decides on each model as it does on any. When it was asked is made up: each model is
+checked on the day on which it came, and every night from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oms_gate import Gate, Verdict
+from oms_gate.config import GateConfig
+from oms_gate.report.page import page
+from oms_gate.report.reading import log_state, read_records
+from oms_gate.report.report import Report, Source
+from oms_gate.report.summary import Summary
+from tests.corpus import CORPUS
+from tests.peers.chromium import Chromium
+from tests.peers.hub import HubStandIn
+from tests.test_corpus_verdicts import EVERYTHING, GRANITE, HUB, METHODS, RELEASES, SKILLS
+from tests.test_corpus_verdicts import September2026 as _September2026
+
+PICTURE = Path(__file__).parents[2] / "docs" / "report.png"
+NOW = datetime(2026, 9, 15, 6, tzinfo=UTC)
+_FORGOTTEN = 3
+"""Of the models, the one that nobody checks any more."""
+
+
+def write_log(path: Path, verdicts: Iterable[tuple[datetime, Verdict]], **more: Any) -> Path:
+    """An audit log with these verdicts."""
+    previous = "0" * 64
+    writer = {"host": "gate-1", "user": "gate", "pid": 7, "version": "0.1.0"}
+    with path.open("w") as stream:
+        for seq, (time, verdict) in enumerate(verdicts):
+            line = {
+                "schema": "oms-gate/audit-log/v1",
+                "seq": seq,
+                "time": time.isoformat(),
+                "previous": previous,
+                "kind": "verdict",
+                "writer": writer,
+                "operation": "verify",
+                "context": {},
+                "verdict": json.loads(verdict.to_json()),
+                **more,
+            }
+            previous = hashlib.sha256(json.dumps(line).encode()).hexdigest()
+            stream.write(json.dumps({**line, "hash": previous}) + "\n")
+    return path
+
+
+def corpus_verdicts(hub: HubStandIn) -> Iterator[Verdict]:
+    """What the gate says of each model of the corpus, of one without a signature, and of none."""
+    hub.create("example/unsigned", files={"config.json": b"{}", "model.safetensors": b"weights"})
+    models = [hub.load_corpus(CORPUS / "hub" / folder) for folder in HUB]
+    publishers = [GRANITE, EVERYTHING]
+    with _gate(assurance="signature", publishers=publishers) as gate:
+        for model in (*models, "example/unsigned", "example/gone"):
+            yield gate.check(f"hf://{model}")
+    skills = CORPUS / "nvidia-skills"
+    signer = {"method": "certificate", "root": "nvidia", "any_identity": True}
+    with _gate(
+        signature="skill.oms.sig",
+        trust={"certificates": {"nvidia": skills / "nv-agent-root-cert.pem"}},
+        publishers=[{"name": "NVIDIA", "models": [f"{skills}/*"], "signers": [signer]}],
+    ) as gate:
+        for name in SKILLS:
+            yield gate.check(skills / name)
+    reference = CORPUS / "oms-reference"
+    for method, (trust, signer) in METHODS.items():
+        publisher = {"name": "reference", "models": [f"{reference}/*"], "signers": [signer]}
+        with _gate(trust=trust, publishers=[publisher]) as gate:
+            for release in RELEASES:
+                yield gate.check(reference / f"{release}-{method}")
+
+
+def corpus_log(hub: HubStandIn, path: Path) -> Path:
+    """An audit log of nightly checks of the corpus."""
+    root = os.path.abspath(CORPUS)
+    verdicts = [
+        Verdict.model_validate_json(verdict.to_json().replace(root, "/srv/models"))
+        for verdict in corpus_verdicts(hub)
+    ]
+    asked = []
+    for number, verdict in enumerate(verdicts):
+        came = NOW - timedelta(days=28 - number, hours=-number)
+        last = NOW
+        if number == _FORGOTTEN:
+            came, last = came - timedelta(days=12), came - timedelta(days=7)
+        asked.append((came, verdict))
+        night = came.replace(hour=2) + timedelta(days=1, seconds=number)
+        while night < last:
+            asked.append((night, verdict))
+            night += timedelta(days=1)
+    return write_log(path, sorted(asked, key=lambda each: each[0]), context={"team": "research"})
+
+
+def corpus_page(log: Path) -> str:
+    """The report of that log."""
+    summary = Summary()
+    for record in read_records(log):
+        summary.add(record)
+    source = Source(log.name, "audit log", summary.outcomes.total())
+    return page(Report("Models in production", NOW, summary, [source], [log_state(log)]))
+
+
+def _gate(**settings: Any) -> Gate:
+    return Gate.from_config(GateConfig.model_validate(settings))
+
+
+async def _picture(file: Path) -> bytes:
+    async with Chromium() as browser:
+        await browser.resize(1280, 2000)
+        await browser.open(file.as_uri())
+        return await browser.screenshot()
+
+
+def main() -> None:
+    """Make the picture: the page from its top."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory() as folder,
+        HubStandIn() as hub,
+    ):
+        patch.setattr("oms_gate.judging.datetime", _September2026)
+        patch.setenv("HF_ENDPOINT", hub.endpoint)
+        file = Path(folder, "report.html")
+        file.write_text(corpus_page(corpus_log(hub, Path(folder, "audit.jsonl"))))
+        PICTURE.write_bytes(asyncio.run(_picture(file)))
+
+
+if __name__ == "__main__":
+    main()
