@@ -158,11 +158,10 @@ def _checked(asked: Asked, models: Path) -> Iterator[Record | Unchecked]:
     with Gate.from_config(settings) as gate, counting_bar(str(models), len(lines)) as done:
         for number, text in lines:
             try:
-                model = Reference.parse(text)
-            except UsageError as error:
+                verdict = gate.check(Reference.parse(text))
+            except OmsGateError as error:  # No reference, or one to a store that is none.
                 yield Unchecked(number, text, str(error))
             else:
-                verdict = gate.check(model)
                 yield Record(verdict.checked_at, verdict, Place(str(models), number), "verify")
             done()
 

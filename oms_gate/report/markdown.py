@@ -49,9 +49,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield "## At a glance"
     yield ""
-    of = len(report.models)
-    yield f"**{report.states['denied'] + report.states['undecided']} of {of}** models are not"
-    yield "admitted by the latest verdict."
+    refused = report.states.total() - report.states["admitted"]
+    yield f"Not admitted by the latest verdict: **{refused} of {report.states.total()}** models."
     yield ""
     yield from _table(
         ("", "admitted", "denied", "undecided"),

@@ -127,10 +127,14 @@ class Report:
     def concerns(self) -> list[Concern]:
         """Models that are stale or unsigned, or whose signature is about to be of no use."""
         found = (
-            Concern(model, tuple(concerns(model, self.made_at, self.stale)))
-            for model in self.models
+            Concern(model, tuple(concerns(model, self.as_of, self.stale))) for model in self.models
         )
         return [concern for concern in found if concern.found]
+
+    @property
+    def as_of(self) -> datetime:
+        """When a model is stale or not: when the report is made, or at the end of its period."""
+        return self.made_at if self.until is None else min(self.until, self.made_at)
 
     @property
     def intact(self) -> bool:

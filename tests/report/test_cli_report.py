@@ -1,0 +1,157 @@
+"""``oms-gate report`` as its users see it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests import models
+from tests.commands import oms_gate
+from tests.report.corpus_report import write_log
+from tests.report.verdicts import NOW, full, reason, verdict
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    found = [
+        (NOW - 2 * DAY, verdict("hf://acme/a", reason())),
+        (NOW - DAY, verdict("hf://acme/a")),
+        (NOW, full("hf://acme/b")),
+    ]
+    return write_log(tmp_path / "audit.jsonl", found)
+
+
+def test_every_format(log: Path, tmp_path: Path) -> None:
+    html, markdown, table = (tmp_path / f"r.{end}" for end in ("html", "md", "csv"))
+    html.write_text("an older one")
+    done = oms_gate(
+        "report", log, "--html", html, "--markdown", markdown, "--csv", table, "--title", "Q3 <1>"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 models: 1 admitted, 1 denied, 0 undecided" in done.stdout
+    assert f"written to {html}" in done.stdout
+    assert "<h1><bdi>Q3 &lt;1&gt;</bdi></h1>" in html.read_text()
+    assert markdown.read_text().startswith("# Q3 \\<1\\>\n")
+    with table.open(newline="") as stream:
+        assert [row["model"] for row in csv.DictReader(stream)] == ["hf://acme/b", "hf://acme/a"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "audit.jsonl",
+        *("r.csv", "r.html", "r.md"),
+    ]
+
+
+def test_json(log: Path) -> None:
+    done = oms_gate("report", log, log, "--json")
+    assert done.returncode == 0
+    found = json.loads(done.stdout)
+    assert found["schema"] == "oms-gate/report/v1"
+    assert found["verdicts"] == {"admitted": 2, "denied": 4, "undecided": 0}
+    assert found["latest"][1]["recorded_in"] == {
+        "file": str(log),
+        "line": 2,
+        "seq": 1,
+        "hash": json.loads(log.read_text().splitlines()[1])["hash"],
+    }
+    assert [source["verdicts"] for source in found["sources"]] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "verdicts"),
+    [
+        (["--since", "2026-09-14"], 2),
+        (["--until", "2026-09-14"], 2),
+        (["--since", "2026-09-14", "--until", "2026-09-14"], 1),
+        (["--since", "2026-09-15T12:00:00Z"], 1),
+        (["--until", "2026-09-15T12:00:00Z"], 2),
+        (["--until", "2026-09-15T14:00:01+02:00"], 3),
+        (["--since", "2027-01-01"], 0),
+    ],
+)
+def test_a_period(log: Path, tmp_path: Path, options: list[str], verdicts: int) -> None:
+    html = tmp_path / "r.html"
+    done = oms_gate("report", log, *options, "--json", "--html", html)
+    assert done.returncode == 0, done.stderr
+    assert sum(json.loads(done.stdout)["verdicts"].values()) == verdicts
+    assert ("There is no verdict in this period" in html.read_text()) is (verdicts == 0)
+
+
+def test_nothing_was_recorded(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("")
+    html = tmp_path / "r.html"
+    done = oms_gate("report", empty, "--html", html, "--markdown", tmp_path / "r.md")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "There is no verdict." in html.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "there is nothing to report on"),
+        (["none.jsonl"], "none.jsonl cannot be read: No such file"),
+        (["{log}", "--since", "yesterday"], "--since is 'yesterday', which is no time"),
+        (["{log}", "--until", "9999-12-31"], "--until is '9999-12-31', which is no time"),
+        (["{log}", "--since", "2026-09-02", "--until", "2026-09-01"], "--since is not before"),
+        (["{log}", "--html", "{folder}"], "is a link, or a file in place of a folder"),
+        (["--models", "{log}"], "--models needs the --config"),
+    ],
+)
+def test_what_cannot_be_meant(log: Path, options: list[str], told: str) -> None:
+    values = {"log": str(log), "folder": str(log.parent)}
+    done = oms_gate("report", *(option.format(**values) for option in options))
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stdout == ""
+
+
+def test_nothing_is_written_of_a_log_with_a_broken_line(log: Path, tmp_path: Path) -> None:
+    log.write_text(log.read_text() + '{"schema": "oms-gate/audit-log/v1", \n')
+    html = tmp_path / "r.html"
+    html.write_text("the last one")
+    done = oms_gate("report", log, "--html", html)
+    assert done.returncode == 2
+    assert f"{log}:4 is not a line of an audit log" in done.stderr
+    assert html.read_text() == "the last one"
+
+
+def test_no_file_is_left_where_it_cannot_be_written(log: Path, tmp_path: Path) -> None:
+    done = oms_gate("report", log, "--csv", tmp_path / "none" / "r.csv")
+    assert done.returncode == 3
+    assert "cannot be written: No such file or directory; name another place" in done.stderr
+
+
+def test_a_list_of_models_of_which_some_are_broken(
+    key: ec.EllipticCurvePrivateKey, public_key: Path, tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.mkdir()
+    bad.mkdir()
+    for name, content in models.FILES.items():
+        (good / name).write_bytes(content)
+    (good / "model.sig").write_bytes(models.signature(models.FILES, key))
+    (bad / "model.sig").write_text("{")
+    config = tmp_path / "gate.yaml"
+    config.write_text(
+        f"trust: {{keys: {{acme: {public_key}}}, public_good: false}}\n"
+        "publishers:\n"
+        f"  - {{name: acme, models: ['{tmp_path}/*'], signers: [{{method: key, key: acme}}]}}\n"
+    )
+    listed = tmp_path / "models.txt"
+    listed.write_text(
+        f"# ours\n{bad}\n\nnowhere://x\nhf://\n{tmp_path / 'none'}   # gone\n{good}  # the good one\n"
+    )
+    done = oms_gate("report", "--models", listed, "--config", config, "--json")
+    found = json.loads(done.stdout)
+    assert found["models"] == {"admitted": 1, "denied": 1, "undecided": 1}, found["latest"]
+    assert [each["line"] for each in found["not_checked"]] == [4, 5]
+    assert [each["recorded_in"]["line"] for each in found["latest"]] == [2, 6, 7]
+    assert done.returncode == 2
+    assert f"{listed}:4 was not checked: nowhere:// cannot be used" in done.stderr
+    assert f"{listed}:5 was not checked: " in done.stderr
