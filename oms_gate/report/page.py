@@ -43,6 +43,7 @@ def page(report: Report) -> str:
             chart=chart(bars) if bars else None,
             outcomes=OUTCOMES,
             numbers={model.name: number for number, model in enumerate(shown, 1)},
+            states={model.name: model.line.outcome for model in report.models},
             codes={denials.name: number for number, denials in enumerate(report.denials, 1)},
             covered=[model for model in shown if model.latest.coverage is not None],
             share=_share,

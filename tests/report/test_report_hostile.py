@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
+import html
 import io
 import re
 from collections.abc import Sequence
@@ -89,6 +92,22 @@ def test_a_page_shows_a_name_as_it_is(text: str) -> None:
     made = page(report(record(full(text), context={text: text}), text=text))
     assert printable(text) in assert_is_sound(made).text
     assert "\u202e" not in made
+
+
+def test_a_page_lets_in_its_style_and_nothing_else() -> None:
+    made = page(report(record(full(EVIL[0]))))
+    (style,) = re.findall(r"<style>(.*?)</style>", made, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    (policy,) = re.findall(r'"Content-Security-Policy" content="([^"]*)"', made)
+    assert html.unescape(policy).split("; ") == [
+        "default-src 'none'",
+        f"style-src 'sha256-{digest}'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    assert "url(" not in style
+    assert "@import" not in style
 
 
 @pytest.mark.parametrize("text", EVIL)

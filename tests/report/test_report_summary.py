@@ -8,6 +8,7 @@ import pytest
 
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.report.cures import cures
+from oms_gate.report.reading import LogState
 from oms_gate.report.report import Report
 from oms_gate.report.summary import Bounds, Summary
 from oms_gate.report.trend import Trend, chart
@@ -115,6 +116,12 @@ def test_what_needs_attention() -> None:
     )
     # A report on a time that is past is as of its end.
     assert "stale" not in str(report(summary, until=NOW - DAY).concerns)
+
+
+@pytest.mark.parametrize(("whole", "intact"), [(True, True), (None, True), (False, False)])
+def test_one_broken_log_is_enough(whole: bool | None, intact: bool) -> None:
+    logs = [LogState("a", True, ()), LogState("b", whole, ())]
+    assert report(Summary(), logs=logs).intact is intact
 
 
 def test_no_more_is_kept_than_may_be() -> None:
