@@ -39,6 +39,7 @@ class Asked:
     """What to report on, as the options say it."""
 
     sources: Sequence[Path]
+    archived: bool
     models: Path | None
     config: Path | None
     assurance: str | None
@@ -123,7 +124,7 @@ def _report(asked: Asked) -> Report:
         kind = "audit log" if is_log(path) else "verdicts"
         sources.append(Source(str(path), kind, summary.outcomes.total() - before))
         if kind == "audit log":
-            logs.append(log_state(path))
+            logs.append(log_state(path, archived=asked.archived))
     if asked.models is not None:
         before = summary.outcomes.total()
         for found in _checked(asked, asked.models):
@@ -236,7 +237,8 @@ def _print(report: Report) -> None:
     for source in report.sources:
         console.print(f"  {escape(source.name)}: {source.kind}, {source.verdicts} verdicts")
     for log in report.logs:
-        console.print(f"  {escape(log.file)}: {escape(' '.join(log.sentences))}")
+        word = "[green]its chain is whole[/]" if log.whole else "[bold red]broken[/]"
+        console.print(f"  {escape(log.file)}: {word}: {escape('; '.join(log.sentences))}")
     for name, counts in (("models", states), ("verdicts", summary.outcomes)):
         console.print(
             f"  {counts.total()} {name}: [green]{counts['admitted']} admitted[/], "

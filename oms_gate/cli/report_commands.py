@@ -19,6 +19,12 @@ def report(
             show_default=False,
         ),
     ] = None,
+    archived: Annotated[
+        bool,
+        typer.Option(
+            "--archived", help="Older files of the audit logs are elsewhere, and are not missing."
+        ),
+    ] = False,
     models: Annotated[
         Path | None,
         typer.Option(
@@ -91,6 +97,7 @@ def report(
 
     asked = Asked(
         sources=sources or (),
+        archived=archived,
         models=models,
         config=config,
         assurance=assurance,

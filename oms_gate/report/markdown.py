@@ -13,7 +13,6 @@ from oms_gate.verdict import printable
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]()<>#+\-.!|~$&:@=\"'/]")
 _BACKTICKS = re.compile("`+")
-_WORDS = {None: "not verified", True: "whole", False: "**broken**"}
 
 
 def markdown(report: Report) -> str:
@@ -43,8 +42,8 @@ def _lines(report: Report) -> Iterator[str]:
     for source in report.sources:
         yield f"- Made of: {code(source.name)} ({source.kind}, {source.verdicts} verdicts)"
     for log in report.logs:
-        told = " ".join(map(escaped, log.sentences))
-        yield f"- Integrity of {code(log.file)}: {_WORDS[log.whole]}. {told}"
+        told = "; ".join(map(escaped, log.sentences))
+        yield f"- Integrity of {code(log.file)}: {'its chain is whole' if log.whole else '**broken**'}: {told}"
     yield f"- Made: {report.made_at:%Y-%m-%d %H:%M} UTC, by oms-gate {report.gate_version}"
     yield ""
     yield "## At a glance"

@@ -1,7 +1,7 @@
 """What a report is made of: verdicts, each with the place where it is recorded.
 
-A file is an audit log (JSON lines), or holds verdicts as ``oms-gate verify --json`` prints them:
-documents one after another, one a line, or lists of them.
+A file is an audit log, which may have older files beside it; or it holds verdicts as ``oms-gate
+verify --json`` prints them: documents one after another, one a line, or lists of them.
 """
 
 from __future__ import annotations
@@ -13,19 +13,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated, Any, Final, Literal
+from typing import IO, Final
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from oms_gate.errors import ConfigError
+from oms_gate.evidence.entries import AUDIT_LOG_SCHEMA
+from oms_gate.evidence.files import log_files
+from oms_gate.evidence.reading import entries
+from oms_gate.evidence.verification import verify_log
 from oms_gate.limits import MIB
 from oms_gate.oms.quoting import quoted
 from oms_gate.oms.strict_json import MalformedJson, parse
-from oms_gate.verdict import Printable, Verdict, printable
+from oms_gate.verdict import Verdict, printable
 
-LOG_SCHEMA: Final = "oms-gate/audit-log/v1"
 # A verdict names up to 100,000 files.
 _DOCUMENT_BYTES: Final = 64 * MIB
+_FAULTS_TOLD: Final = 5
 _DEPTH: Final = 32
 _VALUES: Final = 1_000_000
 _OPENING: Final = (b"{", b"[")
@@ -64,34 +68,13 @@ class Record:
 class LogState:
     """Whether an audit log is as it was written.
 
-    whole: None where nobody has looked.
-    sentences: what was found: the chain, the last checkpoint and by whom it is signed.
+    whole: whether all of its lines are there, in their places, and unchanged.
+    sentences: what was found.
     """
 
     file: str
-    whole: bool | None
+    whole: bool
     sentences: tuple[str, ...]
-
-
-def _hex(text: str) -> str:
-    if len(text) != 64 or set(text) - set("0123456789abcdef"):
-        raise ValueError("must be 64 digits in lower-case hex")
-    return text
-
-
-class _Line(BaseModel):
-    """A line of an audit log, as far as a report needs it."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    schema_version: Literal["oms-gate/audit-log/v1"] = Field(alias="schema")
-    seq: int = Field(ge=0)
-    time: AwareDatetime
-    kind: Literal["start", "verdict", "checkpoint", "recovery"]
-    hash: Annotated[str, AfterValidator(_hex)]
-    operation: Printable | None = None
-    context: dict[str, Any] = Field(default_factory=dict)
-    verdict: Verdict | None = None
 
 
 def is_log(path: Path) -> bool:
@@ -100,17 +83,30 @@ def is_log(path: Path) -> bool:
     Raises:
         ConfigError: it cannot be read.
     """
-    with _opened(path) as stream:
+    first = next(iter(log_files(path)), path)
+    with _opened(first) as stream:
         try:
-            first = json.loads(stream.readline(_DOCUMENT_BYTES))
+            found = json.loads(stream.readline(_DOCUMENT_BYTES))
         except (ValueError, RecursionError):
             return False
-    return isinstance(first, dict) and first.get("schema") == LOG_SCHEMA
+    return isinstance(found, dict) and found.get("schema") == AUDIT_LOG_SCHEMA
 
 
-def log_state(path: Path) -> LogState:
-    """Verify an audit log, and say what that came to."""
-    return LogState(str(path), None, ("The chain of its lines was not verified.",))
+def log_state(path: Path, *, archived: bool) -> LogState:
+    """Verify the chain of an audit log, and say what that came to.
+
+    archived: whether its older files may be elsewhere.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    found = verify_log(path, archived=archived)
+    told = [f"{found.lines:,} lines, up to number {found.last_seq}"]
+    told += [f"{fault.file}:{fault.line}: {fault.message}" for fault in found.faults[:_FAULTS_TOLD]]
+    if (more := len(found.faults) + found.more_faults - _FAULTS_TOLD) > 0:
+        told.append(f"and {more:,} more of this kind")
+    told.append("its checkpoints were not verified: see oms-gate audit-log verify")
+    return LogState(str(path), found.is_whole, tuple(told))
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -123,22 +119,14 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 def _log(path: Path) -> Iterator[Record]:
-    with _opened(path) as stream:
-        for number, text in _lines(stream, path):
-            try:
-                line = _Line.model_validate_json(text)
-            except ValidationError as error:
-                raise _fault(path, number, error, "a line of an audit log") from None
-            if line.kind != "verdict":
-                continue
-            if line.verdict is None:
-                raise ConfigError(f"{path}:{number} is of the kind 'verdict', and has none")
+    for line, entry in entries(path):
+        if entry.verdict is not None:
             yield Record(
-                time=_utc(line.time, path, number),
-                verdict=line.verdict,
-                place=Place(str(path), number, line.seq, line.hash),
-                operation=line.operation,
-                context=line.context,
+                time=_utc(entry.time, line.file, line.number),
+                verdict=entry.verdict,
+                place=Place(str(line.file), line.number, entry.seq, entry.hash),
+                operation=entry.operation,
+                context=entry.context or {},
             )
 
 
@@ -149,7 +137,7 @@ def _verdicts(path: Path) -> Iterator[Record]:
                 try:
                     verdict = Verdict.model_validate(found)
                 except ValidationError as error:
-                    raise _fault(path, number, error, "a verdict") from None
+                    raise _fault(path, number, error) from None
                 time = _utc(verdict.checked_at, path, number)
                 yield Record(time, verdict, Place(str(path), number))
 
@@ -215,11 +203,11 @@ def _opened(path: Path) -> IO[bytes]:
     return stream
 
 
-def _fault(path: Path, line: int, error: ValidationError, what: str) -> ConfigError:
+def _fault(path: Path, line: int, error: ValidationError) -> ConfigError:
     first = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(map(str, first["loc"]))
     told = f"{quoted(where)}: {first['msg']}" if where else first["msg"]
-    return ConfigError(f"{path}:{line} is not {what}: {printable(told)}")
+    return ConfigError(f"{path}:{line} is no verdict: {printable(told)}")
 
 
 def _too_long(path: Path, line: int) -> ConfigError:

@@ -139,7 +139,7 @@ class Report:
     @property
     def intact(self) -> bool:
         """Whether no audit log was found to be other than it was written."""
-        return all(state.whole is not False for state in self.logs)
+        return all(state.whole for state in self.logs)
 
     def _denials(self) -> Iterator[Denials]:
         for name, found in self.summary.codes.items():

@@ -9,12 +9,11 @@ checked on the day on which it came, and every night from then on.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import pytest
 
 from oms_gate import Gate, Verdict
 from oms_gate.config import GateConfig
+from oms_gate.evidence.entries import GENESIS, sealed
 from oms_gate.report.page import page
 from oms_gate.report.reading import log_state, read_records
 from oms_gate.report.report import Report, Source
@@ -47,26 +47,31 @@ _FORGOTTEN = 3
 """Of the models, the one that nobody checks any more."""
 
 
-def write_log(path: Path, verdicts: Iterable[tuple[datetime, Verdict]], **more: Any) -> Path:
-    """An audit log with these verdicts."""
-    previous = "0" * 64
-    writer = {"host": "gate-1", "user": "gate", "pid": 7, "version": "0.1.0"}
-    with path.open("w") as stream:
-        for seq, (time, verdict) in enumerate(verdicts):
-            line = {
-                "schema": "oms-gate/audit-log/v1",
-                "seq": seq,
-                "time": time.isoformat(),
-                "previous": previous,
+def write_log(
+    path: Path,
+    verdicts: Iterable[tuple[datetime, Verdict]],
+    context: Mapping[str, object] | None = None,
+) -> Path:
+    """An audit log with these verdicts, as if the gate had written them at these times."""
+    previous, seq = GENESIS, 0
+    with path.open("wb") as stream:
+
+        def write(members: Mapping[str, object], time: datetime) -> None:
+            nonlocal previous, seq
+            seq += 1
+            line, previous = sealed(members, log="1" * 32, seq=seq, previous=previous, now=time)
+            stream.write(line)
+
+        for time, verdict in verdicts:
+            if seq == 0:
+                write({"kind": "start"}, time)
+            members = {
                 "kind": "verdict",
-                "writer": writer,
                 "operation": "verify",
-                "context": {},
+                "context": context or {},
                 "verdict": json.loads(verdict.to_json()),
-                **more,
             }
-            previous = hashlib.sha256(json.dumps(line).encode()).hexdigest()
-            stream.write(json.dumps({**line, "hash": previous}) + "\n")
+            write(members, time)
     return path
 
 
@@ -122,7 +127,9 @@ def corpus_page(log: Path, verdicts: int = 20) -> str:
     for record in read_records(log):
         summary.add(record)
     source = Source(log.name, "audit log", summary.outcomes.total())
-    return page(Report("Models in production", NOW, summary, [source], [log_state(log)]))
+    return page(
+        Report("Models in production", NOW, summary, [source], [log_state(log, archived=False)])
+    )
 
 
 def _gate(**settings: Any) -> Gate:

@@ -55,9 +55,9 @@ def test_json(log: Path) -> None:
     assert found["verdicts"] == {"admitted": 2, "denied": 4, "undecided": 0}
     assert found["latest"][1]["recorded_in"] == {
         "file": str(log),
-        "line": 2,
-        "seq": 1,
-        "hash": json.loads(log.read_text().splitlines()[1])["hash"],
+        "line": 3,
+        "seq": 3,
+        "hash": json.loads(log.read_text().splitlines()[2])["hash"],
     }
     assert [source["verdicts"] for source in found["sources"]] == [3, 3]
 
@@ -117,8 +117,18 @@ def test_nothing_is_written_of_a_log_with_a_broken_line(log: Path, tmp_path: Pat
     html.write_text("the last one")
     done = oms_gate("report", log, "--html", html)
     assert done.returncode == 2
-    assert f"{log}:4 is not a line of an audit log" in done.stderr
+    assert f"{log}:5 is no line of an audit log" in done.stderr
     assert html.read_text() == "the last one"
+
+
+def test_a_log_that_was_changed_is_reported_and_told(log: Path, tmp_path: Path) -> None:
+    log.write_text(log.read_text().replace('"signature.missing"', '"file.changed"'))
+    html, markdown = tmp_path / "r.html", tmp_path / "r.md"
+    done = oms_gate("report", log, "--html", html, "--markdown", markdown)
+    assert done.returncode == 1
+    assert f"{log}: broken: " in done.stdout
+    assert "line 2 of the log was changed" in html.read_text()
+    assert "**broken**" in markdown.read_text()
 
 
 def test_no_file_is_left_where_it_cannot_be_written(log: Path, tmp_path: Path) -> None:
@@ -145,7 +155,7 @@ def test_a_list_of_models_of_which_some_are_broken(
     )
     listed = tmp_path / "models.txt"
     listed.write_text(
-        f"# ours\n{bad}\n\nnowhere://x\nhf://\n{tmp_path / 'none'}   # gone\n{good}  # the good one\n"
+        f"# ours\n{bad}\n\nnowhere://x\nhf://\n{tmp_path / 'none'}  # gone\n{good}  # good\n"
     )
     done = oms_gate("report", "--models", listed, "--config", config, "--json")
     found = json.loads(done.stdout)

@@ -8,7 +8,6 @@ import pytest
 
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.report.cures import cures
-from oms_gate.report.reading import LogState
 from oms_gate.report.report import Report
 from oms_gate.report.summary import Bounds, Summary
 from oms_gate.report.trend import Trend, chart
@@ -118,12 +117,6 @@ def test_what_needs_attention() -> None:
     assert "stale" not in str(report(summary, until=NOW - DAY).concerns)
 
 
-@pytest.mark.parametrize(("whole", "intact"), [(True, True), (None, True), (False, False)])
-def test_one_broken_log_is_enough(whole: bool | None, intact: bool) -> None:
-    logs = [LogState("a", True, ()), LogState("b", whole, ())]
-    assert report(Summary(), logs=logs).intact is intact
-
-
 def test_no_more_is_kept_than_may_be() -> None:
     bounds = {"models": 3, "verdicts": 2, "findings": 4, "signers": 1, "codes": 5}
     found = []
@@ -183,7 +176,7 @@ def test_a_trend_over_all_of_time_is_bounded() -> None:
 def test_a_chart_is_to_scale() -> None:
     trend = Trend()
     for outcome in ("admitted", "denied", "denied", "undecided"):
-        trend.add(NOW, outcome)  # type: ignore[arg-type]
+        trend.add(NOW, outcome)
     trend.add(NOW + DAY * 4, "admitted")
     _, bars = trend.bars()
     drawn = chart(bars)
