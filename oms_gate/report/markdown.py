@@ -43,7 +43,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"- Made of: {code(source.name)} ({source.kind}, {source.verdicts} verdicts)"
     for log in report.logs:
         told = "; ".join(map(escaped, log.sentences))
-        yield f"- Integrity of {code(log.file)}: {'its chain is whole' if log.whole else '**broken**'}: {told}"
+        word = "its chain is whole" if log.whole else "**broken**"
+        yield f"- Integrity of {code(log.file)}: {word}: {told}"
     yield f"- Made: {report.made_at:%Y-%m-%d %H:%M} UTC, by oms-gate {report.gate_version}"
     yield ""
     yield "## At a glance"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from oms_gate.cli.report import Asked, Outputs, run
+from oms_gate.errors import ConfigError
 from tests import models
 from tests.commands import oms_gate
 from tests.report.corpus_report import write_log
@@ -135,6 +138,20 @@ def test_no_file_is_left_where_it_cannot_be_written(log: Path, tmp_path: Path) -
     done = oms_gate("report", log, "--csv", tmp_path / "none" / "r.csv")
     assert done.returncode == 3
     assert "cannot be written: No such file or directory; name another place" in done.stderr
+
+
+def test_a_page_needs_a_package_that_may_be_missing(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("oms_gate.report.page", "oms_gate.templating"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    sources = {"sources": [log], "models": None, "config": None, "assurance": None}
+    period = {"since": None, "until": None, "stale_days": 1, "most_models": 1, "most_verdicts": 1}
+    asked = Asked(archived=False, title="t", **sources, **period)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"jinja2 is missing: install oms-gate\[report\]"):
+        run(asked, Outputs(tmp_path / "r.html", None, None, json=False))
+    assert run(asked, Outputs(None, tmp_path / "r.md", tmp_path / "r.csv", json=True)) == 0
 
 
 def test_a_list_of_models_of_which_some_are_broken(
