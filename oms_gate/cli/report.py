@@ -32,6 +32,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _STANDARD_INPUT = Path("-")
 _CODES_SHOWN = 10
+_LONGEST_DAYS = 36500
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def run(asked: Asked, outputs: Outputs) -> int:
             "there is nothing to report on: name an audit log or a file of verdicts, or give "
             "--models with a list of models"
         )
+    if asked.stale_days > _LONGEST_DAYS:
+        raise UsageError(f"--stale-days is more than {_LONGEST_DAYS}, which is a century")
     if outputs.html is not None:
         _check_page()
     report = _report(asked)

@@ -71,14 +71,25 @@ def report(
     ] = None,
     stale_days: Annotated[
         int,
-        typer.Option(min=1, max=36500, help="A model is stale that was not checked for so long."),
+        typer.Option(
+            metavar="DAYS", min=1, help="A model is stale that was not checked for so long."
+        ),
     ] = 30,
     most_models: Annotated[
         int,
-        typer.Option(min=1, help="Most models that the page and Markdown list one by one."),
+        typer.Option(
+            metavar="COUNT",
+            min=1,
+            help="Most models that the page and Markdown list one by one.",
+        ),
     ] = 500,
     most_verdicts: Annotated[
-        int, typer.Option(min=1, help="Most verdicts that are listed of one model, the newest.")
+        int,
+        typer.Option(
+            metavar="COUNT",
+            min=1,
+            help="Most verdicts that are listed of one model, the newest.",
+        ),
     ] = 20,
 ) -> None:
     """Report to people on verdicts: who let which model in, on what grounds.

@@ -103,6 +103,7 @@ def test_nothing_was_recorded(tmp_path: Path) -> None:
         (["{log}", "--until", "9999-12-31"], "--until is '9999-12-31', which is no time"),
         (["{log}", "--since", "2026-09-02", "--until", "2026-09-01"], "--since is not before"),
         (["{log}", "--html", "{folder}"], "is a link, or a file in place of a folder"),
+        (["{log}", "--stale-days", "99999999999"], "--stale-days is more than 36500"),
         (["--models", "{log}"], "--models needs the --config"),
     ],
 )
