@@ -13,9 +13,11 @@ from pathlib import Path
 import typer
 from rich.markup import escape
 
+from oms_gate.cli.admission import SignerOptions
+from oms_gate.cli.audit_log import configured_log, expected_gate
 from oms_gate.cli.output import after
 from oms_gate.cli.render import counting_bar, new_console, print_table
-from oms_gate.config import load_config, revised
+from oms_gate.config import GateConfig, load_config, revised
 from oms_gate.errors import ConfigError, OmsGateError, StoreError, UsageError
 from oms_gate.gate import Gate
 from oms_gate.oms.quoting import quoted
@@ -37,9 +39,13 @@ _LONGEST_DAYS = 36500
 
 @dataclass(frozen=True)
 class Asked:
-    """What to report on, as the options say it."""
+    """What to report on, as the options say it.
+
+    gate: who signs audit logs.
+    """
 
     sources: Sequence[Path]
+    gate: SignerOptions
     archived: bool
     models: Path | None
     config: Path | None
@@ -85,10 +91,10 @@ def run(asked: Asked, outputs: Outputs) -> int:
         ConfigError: something cannot be read, or is not what it should be.
         OmsGateError: a file cannot be written.
     """
-    if not asked.sources and asked.models is None:
+    if not asked.sources and asked.models is None and asked.config is None:
         raise UsageError(
-            "there is nothing to report on: name an audit log or a file of verdicts, or give "
-            "--models with a list of models"
+            "there is nothing to report on: name an audit log or a file of verdicts, or --config "
+            "gate.yaml for the log that it names, or give --models with a list of models"
         )
     if asked.stale_days > _LONGEST_DAYS:
         raise UsageError(f"--stale-days is more than {_LONGEST_DAYS}, which is a century")
@@ -115,11 +121,15 @@ def run(asked: Asked, outputs: Outputs) -> int:
 
 def _report(asked: Asked) -> Report:
     period = _Period(asked.since, asked.until)
+    settings = None if asked.config is None else load_config(asked.config)
+    paths = asked.sources
+    if not paths and asked.models is None:
+        paths = [configured_log(settings)]
     summary = Summary(Bounds(listed=asked.most_models, verdicts=asked.most_verdicts))
     sources: list[Source] = []
     logs: list[LogState] = []
     unchecked: list[Unchecked] = []
-    for path in asked.sources:
+    for path in paths:
         before = summary.outcomes.total()
         for record in read_records(path):
             if record.time in period:
@@ -127,10 +137,11 @@ def _report(asked: Asked) -> Report:
         kind = "audit log" if is_log(path) else "verdicts"
         sources.append(Source(str(path), kind, summary.outcomes.total() - before))
         if kind == "audit log":
-            logs.append(log_state(path, archived=asked.archived))
+            gate = expected_gate(asked.gate, settings)
+            logs.append(log_state(path, gate, archived=asked.archived))
     if asked.models is not None:
         before = summary.outcomes.total()
-        for found in _checked(asked, asked.models):
+        for found in _checked(asked.models, settings, asked.assurance):
             if isinstance(found, Unchecked):
                 unchecked.append(found)
             else:
@@ -151,13 +162,14 @@ def _report(asked: Asked) -> Report:
     )
 
 
-def _checked(asked: Asked, models: Path) -> Iterator[Record | Unchecked]:
+def _checked(
+    models: Path, settings: GateConfig | None, assurance: str | None
+) -> Iterator[Record | Unchecked]:
     """The verdict on each model of a list, and the lines that name none."""
-    if asked.config is None:
+    if settings is None:
         raise UsageError("--models needs the --config that says who may sign them")
-    settings = load_config(asked.config)
-    if asked.assurance is not None:
-        settings = revised(settings, assurance=asked.assurance)
+    if assurance is not None:
+        settings = revised(settings, assurance=assurance)
     lines = _listed(models)
     with Gate.from_config(settings) as gate, counting_bar(str(models), len(lines)) as done:
         for number, text in lines:
@@ -240,8 +252,9 @@ def _print(report: Report) -> None:
     for source in report.sources:
         console.print(f"  {escape(source.name)}: {source.kind}, {source.verdicts} verdicts")
     for log in report.logs:
-        word = "[green]its chain is whole[/]" if log.whole else "[bold red]broken[/]"
-        console.print(f"  {escape(log.file)}: {word}: {escape('; '.join(log.sentences))}")
+        colour = "green" if log.whole else "bold red"
+        told = escape("; ".join(log.sentences))
+        console.print(f"  {escape(log.file)}: [{colour}]{log.words}[/]; {told}")
     for name, counts in (("models", states), ("verdicts", summary.outcomes)):
         console.print(
             f"  {counts.total()} {name}: [green]{counts['admitted']} admitted[/], "

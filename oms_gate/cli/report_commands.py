@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from oms_gate.cli.options import Config, Json
+from oms_gate.cli.options import (
+    CertificateRoot,
+    Config,
+    Identity,
+    Issuer,
+    Json,
+    PublicKey,
+    TimestampAuthority,
+    TrustedRoot,
+)
 
 
 def report(
@@ -15,10 +24,17 @@ def report(
         list[Path] | None,
         typer.Argument(
             metavar="[SOURCE]...",
-            help="Audit logs, and files of verdicts as verify --json prints them.",
+            help="Audit logs, and files of verdicts as verify --json prints them. By default the "
+            "log that the configuration names.",
             show_default=False,
         ),
     ] = None,
+    public_key: PublicKey = None,
+    certificate_root: CertificateRoot = None,
+    identity: Identity = None,
+    issuer: Issuer = None,
+    timestamp_authority: TimestampAuthority = None,
+    trusted_root: TrustedRoot = None,
     archived: Annotated[
         bool,
         typer.Option(
@@ -94,20 +110,33 @@ def report(
 ) -> None:
     """Report to people on verdicts: who let which model in, on what grounds.
 
-    It exits with 0 whatever the verdicts are; with 1 where an audit log was tampered with.
+    The options of the signer say who the gate is, whose checkpoints audit logs must have. It exits
+    with 0 whatever the verdicts are; with 1 where an audit log is not as it was written.
 
     Examples:
 
-        oms-gate report /var/lib/oms-gate/audit.jsonl --html report.html --csv report.csv
+        oms-gate report audit.jsonl --public-key gate.pub --html report.html --csv report.csv
+
+        oms-gate report --config gate.yaml --html report.html
 
         oms-gate report audit.jsonl --since 2026-09-01 --until 2026-09-30 --markdown september.md
 
         oms-gate report --models models.txt --config gate.yaml --assurance declared --html now.html
     """
+    from oms_gate.cli.admission import SignerOptions
     from oms_gate.cli.report import Asked, Outputs, run
 
+    gate = SignerOptions(
+        identity=identity,
+        issuer=issuer,
+        public_key=public_key,
+        certificate_root=certificate_root,
+        timestamp_authority=timestamp_authority,
+        trusted_root=trusted_root,
+    )
     asked = Asked(
         sources=sources or (),
+        gate=gate,
         archived=archived,
         models=models,
         config=config,

@@ -27,7 +27,12 @@ def document(report: Report) -> dict[str, Any]:
         "last": summary.last and summary.last.isoformat(),
         "sources": [source._asdict() for source in report.sources],
         "logs": [
-            {"file": log.file, "whole": log.whole, "sentences": list(log.sentences)}
+            {
+                "file": log.file,
+                "whole": log.whole,
+                "signed": log.signed,
+                "sentences": list(log.sentences),
+            }
             for log in report.logs
         ],
         "not_checked": [each._asdict() for each in report.unchecked],

@@ -43,8 +43,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"- Made of: {code(source.name)} ({source.kind}, {source.verdicts} verdicts)"
     for log in report.logs:
         told = "; ".join(map(escaped, log.sentences))
-        word = "its chain is whole" if log.whole else "**broken**"
-        yield f"- Integrity of {code(log.file)}: {word}: {told}"
+        yield f"- Integrity of {code(log.file)}: **{log.words}**; {told}"
     yield f"- Made: {report.made_at:%Y-%m-%d %H:%M} UTC, by oms-gate {report.gate_version}"
     yield ""
     yield "## At a glance"

@@ -21,7 +21,7 @@ from oms_gate.errors import ConfigError
 from oms_gate.evidence.entries import AUDIT_LOG_SCHEMA
 from oms_gate.evidence.files import log_files
 from oms_gate.evidence.reading import entries
-from oms_gate.evidence.verification import verify_log
+from oms_gate.evidence.verification import ExpectedSigner, verify_log
 from oms_gate.limits import MIB
 from oms_gate.oms.quoting import quoted
 from oms_gate.oms.strict_json import MalformedJson, parse
@@ -69,12 +69,21 @@ class LogState:
     """Whether an audit log is as it was written.
 
     whole: whether all of its lines are there, in their places, and unchanged.
+    signed: whether the gate's checkpoints were verified, too.
     sentences: what was found.
     """
 
     file: str
     whole: bool
+    signed: bool
     sentences: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """What to call it."""
+        if not self.whole:
+            return "broken"
+        return "whole and signed" if self.signed else "whole, by its chain alone"
 
 
 def is_log(path: Path) -> bool:
@@ -92,21 +101,28 @@ def is_log(path: Path) -> bool:
     return isinstance(found, dict) and found.get("schema") == AUDIT_LOG_SCHEMA
 
 
-def log_state(path: Path, *, archived: bool) -> LogState:
-    """Verify the chain of an audit log, and say what that came to.
+def log_state(path: Path, gate: ExpectedSigner | None, *, archived: bool) -> LogState:
+    """Verify an audit log, and say what that came to.
 
+    gate: who must have signed its checkpoints; None to look at its chain alone.
     archived: whether its older files may be elsewhere.
 
     Raises:
         ConfigError: it cannot be read.
     """
-    found = verify_log(path, archived=archived)
+    found = verify_log(path, gate, archived=archived)
     told = [f"{found.lines:,} lines, up to number {found.last_seq}"]
+    if found.signer is not None and found.signed_at is not None:
+        told.append(
+            f"signed up to number {found.signed_seq}, on {found.signed_at:%Y-%m-%d at %H:%M} UTC, "
+            f"by {found.signer.identity}"
+        )
+    elif gate is None:
+        told.append("its checkpoints were not verified: say who the gate is, as by --public-key")
     told += [f"{fault.file}:{fault.line}: {fault.message}" for fault in found.faults[:_FAULTS_TOLD]]
     if (more := len(found.faults) + found.more_faults - _FAULTS_TOLD) > 0:
         told.append(f"and {more:,} more of this kind")
-    told.append("its checkpoints were not verified: see oms-gate audit-log verify")
-    return LogState(str(path), found.is_whole, tuple(told))
+    return LogState(str(path), found.is_whole, gate is not None, tuple(told))
 
 
 def read_records(path: Path) -> Iterator[Record]:

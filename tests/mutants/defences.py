@@ -3778,6 +3778,12 @@ MUTANTS: tuple[Mutant, ...] = (
     _report_reading("a pipe that is read twice", "if not stat.S_ISREG(", "if False and ("),
     _report_reading("logs that were changed", "found.is_whole", "True"),
     _report_reading("files of a log that are gone", "archived=archived)", "archived=True)"),
+    _report_reading(
+        "logs that a stranger signed",
+        "verify_log(path, gate,",
+        "verify_log(path, None,",
+        "report/test_cli_report.py",
+    ),
     _report_summary("models without end", "len(self.models) >= self.bounds.models", "False"),
     _report_summary(
         "verdicts of a model without end", "len(self._lines) < most", "len(self._lines) < 10**9"

@@ -19,10 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Gate, Verdict
 from oms_gate.config import GateConfig
+from oms_gate.evidence.checkpoints import checkpoint_statement
 from oms_gate.evidence.entries import GENESIS, sealed
+from oms_gate.evidence.signer import OwnSigner
+from oms_gate.evidence.verification import ExpectedSigner
+from oms_gate.evidence_settings import GateSigner
 from oms_gate.report.page import page
 from oms_gate.report.reading import log_state, read_records
 from oms_gate.report.report import Report, Source
@@ -43,6 +49,7 @@ from tests.test_corpus_verdicts import (
 PICTURE = Path(__file__).parents[2] / "docs" / "report.png"
 NOW = datetime(2026, 9, 15, 6, tzinfo=UTC)
 _LARGEST_BYTES = 400_000
+_LOG = "1" * 32
 _FORGOTTEN = 3
 """Of the models, the one that nobody checks any more."""
 
@@ -51,15 +58,19 @@ def write_log(
     path: Path,
     verdicts: Iterable[tuple[datetime, Verdict]],
     context: Mapping[str, object] | None = None,
+    signer: OwnSigner | None = None,
 ) -> Path:
-    """An audit log with these verdicts, as if the gate had written them at these times."""
+    """An audit log with these verdicts, as if the gate had written them at these times.
+
+    signer: signs it at its end.
+    """
     previous, seq = GENESIS, 0
     with path.open("wb") as stream:
 
         def write(members: Mapping[str, object], time: datetime) -> None:
             nonlocal previous, seq
             seq += 1
-            line, previous = sealed(members, log="1" * 32, seq=seq, previous=previous, now=time)
+            line, previous = sealed(members, log=_LOG, seq=seq, previous=previous, now=time)
             stream.write(line)
 
         for time, verdict in verdicts:
@@ -72,6 +83,22 @@ def write_log(
                 "verdict": json.loads(verdict.to_json()),
             }
             write(members, time)
+        if signer is not None:
+            bundle = signer.sign(checkpoint_statement(_LOG, seq, previous))
+            write({"kind": "checkpoint", "checkpoint": json.loads(bundle)}, time)
+    return path
+
+
+def gates_key(folder: Path) -> Path:
+    """The private key of a gate, PEM."""
+    private = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = folder / "gate.key"
+    path.write_bytes(private)
+    path.chmod(0o600)
     return path
 
 
@@ -100,8 +127,8 @@ def corpus_verdicts(hub: HubStandIn) -> Iterator[Verdict]:
                 yield gate.check(reference / f"{release}-{method}")
 
 
-def corpus_log(hub: HubStandIn, path: Path) -> Path:
-    """An audit log of nightly checks of the corpus."""
+def corpus_log(hub: HubStandIn, path: Path, signer: OwnSigner) -> Path:
+    """An audit log of nightly checks of the corpus, signed."""
     root = os.path.abspath(CORPUS)
     verdicts = [
         Verdict.model_validate_json(verdict.to_json().replace(root, "/srv/models"))
@@ -118,18 +145,18 @@ def corpus_log(hub: HubStandIn, path: Path) -> Path:
         while night < last:
             asked.append((night, verdict))
             night += timedelta(days=1)
-    return write_log(path, sorted(asked, key=lambda each: each[0]), context={"team": "research"})
+    return write_log(path, sorted(asked, key=lambda each: each[0]), {"team": "research"}, signer)
 
 
-def corpus_page(log: Path, verdicts: int = 20) -> str:
+def corpus_page(log: Path, signer: OwnSigner, verdicts: int = 20) -> str:
     """The report of that log, with so many verdicts on each model."""
     summary = Summary(Bounds(verdicts=verdicts))
     for record in read_records(log):
         summary.add(record)
     source = Source(log.name, "audit log", summary.outcomes.total())
-    return page(
-        Report("Models in production", NOW, summary, [source], [log_state(log, archived=False)])
-    )
+    gate = ExpectedSigner(signer.trust(), lambda _: True, NOW)
+    state = log_state(log, gate, archived=False)
+    return page(Report("Models in production", NOW, summary, [source], [state]))
 
 
 def _gate(**settings: Any) -> Gate:
@@ -138,7 +165,7 @@ def _gate(**settings: Any) -> Gate:
 
 async def _picture(file: Path) -> bytes:
     async with Chromium() as browser:
-        await browser.resize(1200, 1455)
+        await browser.resize(1200, 1425)
         await browser.open(file.as_uri())
         await browser.run("document.documentElement.style.overflow = 'hidden'")
         return await browser.screenshot(all_of_it=False)
@@ -155,9 +182,10 @@ def main() -> None:
         patch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
         patch.setenv("HF_ENDPOINT", hub.endpoint)
         patch.chdir(folder)
-        log = corpus_log(hub, Path("audit.jsonl"))
+        signer = OwnSigner(GateSigner(key=str(gates_key(Path(folder)))))
+        log = corpus_log(hub, Path("audit.jsonl"), signer)
         file = Path(folder, "report.html")
-        file.write_text(corpus_page(log))
+        file.write_text(corpus_page(log, signer))
         picture = asyncio.run(_picture(file))
     if len(picture) > _LARGEST_BYTES:
         sys.exit(f"the picture has {len(picture)} bytes, more than {_LARGEST_BYTES}")

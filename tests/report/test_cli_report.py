@@ -9,13 +9,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from oms_gate.cli.admission import SignerOptions
 from oms_gate.cli.report import Asked, Outputs, run
 from oms_gate.errors import ConfigError
+from oms_gate.evidence.signer import OwnSigner
+from oms_gate.evidence_settings import GateSigner
 from tests import models
 from tests.commands import oms_gate
-from tests.report.corpus_report import write_log
+from tests.report.corpus_report import gates_key, write_log
 from tests.report.verdicts import NOW, full, reason, verdict
 
 DAY = timedelta(days=1)
@@ -130,9 +134,38 @@ def test_a_log_that_was_changed_is_reported_and_told(log: Path, tmp_path: Path) 
     html, markdown = tmp_path / "r.html", tmp_path / "r.md"
     done = oms_gate("report", log, "--html", html, "--markdown", markdown)
     assert done.returncode == 1
-    assert f"{log}: broken: " in done.stdout
+    assert f"{log}: broken; " in done.stdout
     assert "line 2 of the log was changed" in html.read_text()
     assert "**broken**" in markdown.read_text()
+
+
+def test_who_signed_a_log_is_looked_at_where_it_is_known(log: Path, tmp_path: Path) -> None:
+    key = gates_key(tmp_path)
+    config = tmp_path / "gate.yaml"
+    config.write_text(f"evidence: {{signer: {{key: {key}}}, audit_log: {{file: {log}}}}}\n")
+    unsigned = oms_gate("report", "--config", config)
+    assert unsigned.returncode == 1
+    assert f"{log}: broken; 4 lines" in unsigned.stdout
+    assert "no checkpoint vouches for any line" in unsigned.stdout
+    chained = oms_gate("report", log)
+    assert chained.returncode == 0
+    assert f"{log}: whole, by its chain alone; 4 lines" in chained.stdout
+    write_log(log, [(NOW, verdict())], signer=OwnSigner(GateSigner(key=str(key))))
+    signed = oms_gate("report", "--config", config, "--json")
+    (state,) = json.loads(signed.stdout)["logs"]
+    assert (signed.returncode, state["whole"], state["signed"]) == (0, True, True)
+    assert "up to number 2, on 2026-09-15 at 12:00 UTC" in state["sentences"][1]
+    public = tmp_path / "gate.pub"
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    public.write_bytes(
+        private.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    assert "whole and signed" in oms_gate("report", log, "--public-key", public).stdout
+    stranger = tmp_path / "stranger.pub"
+    stranger.write_bytes(models.public_pem(models.new_key()))
+    assert oms_gate("report", log, "--public-key", stranger).returncode == 1
 
 
 def test_no_file_is_left_where_it_cannot_be_written(log: Path, tmp_path: Path) -> None:
@@ -149,7 +182,7 @@ def test_a_page_needs_a_package_that_may_be_missing(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     sources = {"sources": [log], "models": None, "config": None, "assurance": None}
     period = {"since": None, "until": None, "stale_days": 1, "most_models": 1, "most_verdicts": 1}
-    asked = Asked(archived=False, title="t", **sources, **period)  # type: ignore[arg-type]
+    asked = Asked(gate=SignerOptions(), archived=False, title="t", **sources, **period)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"jinja2 is missing: install oms-gate\[report\]"):
         run(asked, Outputs(tmp_path / "r.html", None, None, json=False))
     assert run(asked, Outputs(None, tmp_path / "r.md", tmp_path / "r.csv", json=True)) == 0

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from oms_gate.evidence.signer import OwnSigner
+from oms_gate.evidence_settings import GateSigner
 from oms_gate.report.page import page
 from tests.corpus import needs_corpus
 from tests.peers.chromium import Chromium, chromium
 from tests.peers.hub import HubStandIn
-from tests.report.corpus_report import PICTURE, corpus_log, corpus_page
+from tests.report.corpus_report import PICTURE, corpus_log, corpus_page, gates_key
 from tests.report.test_report_hostile import report
 from tests.report.verdicts import EVIL, full, record
 from tests.test_corpus_verdicts import September2026
@@ -58,7 +60,10 @@ def test_the_report_of_the_corpus_can_be_used_by_everybody(
     hub: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("oms_gate.judging.datetime", September2026)
-    html = corpus_page(corpus_log(hub, tmp_path / "audit.jsonl"), verdicts=2)
+    signer = OwnSigner(GateSigner(key=str(gates_key(tmp_path))))
+    log = corpus_log(hub, tmp_path / "audit.jsonl", signer)
+    html = corpus_page(log, signer, verdicts=2)
+    assert "whole and signed" in html
     assert "13 of 22 models" in html
     if not AXE.exists():
         pytest.skip("there is no axe-core in .tools: run `make axe-core`")

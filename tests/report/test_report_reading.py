@@ -34,7 +34,7 @@ def test_a_log(tmp_path: Path) -> None:
     assert (first.operation, first.context, first.time) == ("verify", {"tenant": "red"}, NOW)
     line = json.loads(log.read_text().splitlines()[2])
     assert second.place == Place(str(log), 3, 3, line["hash"])
-    state = log_state(log, archived=False)
+    state = log_state(log, None, archived=False)
     assert state.whole
     assert state.sentences[0] == "3 lines, up to number 3"
 
@@ -47,10 +47,10 @@ def test_a_log_over_many_files(tmp_path: Path) -> None:
     log.write_text(last)
     assert names(log) == [("good", 2), ("bad", 1)]
     assert [each.place.file for each in read_records(log)] == [str(full), str(log)]
-    assert log_state(log, archived=False).whole
+    assert log_state(log, None, archived=False).whole
     full.unlink()
-    assert not log_state(log, archived=False).whole
-    assert log_state(log, archived=True).whole
+    assert not log_state(log, None, archived=False).whole
+    assert log_state(log, None, archived=True).whole
     log.rename(full)  # and there is none yet that is written
     assert names(log) == [("bad", 1)]
 
@@ -59,19 +59,19 @@ def test_a_line_that_was_not_written_to_its_end(tmp_path: Path) -> None:
     log = write_log(tmp_path / "log.jsonl", [(NOW, GOOD), (NOW, BAD)])
     log.write_bytes(log.read_bytes()[:-9])
     assert names(log) == [("good", 2)]
-    state = log_state(log, archived=False)
+    state = log_state(log, None, archived=False)
     assert not state.whole
-    assert "not written to its end" in state.sentences[1]
+    assert "not written to its end" in state.sentences[2]
 
 
 def test_a_log_that_was_changed(tmp_path: Path) -> None:
     log = write_log(tmp_path / "log.jsonl", [(NOW, GOOD)] * 9)
     log.write_text(log.read_text().replace("acme/good", "acme/evil"))
-    state = log_state(log, archived=False)
+    state = log_state(log, None, archived=False)
     assert not state.whole
     assert len(state.sentences) == 8
-    assert state.sentences[1].startswith(f"{log}:2: line 2 of the log was changed")
-    assert state.sentences[6] == "and 4 more of this kind"
+    assert state.sentences[2].startswith(f"{log}:2: line 2 of the log was changed")
+    assert state.sentences[7] == "and 4 more of this kind"
 
 
 @pytest.mark.parametrize(
