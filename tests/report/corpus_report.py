@@ -19,21 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate import Gate, Verdict
 from oms_gate.config import GateConfig
 from oms_gate.evidence.checkpoints import checkpoint_statement
 from oms_gate.evidence.entries import GENESIS, sealed
-from oms_gate.evidence.signer import OwnSigner
-from oms_gate.evidence.verification import ExpectedSigner
-from oms_gate.evidence_settings import GateSigner
 from oms_gate.report.page import page
 from oms_gate.report.reading import log_state, read_records
 from oms_gate.report.report import Report, Source
 from oms_gate.report.summary import Bounds, Summary
 from tests.corpus import CORPUS
+from tests.evidence.logs import GateKey
 from tests.peers.chromium import Chromium
 from tests.peers.hub import HubStandIn
 from tests.test_corpus_verdicts import (
@@ -58,11 +54,11 @@ def write_log(
     path: Path,
     verdicts: Iterable[tuple[datetime, Verdict]],
     context: Mapping[str, object] | None = None,
-    signer: OwnSigner | None = None,
+    key: GateKey | None = None,
 ) -> Path:
     """An audit log with these verdicts, as if the gate had written them at these times.
 
-    signer: signs it at its end.
+    key: signs it at its end.
     """
     previous, seq = GENESIS, 0
     with path.open("wb") as stream:
@@ -83,22 +79,9 @@ def write_log(
                 "verdict": json.loads(verdict.to_json()),
             }
             write(members, time)
-        if signer is not None:
-            bundle = signer.sign(checkpoint_statement(_LOG, seq, previous))
+        if key is not None:
+            bundle = key.signer.sign(checkpoint_statement(_LOG, seq, previous))
             write({"kind": "checkpoint", "checkpoint": json.loads(bundle)}, time)
-    return path
-
-
-def gates_key(folder: Path) -> Path:
-    """The private key of a gate, PEM."""
-    private = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path = folder / "gate.key"
-    path.write_bytes(private)
-    path.chmod(0o600)
     return path
 
 
@@ -127,7 +110,7 @@ def corpus_verdicts(hub: HubStandIn) -> Iterator[Verdict]:
                 yield gate.check(reference / f"{release}-{method}")
 
 
-def corpus_log(hub: HubStandIn, path: Path, signer: OwnSigner) -> Path:
+def corpus_log(hub: HubStandIn, path: Path, key: GateKey) -> Path:
     """An audit log of nightly checks of the corpus, signed."""
     root = os.path.abspath(CORPUS)
     verdicts = [
@@ -145,17 +128,16 @@ def corpus_log(hub: HubStandIn, path: Path, signer: OwnSigner) -> Path:
         while night < last:
             asked.append((night, verdict))
             night += timedelta(days=1)
-    return write_log(path, sorted(asked, key=lambda each: each[0]), {"team": "research"}, signer)
+    return write_log(path, sorted(asked, key=lambda each: each[0]), {"team": "research"}, key)
 
 
-def corpus_page(log: Path, signer: OwnSigner, verdicts: int = 20) -> str:
+def corpus_page(log: Path, key: GateKey, verdicts: int = 20) -> str:
     """The report of that log, with so many verdicts on each model."""
     summary = Summary(Bounds(verdicts=verdicts))
     for record in read_records(log):
         summary.add(record)
     source = Source(log.name, "audit log", summary.outcomes.total())
-    gate = ExpectedSigner(signer.trust(), lambda _: True, NOW)
-    state = log_state(log, gate, archived=False)
+    state = log_state(log, key.expected, archived=False)
     return page(Report("Models in production", NOW, summary, [source], [state]))
 
 
@@ -182,10 +164,10 @@ def main() -> None:
         patch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
         patch.setenv("HF_ENDPOINT", hub.endpoint)
         patch.chdir(folder)
-        signer = OwnSigner(GateSigner(key=str(gates_key(Path(folder)))))
-        log = corpus_log(hub, Path("audit.jsonl"), signer)
+        key = GateKey(Path(folder))
+        log = corpus_log(hub, Path("audit.jsonl"), key)
         file = Path(folder, "report.html")
-        file.write_text(corpus_page(log, signer))
+        file.write_text(corpus_page(log, key))
         picture = asyncio.run(_picture(file))
     if len(picture) > _LARGEST_BYTES:
         sys.exit(f"the picture has {len(picture)} bytes, more than {_LARGEST_BYTES}")

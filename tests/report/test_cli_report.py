@@ -9,17 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oms_gate.cli.admission import SignerOptions
 from oms_gate.cli.report import Asked, Outputs, run
 from oms_gate.errors import ConfigError
-from oms_gate.evidence.signer import OwnSigner
-from oms_gate.evidence_settings import GateSigner
 from tests import models
 from tests.commands import oms_gate
-from tests.report.corpus_report import gates_key, write_log
+from tests.evidence.logs import GateKey
+from tests.report.corpus_report import write_log
 from tests.report.verdicts import NOW, full, reason, verdict
 
 DAY = timedelta(days=1)
@@ -33,6 +31,24 @@ def log(tmp_path: Path) -> Path:
         (NOW, full("hf://acme/b")),
     ]
     return write_log(tmp_path / "audit.jsonl", found)
+
+
+def asked(log: Path, since: str | None = None, until: str | None = None) -> Asked:
+    """What the options say."""
+    return Asked(
+        sources=[log],
+        gate=SignerOptions(),
+        archived=False,
+        models=None,
+        config=None,
+        assurance=None,
+        title="t",
+        since=since,
+        until=until,
+        stale_days=30,
+        most_models=500,
+        most_verdicts=20,
+    )
 
 
 def test_every_format(log: Path, tmp_path: Path) -> None:
@@ -70,22 +86,24 @@ def test_json(log: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "verdicts"),
+    ("since", "until", "verdicts"),
     [
-        (["--since", "2026-09-14"], 2),
-        (["--until", "2026-09-14"], 2),
-        (["--since", "2026-09-14", "--until", "2026-09-14"], 1),
-        (["--since", "2026-09-15T12:00:00Z"], 1),
-        (["--until", "2026-09-15T12:00:00Z"], 2),
-        (["--until", "2026-09-15T14:00:01+02:00"], 3),
-        (["--since", "2027-01-01"], 0),
+        ("2026-09-14", None, 2),
+        (None, "2026-09-14", 2),
+        ("2026-09-14", "2026-09-14", 1),
+        ("2026-09-15T12:00:00Z", None, 1),
+        (None, "2026-09-15T12:00:00Z", 2),
+        (None, "2026-09-15T14:00:01+02:00", 3),
+        ("2027-01-01", None, 0),
     ],
 )
-def test_a_period(log: Path, tmp_path: Path, options: list[str], verdicts: int) -> None:
-    html = tmp_path / "r.html"
-    done = oms_gate("report", log, *options, "--json", "--html", html)
-    assert done.returncode == 0, done.stderr
-    assert sum(json.loads(done.stdout)["verdicts"].values()) == verdicts
+def test_a_period(
+    log: Path, tmp_path: Path, since: str | None, until: str | None, verdicts: int
+) -> None:
+    html, table = tmp_path / "r.html", tmp_path / "r.csv"
+    assert run(asked(log, since=since, until=until), Outputs(html, None, table, json=True)) == 0
+    with table.open(newline="") as stream:
+        assert sum(int(row["verdicts"]) for row in csv.DictReader(stream)) == verdicts
     assert ("There is no verdict in this period" in html.read_text()) is (verdicts == 0)
 
 
@@ -140,9 +158,9 @@ def test_a_log_that_was_changed_is_reported_and_told(log: Path, tmp_path: Path) 
 
 
 def test_who_signed_a_log_is_looked_at_where_it_is_known(log: Path, tmp_path: Path) -> None:
-    key = gates_key(tmp_path)
+    key, stranger = GateKey(tmp_path), GateKey(tmp_path, "stranger")
     config = tmp_path / "gate.yaml"
-    config.write_text(f"evidence: {{signer: {{key: {key}}}, audit_log: {{file: {log}}}}}\n")
+    config.write_text(f"evidence: {{signer: {{key: {key.private}}}, audit_log: {{file: {log}}}}}\n")
     unsigned = oms_gate("report", "--config", config)
     assert unsigned.returncode == 1
     assert f"{log}: broken; 4 lines" in unsigned.stdout
@@ -150,22 +168,15 @@ def test_who_signed_a_log_is_looked_at_where_it_is_known(log: Path, tmp_path: Pa
     chained = oms_gate("report", log)
     assert chained.returncode == 0
     assert f"{log}: whole, by its chain alone; 4 lines" in chained.stdout
-    write_log(log, [(NOW, verdict())], signer=OwnSigner(GateSigner(key=str(key))))
+    write_log(log, [(NOW, verdict())], key=key)
     signed = oms_gate("report", "--config", config, "--json")
     (state,) = json.loads(signed.stdout)["logs"]
     assert (signed.returncode, state["whole"], state["signed"]) == (0, True, True)
-    assert "up to number 2, on 2026-09-15 at 12:00 UTC" in state["sentences"][1]
-    public = tmp_path / "gate.pub"
-    private = serialization.load_pem_private_key(key.read_bytes(), None)
-    public.write_bytes(
-        private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+    assert state["sentences"][1].startswith(
+        "signed up to number 2, on 2026-09-15 at 12:00 UTC, by sha256:"
     )
-    assert "whole and signed" in oms_gate("report", log, "--public-key", public).stdout
-    stranger = tmp_path / "stranger.pub"
-    stranger.write_bytes(models.public_pem(models.new_key()))
-    assert oms_gate("report", log, "--public-key", stranger).returncode == 1
+    assert "whole and signed" in oms_gate("report", log, "--public-key", key.public).stdout
+    assert oms_gate("report", log, "--public-key", stranger.public).returncode == 1
 
 
 def test_no_file_is_left_where_it_cannot_be_written(log: Path, tmp_path: Path) -> None:
@@ -180,12 +191,9 @@ def test_a_page_needs_a_package_that_may_be_missing(
     for name in ("oms_gate.report.page", "oms_gate.templating"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    sources = {"sources": [log], "models": None, "config": None, "assurance": None}
-    period = {"since": None, "until": None, "stale_days": 1, "most_models": 1, "most_verdicts": 1}
-    asked = Asked(gate=SignerOptions(), archived=False, title="t", **sources, **period)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"jinja2 is missing: install oms-gate\[report\]"):
-        run(asked, Outputs(tmp_path / "r.html", None, None, json=False))
-    assert run(asked, Outputs(None, tmp_path / "r.md", tmp_path / "r.csv", json=True)) == 0
+        run(asked(log), Outputs(tmp_path / "r.html", None, None, json=False))
+    assert run(asked(log), Outputs(None, tmp_path / "r.md", tmp_path / "r.csv", json=True)) == 0
 
 
 def test_a_list_of_models_of_which_some_are_broken(

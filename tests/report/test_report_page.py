@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from oms_gate.evidence.signer import OwnSigner
-from oms_gate.evidence_settings import GateSigner
 from oms_gate.report.page import page
 from tests.corpus import needs_corpus
+from tests.evidence.logs import GateKey
 from tests.peers.chromium import Chromium, chromium
 from tests.peers.hub import HubStandIn
-from tests.report.corpus_report import PICTURE, corpus_log, corpus_page, gates_key
+from tests.report.corpus_report import PICTURE, corpus_log, corpus_page
 from tests.report.test_report_hostile import report
 from tests.report.verdicts import EVIL, full, record
 from tests.test_corpus_verdicts import September2026
@@ -60,15 +59,18 @@ def test_the_report_of_the_corpus_can_be_used_by_everybody(
     hub: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("oms_gate.judging.datetime", September2026)
-    signer = OwnSigner(GateSigner(key=str(gates_key(tmp_path))))
-    log = corpus_log(hub, tmp_path / "audit.jsonl", signer)
-    html = corpus_page(log, signer, verdicts=2)
+    key = GateKey(tmp_path)
+    html = corpus_page(corpus_log(hub, tmp_path / "audit.jsonl", key), key, verdicts=2)
     assert "whole and signed" in html
     assert "13 of 22 models" in html
     if not AXE.exists():
         pytest.skip("there is no axe-core in .tools: run `make axe-core`")
 
     async def work(browser: Chromium) -> None:
+        await browser.press("Tab")
+        assert await browser.run("document.activeElement.className") == "skip"
+        await browser.press("Enter")
+        assert await browser.run("document.activeElement.id") == "main"
         headings = await browser.run(
             "[...document.querySelectorAll('h1, h2, h3, h4')].map(each => +each.tagName[1])"
         )
@@ -119,16 +121,6 @@ def test_all_of_it_is_on_paper(tmp_path: Path) -> None:
         assert len(re.findall(rb"/Type\s*/Page\b", paper)) >= 2
 
     browse(page(report(*found)), tmp_path, work)
-
-
-def test_keys_are_enough(tmp_path: Path) -> None:
-    async def work(browser: Chromium) -> None:
-        await browser.press("Tab")
-        assert await browser.run("document.activeElement.className") == "skip"
-        await browser.press("Enter")
-        assert await browser.run("document.activeElement.id") == "main"
-
-    browse(page(report()), tmp_path, work)
 
 
 def test_the_picture_in_the_documentation_is_small() -> None:
