@@ -143,8 +143,11 @@ def progress_bar(title: str) -> Iterator[ProgressCallback]:
 
 
 @contextmanager
-def counting_bar(title: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar for so many things, on standard error where that is a terminal; called after each."""
+def counting_bar(title: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """A bar for so many things, on standard error where that is a terminal; called after each.
+
+    total: None where it is not known.
+    """
     from rich import progress
 
     console = new_console(stderr=True)

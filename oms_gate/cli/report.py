@@ -131,9 +131,11 @@ def _report(asked: Asked) -> Report:
     unchecked: list[Unchecked] = []
     for path in paths:
         before = summary.outcomes.total()
-        for record in read_records(path):
-            if record.time in period:
-                summary.add(record)
+        with counting_bar(path.name, None) as done:
+            for record in read_records(path):
+                if record.time in period:
+                    summary.add(record)
+                done()
         kind = "audit log" if is_log(path) else "verdicts"
         sources.append(Source(str(path), kind, summary.outcomes.total() - before))
         if kind == "audit log":
@@ -171,7 +173,7 @@ def _checked(
     if assurance is not None:
         settings = revised(settings, assurance=assurance)
     lines = _listed(models)
-    with Gate.from_config(settings) as gate, counting_bar(str(models), len(lines)) as done:
+    with Gate.from_config(settings) as gate, counting_bar(models.name, len(lines)) as done:
         for number, text in lines:
             try:
                 verdict = gate.check(Reference.parse(text))
