@@ -25,7 +25,7 @@ MORE_NODE_CLIENT := .tools/node-transformers/package-lock.json
 OLAH := .tools/olah
 SECONDS ?= 60
 
-.PHONY: demo test lint peers softhsm nginx git-lfs chromium axe-core bench interop clients mutants fuzz schemathesis policy openapi manifests image-steps actionlint lock dist sbom clean
+.PHONY: demo test lint peers softhsm nginx git-lfs chromium axe-core bench interop clients mutants fuzz schemathesis policy openapi manifests image-steps report-picture actionlint lock dist sbom clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oms-gate demo
@@ -170,6 +170,10 @@ sbom: $(CYCLONEDX)
 	@$(CYCLONEDX)/bin/cyclonedx-py environment --pyproject .tools/image/pyproject.toml --mc-type application \
 		--spec-version 1.6 --output-format JSON --output-reproducible --validate \
 		--output-file dist/oms-gate.cdx.json .tools/image/bin/python
+
+# Take the picture in docs/report.md again.
+report-picture: $(VENV)/.installed-test chromium
+	@$(BIN)/python -m tests.report.corpus_report
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing oms-gate into $(VENV) ..."

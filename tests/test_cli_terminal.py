@@ -37,6 +37,7 @@ COMMANDS: tuple[list[str], ...] = (
     ["trust", "list"],
     ["trust", "remove"],
     ["history"],
+    ["report"],
     ["cache"],
     ["cache", "list"],
     ["cache", "verify"],
@@ -95,3 +96,16 @@ def test_progress_shows_what_fits(
     assert max(map(len, lines)) <= width
     for text in shown:
         assert text in lines[-1]
+
+
+@pytest.mark.parametrize(("total", "shown"), [(3, "1/3"), (None, "1/?")])
+def test_what_is_counted_is_shown_as_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, total: int | None, shown: str
+) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=60, color_system=None)
+    monkeypatch.setattr(render, "new_console", lambda **_: console)
+    with render.counting_bar("models[1].txt", total) as done:
+        done()
+    assert "models[1].txt" in screen.getvalue()
+    assert shown in screen.getvalue()

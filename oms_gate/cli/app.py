@@ -16,6 +16,7 @@ from oms_gate.cli import (
     hooks_commands,
     policy_commands,
     publishing_commands,
+    report_commands,
     run_commands,
     server_commands,
     signing_commands,
@@ -47,6 +48,7 @@ for _command in (
     admission_commands.inspect,
     bom_commands.bom,
     trust_commands.history,
+    report_commands.report,
     admission_commands.demo,
     server_commands.serve,
 ):

@@ -52,9 +52,9 @@ def verify(
         raise UsageError("--json prints and --quiet does not; give one of them")
     settings = load_config(config) if config is not None else None
     if log is None:
-        log = _configured(settings)
+        log = configured_log(settings)
     found = verify_log(
-        log, _expected(signer, settings), expected_hash=expected_hash, archived=archived
+        log, expected_gate(signer, settings), expected_hash=expected_hash, archived=archived
     )
     with after(f"the audit log is {'whole' if found.is_whole else 'not whole'}"):
         if json:
@@ -74,7 +74,7 @@ def checkpoint(config: Path | None, *, json: bool) -> int:
         EvidenceError: the log cannot be written.
     """
     settings = None if config is None else load_config(config)
-    file = _configured(settings)
+    file = configured_log(settings)
     assert settings is not None
     assert settings.evidence.audit_log is not None
     if settings.evidence.signer is None:
@@ -90,7 +90,13 @@ def checkpoint(config: Path | None, *, json: bool) -> int:
     return 0
 
 
-def _configured(settings: GateConfig | None) -> Path:
+def configured_log(settings: GateConfig | None) -> Path:
+    """The file that a configuration names.
+
+    Raises:
+        UsageError: there is no configuration.
+        ConfigError: it names no file.
+    """
     if settings is None:
         raise UsageError(
             "no configuration says where the audit log is: give the file, or --config gate.yaml, "
@@ -102,7 +108,13 @@ def _configured(settings: GateConfig | None) -> Path:
     return log.file
 
 
-def _expected(signer: SignerOptions, settings: GateConfig | None) -> ExpectedSigner | None:
+def expected_gate(signer: SignerOptions, settings: GateConfig | None) -> ExpectedSigner | None:
+    """Who signs the checkpoints, as the options say it, or else the configuration; None if neither.
+
+    Raises:
+        UsageError: the options cannot be meant together, or the configuration does not say enough.
+        ConfigError: a file that they name cannot be used.
+    """
     now = datetime.now(UTC)
     if signer.given:
         trust, known = expected_signer(signer)

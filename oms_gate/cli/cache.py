@@ -20,7 +20,6 @@ from oms_gate.cache.verification import Verification
 from oms_gate.cache.verification import verify as verify_cache
 from oms_gate.cli.output import after
 from oms_gate.cli.render import (
-    human_bytes,
     new_console,
     print_beside,
     print_table,
@@ -28,6 +27,7 @@ from oms_gate.cli.render import (
 )
 from oms_gate.errors import UsageError
 from oms_gate.limits import Limits
+from oms_gate.sizes import human_bytes
 from oms_gate.verdict import printable
 
 _AGE = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhdw])")

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from oms_gate.cli.admission import Admission
 from oms_gate.cli.pull import check_output
-from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
+from oms_gate.cli.render import new_console, print_beside, progress_bar
 from oms_gate.config import GateConfig
 from oms_gate.gate import Gate
 from oms_gate.history import History
@@ -20,6 +20,7 @@ from oms_gate.reference import Reference
 from oms_gate.signing.changes import MAY_RUN
 from oms_gate.signing.review import Review, diff_model
 from oms_gate.signing.standing import Recall, Standing, Vouch, of_the_policy
+from oms_gate.sizes import human_bytes
 from oms_gate.verdict import FileFact, printable
 
 NOBODY: Final = "nobody whom you trust signed any of this before"

@@ -9,7 +9,7 @@ import typer
 
 from oms_gate.authoring.building import SigningKey, build_policy
 from oms_gate.cli.output import after
-from oms_gate.cli.render import human_bytes
+from oms_gate.sizes import human_bytes
 
 
 def run(

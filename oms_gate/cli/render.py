@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from oms_gate.reason_codes import ReasonCode
+from oms_gate.sizes import human_bytes
 from oms_gate.streaming.hashing import Progress, ProgressCallback
 from oms_gate.verdict import (
     AcceptedSummary,
@@ -142,14 +143,27 @@ def progress_bar(title: str) -> Iterator[ProgressCallback]:
             bar.stop()
 
 
-def human_bytes(count: int) -> str:
-    """A number of bytes with a binary unit."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if size < 1024 or unit == "TiB":
-            break
-        size /= 1024
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+@contextmanager
+def counting_bar(title: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """A bar for so many things, on standard error where that is a terminal; called after each.
+
+    total: None where it is not known.
+    """
+    from rich import progress
+
+    console = new_console(stderr=True)
+    if not console.is_terminal:
+        yield lambda: None
+        return
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(10),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(escape(title), total=total)
+        yield lambda: bar.advance(task)
 
 
 def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from oms_gate.cli.output import after
 from oms_gate.cli.pull import check_output
-from oms_gate.cli.render import human_bytes, new_console, print_beside, progress_bar
+from oms_gate.cli.render import new_console, print_beside, progress_bar
 from oms_gate.cli.signers import check_apart, signer_of
 from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import UsageError
@@ -22,6 +22,7 @@ from oms_gate.oms.digests import HashType
 from oms_gate.reference import Reference
 from oms_gate.signing.model import SignedModel, Signing, sign_model
 from oms_gate.signing.opening import SigningIdentity
+from oms_gate.sizes import human_bytes
 from oms_gate.stores.local_names import portable
 from oms_gate.verdict import printable
 

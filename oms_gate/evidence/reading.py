@@ -54,12 +54,14 @@ def lines(log: Path) -> Iterator[Line]:
 
 
 def entries(log: Path) -> Iterator[tuple[Line, Entry]]:
-    """What the lines say.
+    """What the lines say; one that was torn off in writing says nothing.
 
     Raises:
         ConfigError: as `lines`; or a line is none of an audit log.
     """
     for line in lines(log):
+        if not line.ended:
+            continue
         try:
             yield line, read_entry(line.content)
         except ValueError as error:

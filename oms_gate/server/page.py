@@ -8,7 +8,6 @@ from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from oms_gate import __version__
 from oms_gate.reason_codes import ReasonCode
@@ -16,7 +15,7 @@ from oms_gate.server.api import DecisionApi
 from oms_gate.server.problems import SAFE_HEADERS, Handler, ProblemError, answered
 from oms_gate.server.questions import read_query
 from oms_gate.server.recorded import Source
-from oms_gate.verdict import printable
+from oms_gate.templating import source, templates
 
 _HEADERS: Final = {
     **SAFE_HEADERS,
@@ -87,25 +86,10 @@ def _shown(handler: Handler) -> Handler:
 
 
 def _rendered(template: str, **values: Any) -> web.Response:
-    text = _templates().get_template(template).render(version=__version__, **values)
+    text = templates("oms_gate.server").get_template(template).render(version=__version__, **values)
     return web.Response(text=text, content_type="text/html", headers=_HEADERS)
 
 
 @cache
-def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("oms_gate.server"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Whatever is shown was named by strangers, or comes from a query. What a macro gives is
-        # no plain string, and was made of such.
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
-
-
-@cache
 def _style() -> str:
-    loader = PackageLoader("oms_gate.server")
-    return loader.get_source(_templates(), "page.css")[0]
+    return source("oms_gate.server", "page.css")

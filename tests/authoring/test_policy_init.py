@@ -86,8 +86,12 @@ def test_packs_are_told_by_name(tmp_path: Path) -> None:
 
 
 def test_the_wheel_has_what_is_written() -> None:
-    """The library, its schema and the packs are outside of the package."""
+    """The library, its schema, the packs and the cures of reasons are outside of the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert included == {"policies": "oms_gate/policies", "examples/packs": "oms_gate/packs"}
-    assert all((ROOT / source).is_dir() for source in included)
+    assert included == {
+        "policies": "oms_gate/policies",
+        "docs/reasons.md": "oms_gate/reasons.md",
+        "examples/packs": "oms_gate/packs",
+    }
+    assert all((ROOT / source).exists() for source in included)

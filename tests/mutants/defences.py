@@ -142,6 +142,14 @@ _room = _in("gateway/room.py", "gateway/test_gateway_room.py")
 _problems = _in("server/problems.py", "server/test_api_hostile.py")
 _verdict_record = _in("server/verdicts.py", "server/test_verdict_record.py")
 _page = _in("server/page.py", "server/test_page.py")
+_templating = _in("templating.py", "server/test_page.py", "report/test_report_hostile.py")
+_report_page = _in("report/page.py", "report/test_report_hostile.py")
+_report_table = _in("report/table.py", "report/test_report_hostile.py")
+_report_markdown = _in("report/markdown.py", "report/test_report_hostile.py")
+_report_reading = _in("report/reading.py", "report/test_report_reading.py")
+_report_summary = _in("report/summary.py", "report/test_report_summary.py")
+_evidence_reading = _in("evidence/reading.py", "report/test_report_reading.py")
+_report_command = _in("cli/report.py", "report/test_cli_report.py")
 _config = _in("config.py", "test_config_rules.py")
 _cli_config = _in("cli/config.py", "test_config_rules.py")
 _strict_yaml = _in("strict_yaml.py", "test_config_rules.py")
@@ -3437,12 +3445,12 @@ MUTANTS: tuple[Mutant, ...] = (
     _verdict_record(
         "a database that is not looked at", "self._is_new(connection)  # Before", "...  # Before"
     ),
-    _page(
+    _templating(
         "names that turn the text around",
         "printable(value) if type(value) is str else value",
         "value",
     ),
-    _page("names that are markup", "autoescape=True", "autoescape=False"),
+    _templating("names that are markup", "autoescape=True", "autoescape=False"),
     _page("pages that run scripts", "default-src 'none'; ", ""),
     _page("pages in frames", "frame-ancestors 'none'\"", '"'),
     _s3_origin(
@@ -3992,6 +4000,45 @@ MUTANTS: tuple[Mutant, ...] = (
         "keeps=True,",
         ("evidence/test_evidence_of_verdicts.py",),
     ),
+    _report_page(
+        "styles in a report that are not its own",
+        "style-src 'sha256-{digest}'",
+        "style-src 'unsafe-inline'",
+    ),
+    _report_table(
+        "cells that are formulas",
+        "if text.lstrip().startswith(_FORMULA) or",
+        "if",
+    ),
+    _report_table("blanks before a formula", "text.lstrip().", "text."),
+    _report_markdown("markup in a report", 'return _SPECIAL.sub(r"\\\\\\g<0>", ', "return ("),
+    _report_markdown("cells that end in a name", '.replace("|", "\\\\|")', ""),
+    _report_markdown("code spans that end in a name", "1 + max(", "1 + 0 * max("),
+    _report_reading("a pipe that is read twice", "if not stat.S_ISREG(", "if False and ("),
+    _report_reading("logs that were changed", "found.is_whole", "True"),
+    _report_reading("files of a log that are gone", "archived=archived)", "archived=True)"),
+    _report_reading(
+        "logs that a stranger signed",
+        "verify_log(path, gate,",
+        "verify_log(path, None,",
+        "report/test_cli_report.py",
+    ),
+    _report_summary("models without end", "len(self.models) >= self.bounds.models", "False"),
+    _report_summary(
+        "verdicts of a model without end", "len(self._lines) < most", "len(self._lines) < 10**9"
+    ),
+    _report_summary("codes without end", "len(self.codes) >= self.bounds.codes", "False"),
+    _report_summary("signers without end", "len(model.signers) < self.bounds.signers", "True"),
+    _report_summary(
+        "an older verdict for the latest", "line.time >= model.line.time", "line.time is not None"
+    ),
+    _report_command("a changed log that is no failure", "if not report.intact:", "if False:"),
+    _report_command(
+        "a model that stops the report",
+        "except OmsGateError as error:  #",
+        "except StoreError as error:  #",
+    ),
+    _evidence_reading("a line that was torn off for one", "if not line.ended:", "if False:"),
 )
 
 

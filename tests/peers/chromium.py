@@ -124,10 +124,10 @@ class Chromium:
                 text="\r" if key == "Enter" else "",
             )
 
-    async def prefer(self, scheme: str) -> None:
-        """Have the user prefer ``light`` or ``dark``."""
+    async def prefer(self, scheme: str, *, media: str = "screen") -> None:
+        """Have the user prefer ``light`` or ``dark``, on the ``screen`` or in ``print``."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        await self._send("Emulation.setEmulatedMedia", features=features)
+        await self._send("Emulation.setEmulatedMedia", features=features, media=media)
 
     async def resize(self, width: int, height: int = 900) -> None:
         """Make the page so wide and high, in CSS pixels."""
@@ -139,10 +139,17 @@ class Chromium:
             mobile=False,
         )
 
-    async def screenshot(self) -> bytes:
-        """All of the page, PNG."""
-        shot = await self._send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    async def screenshot(self, *, all_of_it: bool = True) -> bytes:
+        """The page, PNG: all of it, or what the window shows."""
+        shot = await self._send(
+            "Page.captureScreenshot", format="png", captureBeyondViewport=all_of_it
+        )
         return base64.b64decode(shot["data"])
+
+    async def printed(self) -> bytes:
+        """The page on paper, PDF."""
+        paper = await self._send("Page.printToPDF", preferCSSPageSize=True)
+        return base64.b64decode(paper["data"])
 
     async def _wait(self) -> None:
         async with asyncio.timeout(_LONGEST_SECONDS):
