@@ -56,7 +56,7 @@ class Head(BaseModel):
             self.seq - self.signed_seq >= settings.checkpoint_lines
             or now - self.signed_at >= settings.checkpoint_seconds
         )
-        if is_due and self.seq > self.signed_seq and now - self.claimed_at >= _CLAIM_SECONDS:
+        if is_due and now - self.claimed_at >= _CLAIM_SECONDS:
             return self.model_copy(update={"claimed_at": now})
         return None
 

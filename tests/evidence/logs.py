@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oms_gate.evidence.audit_log import AuditLog
+from oms_gate.evidence.entries import sealed
 from oms_gate.evidence.signer import OwnSigner
 from oms_gate.evidence.verification import ExpectedSigner, Fault, VerifiedLog, verify_log
 from oms_gate.evidence_settings import AuditLogSettings, GateSigner
@@ -74,6 +75,16 @@ def edit(file: Path, change: Callable[[list[bytes]], Sequence[bytes]]) -> None:
     """Change the lines of a file behind the writers' backs."""
     changed = change(file.read_bytes().splitlines(keepends=True))
     file.write_bytes(b"".join(changed))
+
+
+def resealed(line: bytes, **changes: object) -> bytes:
+    """The same line with other members, sealed as the gate would."""
+    members = json.loads(line) | changes
+    for name in ("schema", "writer", "hash"):
+        del members[name]
+    time = datetime.fromisoformat(members.pop("time"))
+    seq, log, previous = (members.pop(name) for name in ("seq", "log", "previous"))
+    return sealed(members, log=log, seq=seq, previous=previous, now=time)[0]
 
 
 def told(found: VerifiedLog) -> list[tuple[str, int]]:

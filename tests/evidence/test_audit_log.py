@@ -30,6 +30,7 @@ from tests.evidence.logs import (
     edit,
     lines_of,
     log_in,
+    resealed,
     told,
     verdict_on,
     whole,
@@ -291,6 +292,18 @@ def test_another_last_line_is_told_by_the_next_one(tmp_path: Path) -> None:
     edit(file, lambda lines: [*lines, forged[-1]])
     log_in(tmp_path).write(verdict_on("next"), CONTEXT)
     assert {kind for kind, _ in told(verify_log(file))} == {"changed", "unexpected", "missing"}
+
+
+def test_a_last_line_that_was_sealed_anew_is_told_by_the_next_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = written(tmp_path, 3)
+    edit(file, lambda lines: [*lines[:-1], resealed(lines[-1], context={"namespace": "forged"})])
+    log_in(tmp_path).write(verdict_on("next"), CONTEXT)
+    assert lines_of(file)[-2]["recovery"]["fault"] == "changed"
+    assert "its last line is another" in caplog.text
+    # The chain goes on from what was written.
+    assert told(verify_log(file)) == [("changed", 5), ("changed", 5)]
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:

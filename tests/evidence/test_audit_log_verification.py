@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from oms_gate.errors import ConfigError
 from oms_gate.evidence.checkpoints import checkpoint_statement
-from oms_gate.evidence.entries import is_sealed, sealed
+from oms_gate.evidence.entries import is_sealed
 from oms_gate.evidence.files import head_file, log_files
 from oms_gate.evidence.reading import entries
 from oms_gate.evidence.verification import MOST_FAULTS, ExpectedSigner, verify_log
@@ -24,6 +23,7 @@ from tests.evidence.logs import (
     lines_of,
     log_in,
     only,
+    resealed,
     told,
     verdict_on,
     whole,
@@ -38,16 +38,6 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Lines:
     """A log of eleven lines, without its head: a copy, as an auditor has it."""
     folder = tmp_path_factory.mktemp("original")
     return written(folder, 10).read_bytes().splitlines(keepends=True)
-
-
-def resealed(line: bytes, **changes: object) -> bytes:
-    """The same line with other members, sealed as the gate would."""
-    members = json.loads(line) | changes
-    for name in ("schema", "writer", "hash"):
-        del members[name]
-    time = datetime.fromisoformat(members.pop("time"))
-    seq, log, previous = (members.pop(name) for name in ("seq", "log", "previous"))
-    return sealed(members, log=log, seq=seq, previous=previous, now=time)[0]
 
 
 def rechained(lines: Lines, start: int) -> Lines:

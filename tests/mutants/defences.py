@@ -3853,9 +3853,6 @@ MUTANTS: tuple[Mutant, ...] = (
         """descriptor = os.open(head_file(self.file), os.O_RDWR | os.O_CREAT)
         while False and (descriptor := locked_now(""",
     ),
-    _log_file(
-        "how long a writer of the audit log waits", "if time.monotonic() > give_up:", "if False:"
-    ),
     _log_file("half a line of the audit log", "os.ftruncate(descriptor, size)", "pass"),
     _log_file(
         "what was torn off in the audit log",
@@ -3880,7 +3877,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "return read_entry(line) if is_sealed(line) else None",
         "return read_entry(line)",
     ),
-    _log_head("checkpoints that were not asked for", "and self.seq > self.signed_seq", ""),
     _log_head("one checkpoint at a time", "and now - self.claimed_at >= _CLAIM_SECONDS", ""),
     _log_head(
         "checkpoints after so long", "or now - self.signed_at >= settings.checkpoint_seconds", ""
@@ -3928,11 +3924,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "long lines for syslog",
         'if len(line) <= SYSLOG_BYTES or "verdict" not in entry:',
         "if True:",
-    ),
-    _sinks(
-        "how long syslog is waited for",
-        "return socket.create_connection(address, settings.seconds)",
-        "return socket.create_connection(address)",
     ),
     _kept(
         "verdicts that are not written",
