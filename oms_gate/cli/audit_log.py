@@ -117,8 +117,8 @@ def expected_gate(signer: SignerOptions, settings: GateConfig | None) -> Expecte
     """
     now = datetime.now(UTC)
     if signer.given:
-        trust, known = expected_signer(signer)
-        return ExpectedSigner(load_trust(trust), lambda found: is_by(known, found), now)
+        roots, known = expected_signer(signer)
+        return ExpectedSigner(load_trust(roots), lambda found: is_by(known, found), now)
     if settings is None or (own := settings.evidence.signer) is None:
         return None
     if own.sigstore is not None:
@@ -126,7 +126,8 @@ def expected_gate(signer: SignerOptions, settings: GateConfig | None) -> Expecte
             "the gate signs by Sigstore, so say by which identity: --identity and --issuer (and "
             "--trusted-root for a private one)"
         )
-    return ExpectedSigner(OwnSigner(own).trust(), lambda _: True, now)
+    trust, identity = OwnSigner(own).verifies()
+    return ExpectedSigner(trust, lambda found: found.identity == identity, now)
 
 
 def _print(found: VerifiedLog) -> None:

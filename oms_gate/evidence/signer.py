@@ -46,14 +46,14 @@ class OwnSigner:
             bundle = signer.attest(payload)
         return json.dumps(json.loads(bundle), separators=(",", ":")).encode()
 
-    def trust(self) -> Trust:
-        """What its signatures verify under.
+    def verifies(self) -> tuple[Trust, str]:
+        """What its signatures verify under, and in whose name, where it signs by a key.
 
         Raises:
             ConfigError: as `sign`.
         """
         with open_signer(self._identity, _ambient) as signer:
-            return signer.trust
+            return signer.trust, signer.identity or ""
 
 
 def _ambient(_: SigstoreInstance) -> Callable[[], str]:

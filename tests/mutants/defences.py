@@ -67,6 +67,7 @@ _log_head = _in("evidence/head.py", "evidence/test_audit_log.py")
 _log_entries = _in("evidence/entries.py", "evidence/test_audit_log_verification.py")
 _log_verification = _in("evidence/verification.py", "evidence/test_audit_log_verification.py")
 _checkpoints = _in("evidence/checkpoints.py", "evidence/test_audit_log_verification.py")
+_gates = _in("evidence/gates.py", "evidence/test_gate_signer.py")
 _sinks = _in("evidence/sinks.py", "evidence/test_audit_log_sinks.py")
 _kept = _in("evidence/evidence.py", "evidence/test_evidence_of_verdicts.py")
 _boms = _in("boms.py", "bom/test_bom_inputs.py")
@@ -4030,6 +4031,24 @@ MUTANTS: tuple[Mutant, ...] = (
         "except StoreError as error:  #",
     ),
     _evidence_reading("a line that was torn off for one", "if not line.ended:", "if False:"),
+    Mutant(
+        "others of the gate's authority",
+        "cli/audit_log.py",
+        "lambda found: found.identity == identity",
+        "lambda _: True",
+        ("evidence/test_gate_signer.py",),
+    ),
+    Mutant(
+        "whom the options of audit-log verify mean",
+        "cli/audit_log.py",
+        "lambda found: is_by(known, found)",
+        "lambda _: True",
+        ("evidence/test_gate_signer.py",),
+    ),
+    _gates("roots of other gates", "if signer.root.name != known.root:", "if False:"),
+    _gates("expired certificates of other gates", "return in_time and (", "return ("),
+    _gates("names that read like subjects", "and speaks_of_subject == goes_by_subject", ""),
+    _gates("issuers of other gates", "and signer.issuer == known.issuer", ""),
 )
 
 
