@@ -36,6 +36,7 @@ SECTIONS = {
     "admission": False,
     "publishing": False,
     "gateway": True,
+    "evidence": False,
     "start": False,
 }
 

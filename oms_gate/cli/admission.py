@@ -95,8 +95,8 @@ class Admission:
     def settings_of_a_pin(self) -> GateConfig:
         """The configuration of the gate for a signature that somebody else has judged.
 
-        Of a configuration count its stores, its limits, and where and in which format signatures
-        are; none of its trust roots and policies is read.
+        Of a configuration count its stores, its limits, its evidence, and where and in which format
+        signatures are; none of its trust roots and policies is read.
 
         Raises:
             UsageError: the options say who must have signed, or what is to decide.
@@ -114,6 +114,8 @@ class Admission:
             trust=trust,
             stores=settings.stores,
             limits=settings.limits,
+            # Whose summaries count is said by trust roots, and there are none.
+            evidence=settings.evidence.model_copy(update={"accept_summaries": ()}),
         )
         return self._with_signature(kept)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -276,6 +277,16 @@ def test_the_command_says_whether_a_log_is_whole(settings: dict[str, Any], tmp_p
     assert json.loads(done.stdout)["faults"][0]["line"] == 2
     done = oms_gate("audit-log", "verify", log)
     assert "audit.jsonl:2: line 2 of the log was changed" in done.stdout
+
+
+def test_a_pull_of_what_was_decided_elsewhere_is_written_as_well(tmp_path: Path) -> None:
+    config = tmp_path / "gate.yaml"
+    config.write_text("evidence: {audit_log: {file: audit.jsonl}}\n")
+    pin = hashlib.sha256(SIGNED["model.sig"]).hexdigest()
+    command = ["pull", model(tmp_path), tmp_path / "to", "-c", config, "--pinned-signature", pin]
+    done = oms_gate(*command)
+    assert done.returncode == 0, done.stderr
+    assert verdicts(tmp_path) == [("pull", "admitted", [])]
 
 
 def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
