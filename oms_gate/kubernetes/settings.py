@@ -75,7 +75,7 @@ class KubernetesSettings(BaseModel):
     config_map: str | None = Field(
         default=None,
         description="A ConfigMap of the workload's namespace whose gate.yaml the init containers "
-        "use for stores and limits. What was decided is not in its power.",
+        "use for stores, limits and evidence. What was decided is not in its power.",
     )
     resources: Mapping[str, Any] = Field(
         default_factory=lambda: {
