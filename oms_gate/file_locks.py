@@ -37,11 +37,23 @@ def locked(file: Path, waiting: Callable[[], None], deadline: float) -> Iterator
     try:
         yield descriptor
     finally:
+        release(descriptor)
+
+
+def release(descriptor: int) -> None:
+    """Let go of a file, and close it.
+
+    A process that was forked meanwhile has the same lock, and would keep it for as long as it
+    lives: to close it here is not enough.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
         os.close(descriptor)
 
 
 def locked_now(file: Path) -> int | None:
-    """The same descriptor, for the caller to close; None while another process has it.
+    """The same descriptor, for the caller to release; None while another process has it.
 
     Raises:
         OSError: the file system failed.

@@ -23,6 +23,7 @@ FLOORS = {
     "strict_yaml": 1,
     "operator_files": 0,
     "file_locks": 0,
+    "process_lock": 0,
     "sizes": 0,
     "templating": 1,
     "kserve": 1,
@@ -70,6 +71,7 @@ GROUND = [
     "reload",
     "operator_files",
     "file_locks",
+    "process_lock",
     "reference",
 ]
 # On the third, the flow stands on its configuration, on what delivers, and on what is left of it.

@@ -48,9 +48,10 @@ class Writer(_Part):
 class Recovery(_Part):
     """What a writer found in place of the log that it had left, and how it went on."""
 
-    fault: Literal["torn", "missing", "changed"] = Field(
+    fault: Literal["torn", "missing", "changed", "headless"] = Field(
         description="The last line was not written to its end, and was taken away; or lines are "
-        "not there any more; or the last one is another."
+        "not there any more; or the last one is another; or what is beside the log is not there, "
+        "so lines may have been cut off."
     )
     last_seq: int = Field(description="Number of the last line that had been written.")
     found_seq: int = Field(description="Number of the last line that was found, as it says.")

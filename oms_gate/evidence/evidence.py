@@ -90,7 +90,7 @@ class Evidence:
         logged = self._logged(verdict, context)
         if made is None or not logged.admitted:
             return logged
-        # The last thing of all: nobody is to find a summary of what was denied in the end.
+        # The last thing of all: there is to be no summary of what was denied for want of a line.
         try:
             writer.write(verdict, *made)
         except EvidenceError as error:
@@ -104,7 +104,9 @@ class Evidence:
         try:
             self.audit_log.write(verdict, context)
         except EvidenceError as error:
-            return _faulty(verdict, error, self._unwritten)
+            given = _faulty(verdict, error, self._unwritten)
+            self.audit_log.amend(given, context)
+            return given
         return verdict
 
     def close(self) -> None:
@@ -115,7 +117,7 @@ class Evidence:
 
 def _faulty(verdict: Verdict, error: EvidenceError, unwritten: Literal["deny", "warn"]) -> Verdict:
     """A verdict of which something could not be kept."""
-    _LOG.error("the verdict on %s was not written down: %s", verdict.model.url, error)
+    _LOG.error("evidence of the verdict on %s was not kept: %s", verdict.model.url, error)
     if unwritten == "warn":
         return verdict.with_findings((), (error.reason,))
     return verdict.with_findings((error.reason,), ())

@@ -16,8 +16,17 @@ def rotated_file(file: Path, last_seq: int) -> Path:
     return file.with_name(f"{file.stem}.{last_seq:012}{file.suffix}")
 
 
+def rotated_files(file: Path) -> list[Path]:
+    """Those that were full, from the oldest."""
+    name = re.compile(rf"{re.escape(file.stem)}\.([0-9]{{12,}}){re.escape(file.suffix)}")
+    found = [
+        (int(match[1]), path)
+        for path in file.parent.iterdir()
+        if (match := name.fullmatch(path.name))
+    ]
+    return [path for _, path in sorted(found)]
+
+
 def log_files(file: Path) -> list[Path]:
     """The files of a log that are there, from the oldest; the one that is written is the last."""
-    rotated = re.compile(rf"{re.escape(file.stem)}\.[0-9]{{12,}}{re.escape(file.suffix)}")
-    beside = [path for path in file.parent.iterdir() if rotated.fullmatch(path.name)]
-    return [*sorted(beside), *([file] if file.exists() else [])]
+    return [*rotated_files(file), *([file] if file.exists() else [])]

@@ -6,9 +6,11 @@ to the next one whether the log is as it was left.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,11 +32,13 @@ from oms_gate.evidence.entries import (
 from oms_gate.evidence.files import head_file, rotated_file
 from oms_gate.evidence.head import HEAD_BYTES, Appended, Head
 from oms_gate.evidence_settings import AuditLogSettings
-from oms_gate.file_locks import locked_now
+from oms_gate.file_locks import locked_now, release
 
 _LOG = logging.getLogger(__name__)
 _TAIL_BYTES: Final = 64 * 1024
 _POLL_SECONDS: Final = 0.002
+# A link would take the place of the log when the log is put aside; a pipe would hang.
+_PLAIN: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class LogFile:
@@ -56,7 +60,7 @@ class LogFile:
         try:
             with self._locked() as lock:
                 lines: list[bytes] = []
-                head = self._continued(_read_head(lock), lines)
+                head = self._continued(lock, lines)
                 head = self._add(head, members, lines)
                 now = time.time()
                 if members["kind"] == "checkpoint":
@@ -78,7 +82,7 @@ class LogFile:
         """
         try:
             with self._locked() as lock:
-                head = self._continued(_read_head(lock), [])
+                head = self._continued(lock, [])
                 _write_head(lock, head)
                 return head
         except OSError as error:
@@ -102,13 +106,18 @@ class LogFile:
         try:
             yield descriptor
         finally:
-            os.close(descriptor)
+            release(descriptor)
 
     def _add(self, head: Head, members: Mapping[str, object], lines: list[bytes]) -> Head:
         seq = head.seq + 1
         line, digest = sealed(
             members, log=head.log, seq=seq, previous=head.hash, now=datetime.now(UTC)
         )
+        if len(line) > LINE_BYTES:
+            raise unwritten(
+                f"the line for the audit log {self.file} would have {len(line)} bytes, which is "
+                f"more than its readers take ({LINE_BYTES})"
+            )
         size = head.size
         if size and size + len(line) > self._settings.rotate_bytes:
             self._put_aside(head.seq)
@@ -128,15 +137,17 @@ class LogFile:
 
     def _write(self, line: bytes, size: int) -> None:
         """Add a line to the file, which has this size; it has it again where that fails."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _PLAIN
         descriptor = os.open(self.file, flags, 0o600)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise unwritten(f"the audit log {self.file} is no regular file; name another one")
             rest = memoryview(line)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
             if self._settings.sync == "always":
                 os.fsync(descriptor)
-        except BaseException:
+        except OSError:
             with suppress(OSError):
                 os.ftruncate(descriptor, size)
             raise
@@ -145,14 +156,20 @@ class LogFile:
         if size == 0 and self._settings.sync == "always":
             _sync_folder(self.file.parent)
 
-    def _continued(self, head: Head | None, lines: list[bytes]) -> Head:
+    def _continued(self, lock: int, lines: list[bytes]) -> Head:
         """What to go on from: the head, if the file is as it was left; else what can be made of it.
 
         A line says what was not as it was left.
         """
+        head = Head.from_bytes(os.pread(lock, HEAD_BYTES, 0))
         size = self.file.stat().st_size if self.file.exists() else 0
-        if head is None and not size:
+        if head is not None and head.seq == 0 and size and not self._last_line(size)[1]:
+            self._cut(0, size)  # Its first writer ended within the first line.
+            size = 0
+        if not size and (head is None or head.seq == 0):
             new = Head(log=uuid4().hex, seq=0, hash=GENESIS, size=0, signed_at=time.time())
+            # Before the line: from now on, what is beside the log is there.
+            _write_head(lock, new)
             return self._add(new, {"kind": "start"}, lines)
         if head is not None and size == head.size:
             return head
@@ -171,12 +188,12 @@ class LogFile:
                 "and move the log away"
             )
         torn = self._cut(whole, size)
-        if head is None and found is not None:
-            now = time.time()
-            head = Head(log=found.log, seq=found.seq, hash=found.hash, size=whole, signed_at=now)
-        assert head is not None
         fault = "torn" if torn else None
-        if found is not None and found.log == head.log and found.seq > head.seq:
+        if head is None:
+            assert found is not None
+            fault, now = "headless", time.time()
+            head = Head(log=found.log, seq=found.seq, hash=found.hash, size=whole, signed_at=now)
+        elif found is not None and found.log == head.log and found.seq > head.seq:
             # Its writer ended between the line and the head.
             head = head.model_copy(update={"seq": found.seq, "hash": found.hash})
         elif found is None or found.log != head.log or found.seq < head.seq:
@@ -228,6 +245,7 @@ class LogFile:
 
 
 _FAULTS = {
+    "headless": "what is beside it is not there, or is damaged",
     "torn": "its last line was not written to its end, and was taken away",
     "missing": "lines that were written are not there any more",
     "changed": "its last line is another than the one that was written",
@@ -240,12 +258,9 @@ def _entry(line: bytes) -> Entry | None:
     return None
 
 
-def _read_head(lock: int) -> Head | None:
-    return Head.from_bytes(os.pread(lock, HEAD_BYTES, 0))
-
-
 def _write_head(lock: int, head: Head) -> None:
-    os.pwrite(lock, head.to_bytes(), 0)
+    if os.pwrite(lock, head.to_bytes(), 0) != HEAD_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from uuid import uuid4
 from oms_gate.evidence.entries import GENESIS, sealed
 from oms_gate.evidence.head import Appended, Head
 from oms_gate.evidence_settings import AuditLogSettings
+from oms_gate.process_lock import ProcessLock
 
 
 class MemoryChain:
@@ -19,13 +19,13 @@ class MemoryChain:
 
     def __init__(self, settings: AuditLogSettings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._head: Head | None = None
-        self._pid = 0
+        self._pid = os.getpid()
 
     def append(self, members: Mapping[str, object], *, signs: bool = False) -> Appended:
         """See `LogFile.append`; it cannot fail."""
-        with self._locked():
+        with self._lock:
             lines: list[bytes] = []
             head = _added(self._begun(lines), members, lines)
             now = time.time()
@@ -35,15 +35,10 @@ class MemoryChain:
             self._head = to_sign or head
             return Appended(tuple(lines), to_sign)
 
-    def _locked(self) -> threading.Lock:
-        if self._pid != os.getpid():
-            # Whoever holds the lock may not be in this process, which was forked.
-            self._lock, self._head, self._pid = threading.Lock(), None, os.getpid()
-        return self._lock
-
     def _begun(self, lines: list[bytes]) -> Head:
-        if self._head is not None:
+        if self._head is not None and self._pid == os.getpid():
             return self._head
+        self._pid = os.getpid()
         new = Head(log=uuid4().hex, seq=0, hash=GENESIS, size=0, signed_at=time.time())
         return _added(new, {"kind": "start"}, lines)
 

@@ -1,18 +1,28 @@
-"""What an audit log says, line by line, over all of its files.
+"""What an audit log says, line by line, over all of its files, as it is at one moment.
 
 Whether it is whole is not looked at: see `oms_gate.evidence.verification`.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
+import stat
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Final
 
 from oms_gate.errors import ConfigError
 from oms_gate.evidence.entries import LINE_BYTES, Entry, read_entry
-from oms_gate.evidence.files import log_files
+from oms_gate.evidence.files import head_file, rotated_files
+from oms_gate.evidence.head import HEAD_BYTES, Head
 from oms_gate.oms.quoting import one_line
+
+_WAIT_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +45,38 @@ class Line:
         return f"{self.file}:{self.number}"
 
 
-def lines(log: Path) -> Iterator[Line]:
-    """The lines of a log, from the oldest: of the files that are full, and of the one named.
+@dataclass(frozen=True)
+class LogReading:
+    """A log as it was at one moment, whatever is written to it since.
+
+    head: what its writers say to have written last; None where that is not beside it, as of a copy.
+    lines: from the oldest; to be read once.
+    """
+
+    head: Head | None
+    lines: Iterator[Line]
+
+
+@contextmanager
+def opened_log(log: Path) -> Iterator[LogReading]:
+    """A log, as long as the context lasts.
 
     Raises:
         ConfigError: there is no such log, or a file of it cannot be read.
     """
     try:
-        files = log_files(log)
-        if not files:
-            raise ConfigError(f"there is no audit log {log}; name the file that gate.yaml names")
-        for file in files:
-            yield from _lines(file)
+        with ExitStack() as stack:
+            with _unchanged(log) as head:
+                older = rotated_files(log)
+                stream = _open(log)
+                if stream is None and not older:
+                    raise ConfigError(
+                        f"there is no audit log {log}; name the file that gate.yaml names"
+                    )
+                if stream is not None:
+                    stack.enter_context(stream)
+                size = 0 if stream is None else os.fstat(stream.fileno()).st_size
+            yield LogReading(head, _all_lines(older, log, stream, size))
     except OSError as error:
         raise ConfigError(
             f"the audit log {log} cannot be read: {error.strerror or one_line(error)}"
@@ -54,32 +84,87 @@ def lines(log: Path) -> Iterator[Line]:
 
 
 def entries(log: Path) -> Iterator[tuple[Line, Entry]]:
-    """What the lines say; one that was torn off in writing says nothing.
+    """What the lines say. One that was not written to its end says nothing.
 
     Raises:
-        ConfigError: as `lines`; or a line is none of an audit log.
+        ConfigError: as `opened_log`; or a line is none of an audit log.
     """
-    for line in lines(log):
-        if not line.ended:
-            continue
-        try:
-            yield line, read_entry(line.content)
-        except ValueError as error:
-            raise ConfigError(
-                f"{line.place} is no line of an audit log ({error}); see what became of it with "
-                "oms-gate audit-log verify"
-            ) from None
-
-
-def _lines(file: Path) -> Iterator[Line]:
-    with file.open("rb") as stream:
-        number = 0
-        while content := stream.readline(LINE_BYTES + 1):
-            number += 1
-            if len(content) > LINE_BYTES:
+    with opened_log(log) as reading:
+        for line in reading.lines:
+            if not line.ended:
+                continue
+            try:
+                yield line, read_entry(line.content)
+            except ValueError as error:
                 raise ConfigError(
-                    f"{file}:{number} has more than {LINE_BYTES} bytes; it is no line that the "
-                    "gate has written"
-                )
-            ended = content.endswith(b"\n")
-            yield Line(file, number, content.removesuffix(b"\n"), ended)
+                    f"{line.place} is no line of an audit log that this oms-gate can read "
+                    f"({error}); see what became of it with oms-gate audit-log verify, or read it "
+                    "with the version that has written it"
+                ) from None
+
+
+@contextmanager
+def _unchanged(log: Path) -> Iterator[Head | None]:
+    """What is beside a log, whose writers wait until the block ends, if they can be made to."""
+    try:
+        descriptor = os.open(head_file(log), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        give_up = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > give_up:
+                    raise ConfigError(
+                        f"somebody has kept the audit log {log} for more than {_WAIT_SECONDS:g} "
+                        "seconds; see which of its writers hangs"
+                    ) from error
+                time.sleep(_POLL_SECONDS)
+        yield Head.from_bytes(os.pread(descriptor, HEAD_BYTES, 0))
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _open(file: Path) -> IO[bytes] | None:
+    """A file of a log; None where there is none.
+
+    Raises:
+        ConfigError: it is a pipe, or the like.
+        OSError: it cannot be read.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ConfigError(f"{file} is no regular file, and no audit log")
+    return os.fdopen(descriptor, "rb")
+
+
+def _all_lines(older: list[Path], log: Path, stream: IO[bytes] | None, size: int) -> Iterator[Line]:
+    for file in older:
+        opened = _open(file)
+        if opened is not None:
+            with opened:
+                yield from _lines(file, opened, os.fstat(opened.fileno()).st_size)
+    if stream is not None:
+        yield from _lines(log, stream, size)
+
+
+def _lines(file: Path, stream: IO[bytes], size: int) -> Iterator[Line]:
+    number = 0
+    while content := stream.readline(min(LINE_BYTES + 1, size)):
+        number += 1
+        size -= len(content)
+        if len(content) > LINE_BYTES:
+            raise ConfigError(
+                f"{file}:{number} has more than {LINE_BYTES} bytes; it is no line that the gate "
+                "has written"
+            )
+        yield Line(file, number, content.removesuffix(b"\n"), content.endswith(b"\n"))

@@ -8,7 +8,6 @@ import re
 import select
 import socket
 import sys
-import threading
 from datetime import datetime
 from logging.handlers import SysLogHandler
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -18,6 +17,7 @@ from oms_gate.errors import ConfigError
 from oms_gate.evidence.entries import unwritten
 from oms_gate.evidence_settings import AuditLogSettings, SyslogSettings
 from oms_gate.oms.quoting import one_line
+from oms_gate.process_lock import ProcessLock
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LoggerProvider
@@ -88,7 +88,7 @@ class Syslog:
     def __init__(self, settings: SyslogSettings) -> None:
         self._settings = settings
         self._facility = SysLogHandler.facility_names[settings.facility]
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._socket: socket.socket | None = None
         self._pid = 0
 
@@ -191,7 +191,7 @@ class OpenTelemetry:
             raise ConfigError(
                 "evidence.audit_log.otlp needs OpenTelemetry: install oms-gate[otel]"
             ) from error
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._provider: LoggerProvider | None = None
         self._pid = 0
 
@@ -225,8 +225,9 @@ class OpenTelemetry:
         """Send what has not been sent yet."""
         with self._lock:
             provider, self._provider = self._provider, None
-            if provider is not None and self._pid == os.getpid():
-                provider.shutdown()
+        # It may take long, and others may begin anew meanwhile.
+        if provider is not None and self._pid == os.getpid():
+            provider.shutdown()
 
     def _now(self) -> LoggerProvider:
         """What sends; of threads, a forked process has none."""

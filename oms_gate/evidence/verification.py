@@ -10,19 +10,20 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from oms_gate.errors import ConfigError, StepError
+from oms_gate.errors import StepError
 from oms_gate.evidence.checkpoints import verify_checkpoint
 from oms_gate.evidence.entries import GENESIS, Entry, Link, is_sealed, read_entry
-from oms_gate.evidence.files import head_file
 from oms_gate.evidence.head import Head
-from oms_gate.evidence.reading import Line, lines
+from oms_gate.evidence.reading import Line, opened_log
 from oms_gate.oms.trust import Trust
 from oms_gate.verdict import Printable, Signer
 
-FaultKind = Literal["changed", "missing", "misplaced", "foreign", "torn", "unsigned", "unexpected"]
+FaultKind = Literal[
+    "changed", "missing", "misplaced", "foreign", "torn", "headless", "unsigned", "unexpected"
+]
 """A line is not what it was; lines are not there; a line is there twice or too late; it is none of
-a log; it has no end; a checkpoint is not signed by whom it should be; the log is not the one that
-was expected."""
+a log; it has no end; what was beside the log was not there; a checkpoint is not signed by whom it
+should be; the log is not the one that was expected."""
 
 MOST_FAULTS: Final = 1000
 """Most faults that are told one by one; the others are counted."""
@@ -45,9 +46,14 @@ class VerifiedLog(_Part):
     """What is left of a log. It is whole where there are no faults."""
 
     log: Printable = Field(description="Its file.")
+    id: str | None = Field(default=None, description="Which log it is, as its lines say.")
     files: int = Field(default=0, description="Files that were read.")
     lines: int = Field(default=0, description="Lines that were read.")
     verdicts: int = Field(default=0, description="Verdicts among them.")
+    unread: int = Field(
+        default=0,
+        description="Lines in their place whose content this version cannot read, as a count.",
+    )
     recovered: int = Field(
         default=0, description="Lines that were not written to their end, and taken away; a count."
     )
@@ -102,9 +108,10 @@ def verify_log(
         ConfigError: it cannot be read.
     """
     run = _Run(signer, expected_hash, archived)
-    for line in lines(log):
-        run.read(line)
-    run.end(log)
+    with opened_log(log) as reading:
+        for line in reading.lines:
+            run.read(line)
+        run.end(log, reading.head)
     return run.verified(log)
 
 
@@ -131,6 +138,7 @@ class _Run:
     files: set[Path] = field(default_factory=set)
     lines: int = 0
     verdicts: int = 0
+    unread: int = 0
     recovered: int = 0
     faults: list[Fault] = field(default_factory=list)
     more_faults: int = 0
@@ -151,17 +159,22 @@ class _Run:
             return
         try:
             link = Link.of(line.content)
-            entry = read_entry(line.content) if is_sealed(line.content) else None
         except ValueError as error:
             self._fault("foreign", line, f"the line is none of an audit log: {error}")
             return
-        if entry is None:
+        sealed = is_sealed(line.content)
+        if not sealed:
             message = f"line {link.seq} of the log was changed: it is not what its digest says"
             self._fault("changed", line, message)
-        if self._is_in_place(line, link):
-            self.seq, self.hash = link.seq, link.hash
-            if entry is not None:
-                self._follow(line, entry)
+        if not self._is_in_place(line, link):
+            return
+        self.seq, self.hash = link.seq, link.hash
+        if self.expected_hash == link.hash:
+            self.expected_hash = None
+        if self.signer is not None:
+            self.hashes[link.seq] = link.hash
+        if sealed:
+            self._follow(line)
 
     def _is_in_place(self, line: Line, link: Link) -> bool:
         if self.log is None:
@@ -196,18 +209,19 @@ class _Run:
             )
         return True
 
-    def _follow(self, line: Line, entry: Entry) -> None:
-        if self.expected_hash == entry.hash:
-            self.expected_hash = None
+    def _follow(self, line: Line) -> None:
+        try:
+            entry = read_entry(line.content)
+        except ValueError:  # It is in the chain; a newer gate may say more in it.
+            self.unread += 1
+            return
         self.found.setdefault("first_time", entry.time)
         self.found["last_time"] = entry.time
         self.verdicts += entry.kind == "verdict"
         if entry.recovery is not None:
             self._recovered(line, entry)
-        if self.signer is not None:
-            if entry.checkpoint is not None:
-                self._check(self.signer, line, entry)
-            self.hashes[entry.seq] = entry.hash
+        if self.signer is not None and entry.checkpoint is not None:
+            self._check(self.signer, line, entry)
 
     def _recovered(self, line: Line, entry: Entry) -> None:
         recovery = entry.recovery
@@ -217,6 +231,13 @@ class _Run:
         elif recovery.fault == "missing":
             span = _span(recovery.found_seq + 1, recovery.last_seq)
             self._fault("missing", line, f"a writer has found that {span}")
+        elif recovery.fault == "headless":
+            self._fault(
+                "headless",
+                line,
+                "a writer has not found what is beside the log: lines may have been cut off before "
+                "this one, and nobody can tell",
+            )
         else:
             self._fault(
                 "changed",
@@ -257,12 +278,18 @@ class _Run:
         }
         self.hashes = {seq: digest for seq, digest in self.hashes.items() if seq > stated.seq}
 
-    def end(self, log: Path) -> None:
+    def end(self, log: Path, head: Head | None) -> None:
         """See what should have come after the last line."""
         last = self.last or Line(log, 0, b"", ended=True)
-        head = _head(log)
-        if head is not None and head.log == self.log:
-            if head.seq > self.seq:
+        if head is not None:
+            if self.log is not None and head.log != self.log:
+                self._fault(
+                    "unexpected",
+                    last,
+                    f"it is the log {self.log}, and what is beside it is of the log {head.log}: "
+                    "another one is in its place",
+                )
+            elif head.seq > self.seq:
                 self._fault("missing", last, f"{_span(self.seq + 1, head.seq)} at the end")
             elif head.seq == self.seq and head.hash != self.hash:
                 self._fault("changed", last, f"line {head.seq} of the log is not the one written")
@@ -287,7 +314,9 @@ class _Run:
                 "log": str(log),
                 "files": len(self.files),
                 "lines": self.lines,
+                "id": self.log,
                 "verdicts": self.verdicts,
+                "unread": self.unread,
                 "recovered": self.recovered,
                 "last_seq": self.seq,
                 "last_hash": self.hash if self.lines else None,
@@ -302,17 +331,6 @@ class _Run:
             self.more_faults += 1
             return
         self.faults.append(Fault(kind=kind, file=str(line.file), line=line.number, message=message))
-
-
-def _head(log: Path) -> Head | None:
-    try:
-        return Head.from_bytes(head_file(log).read_bytes())
-    except FileNotFoundError:  # As of a copy of the log.
-        return None
-    except OSError as error:
-        raise ConfigError(
-            f"what is beside the audit log {log} cannot be read: {error.strerror}"
-        ) from error
 
 
 def _span(first: int, last: int) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from oms_gate.file_locks import locked_now
+from oms_gate.file_locks import locked_now, release
 from oms_gate.gateway.flights import ElsewhereError
 from oms_gate.verdict import Verdict
 
@@ -56,7 +56,7 @@ class SharedDecisions:
                 with suppress(OSError):
                     file.unlink()
         finally:
-            os.close(descriptor)
+            release(descriptor)
 
     def tidy(self) -> None:
         """Remove the decisions that do not count any more."""
@@ -67,7 +67,7 @@ class SharedDecisions:
                         if SharedDecision(descriptor, self._seconds).is_none:
                             file.unlink()
                     finally:
-                        os.close(descriptor)
+                        release(descriptor)
 
 
 class SharedDecision:

@@ -193,7 +193,7 @@ REFUSED: dict[str, tuple[Callable[[Json], object], Any, ReasonCode]] = {
         OTHER_POLICY,
     ),
     "too old": (later(days=-1, seconds=-5), GATE, EXPIRED),
-    "from the future": (later(seconds=90), GATE, EXPIRED),
+    "from the future": (later(days=1), GATE, EXPIRED),
     "of the year one": (predicate(timeVerified="0001-01-01T00:00:00+14:00"), GATE, EXPIRED),
     "that failed": (predicate(verificationResult="FAILED"), GATE, INSUFFICIENT),
     "that neither passed nor failed": (

@@ -18,10 +18,13 @@ import jsonschema
 import pytest
 
 from oms_gate.errors import EvidenceError
+from oms_gate.evidence import log_file
 from oms_gate.evidence.entries import GENESIS, Entry
 from oms_gate.evidence.files import head_file, log_files
+from oms_gate.evidence.head import Head
 from oms_gate.evidence.reading import entries
 from oms_gate.evidence.verification import verify_log
+from oms_gate.file_locks import locked_now, release
 from oms_gate.reason_codes import ReasonCode
 from tests.commands import ROOT
 from tests.evidence.logs import (
@@ -75,11 +78,11 @@ def test_what_a_caller_says_is_written_as_it_can_be_read(tmp_path: Path) -> None
     assert line["context"] == {r"a\u202e": [r"\udfff", {"b": 1.5}]}
     whole(tmp_path / "audit.jsonl")
     deep: Any = []
-    for _ in range(100_000):
+    for _ in range(100):
         deep = [deep]
-    odds: list[Any] = [{1, 2}, float("nan"), {"\u202e": 1, r"\u202e": 2}, deep]
+    odds: list[Any] = [{1, 2}, float("nan"), {"\u202e": 1, r"\u202e": 2}, deep, [0] * 20_000]
     for odd in odds:
-        with pytest.raises(EvidenceError, match="is no JSON that can be written down"):
+        with pytest.raises(EvidenceError, match="cannot be written down"):
             log.write(verdict_on(), {"operation": "verify", "odd": odd})
     assert len(lines_of(tmp_path / "audit.jsonl")) == 2
 
@@ -249,12 +252,33 @@ def test_a_writer_that_died_between_two_files_loses_nothing(tmp_path: Path) -> N
     assert whole(file).verdicts == 7
 
 
-@pytest.mark.parametrize("head", [b"", b"\0" * 512, b'{"log":"'])
-def test_without_a_head_it_goes_on_from_the_last_line(tmp_path: Path, head: bytes) -> None:
+@pytest.mark.parametrize("head", [None, b"", b"\0" * 512, b'{"log":"'], ids=repr)
+def test_without_a_head_it_goes_on_and_says_so(
+    tmp_path: Path, head: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody can tell any more whether the end was cut off."""
     file = written(tmp_path, 3)
-    head_file(file).write_bytes(head)
+    head_file(file).unlink()
+    if head is not None:
+        head_file(file).write_bytes(head)
     log_in(tmp_path).write(verdict_on("next"), CONTEXT)
-    assert whole(file).verdicts == 4
+    assert "what is beside it is not there" in caplog.text
+    assert lines_of(file)[4]["recovery"]["fault"] == "headless"
+    found = verify_log(file)
+    assert (told(found), found.verdicts) == ([("headless", 5)], 4)
+
+
+def test_a_writer_that_died_in_the_first_line_has_not_begun(tmp_path: Path) -> None:
+    file = written(tmp_path, 1)
+    start = file.read_bytes().splitlines(keepends=True)[0]
+    head = Head(log="0" * 32, seq=0, hash=GENESIS, size=0, signed_at=0)
+    for left in (b"", start[:20], start):
+        file.write_bytes(left)
+        log_id = json.loads(start)["log"] if left == start else head.log
+        head_file(file).write_bytes(head.model_copy(update={"log": log_id}).to_bytes())
+        log_in(tmp_path).write(verdict_on("next"), CONTEXT)
+        assert [line["kind"] for line in lines_of(file)] == ["start", "verdict"]
+        whole(file)
 
 
 def test_without_a_head_nothing_is_added_to_what_is_no_log(tmp_path: Path) -> None:
@@ -320,6 +344,49 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     assert file.stat().st_size == size
     log_in(tmp_path).write(verdict_on(), CONTEXT)
     assert [line["kind"] for line in lines_of(file)] == ["start", *["verdict"] * 4]
+    whole(file)
+
+
+def test_what_is_no_file_is_not_written_to(tmp_path: Path) -> None:
+    """Nobody waits at a pipe, and a link would be renamed in place of the log."""
+    pipe, link = tmp_path / "pipe.jsonl", tmp_path / "link.jsonl"
+    os.mkfifo(pipe)
+    link.symlink_to(tmp_path / "elsewhere.jsonl")
+    for odd in (pipe, link):
+        with pytest.raises(EvidenceError, match="audit log"):
+            log_in(tmp_path, file=odd).write(verdict_on(), CONTEXT)
+    assert not (tmp_path / "elsewhere.jsonl").exists()
+
+
+def test_a_line_that_nobody_could_read_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_file, "LINE_BYTES", 3000)
+    file = written(tmp_path, 1)
+    with pytest.raises(EvidenceError, match="more than its readers take"):
+        log_in(tmp_path).write(verdict_on("m" * 3000), CONTEXT)
+    whole(file)
+
+
+def test_a_process_that_was_forked_does_not_keep_the_log(tmp_path: Path) -> None:
+    """It has the lock of the thread that was writing, which is not in it."""
+    file = written(tmp_path, 1)
+    log = log_in(tmp_path, wait_seconds=1)
+    descriptor = locked_now(head_file(file))
+    assert descriptor is not None
+    wait, go_on = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(go_on)
+        os.read(wait, 1)
+        os._exit(0)
+    try:
+        release(descriptor)
+        log.write(verdict_on(), CONTEXT)
+    finally:
+        os.close(go_on)
+        os.close(wait)
+        os.waitpid(child, 0)
     whole(file)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -106,7 +108,7 @@ EDITS: dict[str, tuple[Callable[[Lines], Sequence[bytes]], list[tuple[str, int]]
     "an empty line": (lambda x: [*x[:5], b"\n", *x[5:]], [("foreign", 6)]),
     "a sealed line that says nothing": (
         lambda x: [*x[:5], resealed(x[5], kind="start"), *x[6:]],
-        [("foreign", 6), ("missing", 7)],
+        [("changed", 7)],
     ),
     "no end": (lambda x: [*x[:10], x[10][:-1]], [("torn", 11)]),
     "half a line": (lambda x: [*x[:10], x[10][:50]], [("torn", 11)]),
@@ -133,6 +135,59 @@ def test_of_another_log_not_even_a_whole_line_counts(original: Lines, tmp_path: 
         assert only(verify_log(file)).kind == "unexpected"
     file.write_bytes(b"".join([*original[:5], *other[5:]]))
     assert told(verify_log(file)) == [("unexpected", line) for line in range(6, 12)]
+
+
+def test_another_log_in_its_place_is_not_the_one(tmp_path: Path) -> None:
+    """It is whole, and the gate has signed it as well."""
+    key = GateKey(tmp_path)
+    file = written(tmp_path, 5, key, checkpoint_lines=2)
+    other = tmp_path / "other"
+    other.mkdir()
+    file.write_bytes(written(other, 9, key, checkpoint_lines=2).read_bytes())
+    fault = only(verify_log(file, key.expected))
+    assert fault.kind == "unexpected"
+    assert "another one is in its place" in fault.message
+
+
+def test_what_was_cut_off_with_what_is_beside_it_is_told_by_the_next_line(tmp_path: Path) -> None:
+    key = GateKey(tmp_path)
+    file = written(tmp_path, 20, key, checkpoint_lines=5)
+    edit(file, lambda lines: lines[:12])
+    head_file(file).unlink()
+    log_in(tmp_path, key, checkpoint_lines=5).write(verdict_on("next"), CONTEXT)
+    assert told(verify_log(file, key.expected)) == [("headless", 13)]
+
+
+def test_a_line_of_a_newer_gate_is_in_its_place(original: Lines, tmp_path: Path) -> None:
+    """What it says besides cannot be read; that it was not changed can be seen."""
+    newer = resealed(original[4], news={"of": "tomorrow"})
+    file = tmp_path / "audit.jsonl"
+    file.write_bytes(b"".join(rechained([*original[:4], newer, *original[5:]], 5)))
+    found = whole(file)
+    assert (found.unread, found.verdicts) == (1, 9)
+    with pytest.raises(ConfigError, match="with the version that has written it"):
+        list(entries(file))
+
+
+def test_a_log_that_is_being_written_is_whole(tmp_path: Path) -> None:
+    """At each moment, with new files begun."""
+    log = log_in(tmp_path, rotate_bytes=8192)
+    log.write(verdict_on(), CONTEXT)
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            log.write(verdict_on(), CONTEXT)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        lines = [whole(tmp_path / "audit.jsonl").lines for _ in range(15)]
+    finally:
+        ended.set()
+        writer.join()
+    assert lines == sorted(lines)
+    assert lines[-1] > lines[0]
 
 
 def test_the_last_lines_are_missed_by_their_head(tmp_path: Path) -> None:
@@ -247,9 +302,9 @@ def test_something_else_that_the_gate_has_signed_is_no_checkpoint(
     made = checkpoint_statement(head["log"], head["seq"], head["hash"])
     log = log_in(tmp_path, key)
     bundle = key.signer.sign(made | statement)
-    log._append({"kind": "checkpoint", "checkpoint": json.loads(bundle)})
+    log._append({"kind": "checkpoint", "checkpoint": json.loads(bundle)}, ())
     assert told(verify_log(file, key.expected)) == [("unsigned", 4), ("unsigned", 4)]
-    log._append({"kind": "checkpoint", "checkpoint": json.loads(key.signer.sign(made))})
+    log._append({"kind": "checkpoint", "checkpoint": json.loads(key.signer.sign(made))}, ())
     assert told(verify_log(file, key.expected)) == [("unsigned", 4)]
 
 
@@ -263,7 +318,7 @@ def test_a_checkpoint_of_another_log_does_not_count(tmp_path: Path) -> None:
         checkpoint_statement(head["log"], head["seq"] + 5, head["hash"]),
     ):
         bundle = json.loads(key.signer.sign(made))
-        log_in(tmp_path, key)._append({"kind": "checkpoint", "checkpoint": bundle})
+        log_in(tmp_path, key)._append({"kind": "checkpoint", "checkpoint": bundle}, ())
     assert told(verify_log(file, key.expected))[:3] == [
         ("changed", 4),
         ("changed", 5),
@@ -280,7 +335,7 @@ def test_a_checkpoint_that_came_late_adds_nothing(tmp_path: Path) -> None:
     log.write(verdict_on(), CONTEXT)
     assert whole(file, key).signed_seq == 4
     made = checkpoint_statement(early["log"], early["seq"], early["hash"])
-    log._append({"kind": "checkpoint", "checkpoint": json.loads(key.signer.sign(made))})
+    log._append({"kind": "checkpoint", "checkpoint": json.loads(key.signer.sign(made))}, ())
     assert whole(file, key).signed_seq == 4
 
 
@@ -311,12 +366,15 @@ def test_so_many_faults_are_told_and_the_rest_is_counted(tmp_path: Path) -> None
 def test_what_is_no_line_is_told_to_readers(tmp_path: Path) -> None:
     file = written(tmp_path, 2)
     edit(file, lambda lines: [*lines, b"{}\n"])
-    with pytest.raises(ConfigError, match=r"audit\.jsonl:4 is no line of an audit log"):
+    with pytest.raises(ConfigError, match=r"audit\.jsonl:4 is no line of an audit log that this"):
         list(entries(file))
-    with pytest.raises(ConfigError, match="Is a directory"):
-        folder = tmp_path / "folder.jsonl"
-        folder.mkdir()
-        list(entries(folder))
+    folder, pipe = tmp_path / "folder.jsonl", tmp_path / "pipe.jsonl"
+    folder.mkdir()
+    os.mkfifo(pipe)
+    os.mkfifo(tmp_path / f"audit.{1:012}.jsonl")
+    for odd in (folder, pipe, file):
+        with pytest.raises(ConfigError, match="is no regular file"):
+            list(entries(odd))
 
 
 @settings(max_examples=150)

@@ -159,10 +159,24 @@ def test_or_a_warning_where_the_operator_wants_it_so(
         denied = gate.check(tmp_path / "nothing")
     assert verdict.admitted
     assert [warning.code for warning in verdict.warnings] == [ReasonCode.EVIDENCE_UNWRITTEN]
-    assert "was not written down" in caplog.text
+    assert "was not kept" in caplog.text
     given = json.loads((tmp_path / "pulled" / VERDICT_FILE).read_text())
     assert [warning["code"] for warning in given["warnings"]] == ["evidence.unwritten"]
     assert [reason.code for reason in denied.reasons] == [ReasonCode.STORE_NOT_FOUND]
+
+
+@pytest.mark.parametrize("unwritten", ["deny", "warn"])
+def test_what_a_receiver_does_not_take_is_in_the_file_as_it_was_given(
+    settings: dict[str, Any], tmp_path: Path, unwritten: str
+) -> None:
+    """The line was there before; the last one is the one that counts."""
+    syslog = {"address": "tcp://127.0.0.1:9"}
+    with gate_of(settings, syslog=syslog, unwritten=unwritten) as gate:
+        given = gate.check(model(tmp_path))
+    lines = lines_of(tmp_path / "audit.jsonl")
+    assert [line["kind"] for line in lines] == ["start", "verdict", "verdict"]
+    assert Verdict.model_validate(lines[-1]["verdict"]) == given
+    assert given.admitted == (unwritten == "warn")
 
 
 def test_a_denial_that_cannot_be_written_says_so_as_well(
