@@ -7,6 +7,7 @@ one is for the policy to say. One that is not the file that was signed denies.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores import Snapshot, within
 from oms_gate.streaming.measure import check_measured
 from oms_gate.verdict import Reason, printable
+
+_VERSION = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){1,2}")
 
 
 class _RefusedError(StepError):
@@ -111,12 +114,16 @@ def _document(name: str, path: str, content: bytes, limits: Limits) -> InputBom:
         document = strict_json.JsonObject(value, "the document")
         assert isinstance(value, dict)
         if "spdxVersion" in document:
-            version = document.text("spdxVersion").removeprefix("SPDX-")
-            kind = "SPDX"
+            member, kind = "spdxVersion", "SPDX"
+            if "bomFormat" in document:
+                document.fault("bomFormat", "is that of another format than spdxVersion")
         else:
-            version, kind = document.text("specVersion"), document.text("bomFormat")
+            member, kind = "specVersion", document.text("bomFormat")
             if kind != "CycloneDX":
                 document.fault("bomFormat", "is not CycloneDX")
+        version = document.text(member).removeprefix("SPDX-")
+        if not _VERSION.fullmatch(version):
+            document.fault(member, "is no version, such as 1.6")
         return InputBom(
             name=name,
             path=path,

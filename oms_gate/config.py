@@ -334,7 +334,7 @@ def open_evidence(config: GateConfig) -> Evidence | None:
     """What keeps the verdicts, as the configuration says; None where nothing does.
 
     Raises:
-        ConfigError: what it needs is not installed.
+        ConfigError: what it needs is not installed, or the gate's key cannot be used.
     """
     from oms_gate.evidence.evidence import Evidence
 

@@ -52,6 +52,7 @@ class Gate:
     """
 
     config_file: Path | None = None
+    _own_evidence: Evidence | None = None
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class Gate:
         boms: the same, of bills of materials in a model.
         publish: what may be published although it looks as if it should not.
         history: what it remembers of models; None for nothing.
-        evidence: what keeps its verdicts; None to keep none.
+        evidence: what keeps its verdicts; None to keep none. Whoever made it closes it.
         """
         self.trust = trust
         self.policy = policy
@@ -117,7 +118,7 @@ class Gate:
             history=open_history(config),
             evidence=open_evidence(config),
         )
-        gate.config_file = file
+        gate.config_file, gate._own_evidence = file, gate.evidence
         return gate
 
     @classmethod
@@ -150,9 +151,7 @@ class Gate:
         context: Mapping[str, JsonValue] | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Verdict:
-        """Check one model.
-
-        A bad model, store or policy engine is a denial, never an exception.
+        """Check one model. A bad model, store or policy engine is a denial, never an exception.
 
         report_all: go on after a denial, as far as it makes sense, to report everything.
         context: what the caller adds to the policy's input, such as a namespace; or another
@@ -346,8 +345,8 @@ class Gate:
     def close(self) -> None:
         """Release the policy engine, and what evidence is sent over."""
         self.policy.close()
-        if self.evidence is not None:
-            self.evidence.close()
+        if self._own_evidence is not None:
+            self._own_evidence.close()
 
     def __enter__(self) -> Self:
         return self

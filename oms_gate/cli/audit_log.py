@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from oms_gate.config import GateConfig
 
 _SHOWN_FAULTS = 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NOT_LOOKED_AT = (
     "not looked at: say who the gate is, as by --public-key; whoever can write a log could have "
     "made a chain as good as this one"
@@ -50,6 +52,8 @@ def verify(
     """
     if json and quiet:
         raise UsageError("--json prints and --quiet does not; give one of them")
+    if expected_hash is not None and not _SHA256.fullmatch(expected_hash := expected_hash.lower()):
+        raise UsageError("--head is the digest of a line: 64 hexadecimal digits")
     settings = load_config(config) if config is not None else None
     if log is None:
         log = configured_log(settings)
@@ -146,7 +150,10 @@ def _print(found: VerifiedLog) -> None:
 
 
 def _facts(found: VerifiedLog) -> Iterator[tuple[str, str]]:
+    yield "log", found.id or "it has no line"
     yield "lines", f"{found.lines} in {found.files} files, {found.verdicts} of them verdicts"
+    if found.unread:
+        yield "unread", f"{found.unread} lines of another version of oms-gate, in their places"
     if found.first_time is not None and found.last_time is not None:
         yield "time", f"{_time(found.first_time)} to {_time(found.last_time)}"
     if found.is_whole and found.signer is not None and found.signed_at is not None:

@@ -81,7 +81,7 @@ def audit_log_verify(
 
         oms-gate audit-log verify --config gate.yaml
 
-        oms-gate audit-log verify audit.jsonl --public-key gate.pub --head 9f86d081884c...
+        oms-gate audit-log verify audit.jsonl --public-key gate.pub --head "$(cat kept.sha256)"
     """
     from oms_gate.cli.admission import SignerOptions
     from oms_gate.cli.audit_log import verify

@@ -19,6 +19,7 @@ from oms_gate.cli.output import after
 from oms_gate.cli.render import counting_bar, new_console, print_table
 from oms_gate.config import GateConfig, load_config, revised
 from oms_gate.errors import ConfigError, OmsGateError, StoreError, UsageError
+from oms_gate.evidence.files import rotated_files
 from oms_gate.gate import Gate
 from oms_gate.oms.quoting import quoted
 from oms_gate.operator_files import read_file
@@ -122,7 +123,7 @@ def run(asked: Asked, outputs: Outputs) -> int:
 def _report(asked: Asked) -> Report:
     period = _Period(asked.since, asked.until)
     settings = None if asked.config is None else load_config(asked.config)
-    paths = asked.sources
+    paths = _apart(asked.sources)
     if not paths and asked.models is None:
         paths = [configured_log(settings)]
     summary = Summary(Bounds(listed=asked.most_models, verdicts=asked.most_verdicts))
@@ -162,6 +163,13 @@ def _report(asked: Asked) -> Report:
         until=period.until,
         stale=timedelta(days=asked.stale_days),
     )
+
+
+def _apart(paths: Sequence[Path]) -> list[Path]:
+    """Each file once: neither by two names, nor with a log that it is an older file of."""
+    named = {path.resolve(): path for path in paths}
+    older = {file for path in named for file in rotated_files(path) if path.exists()}
+    return [path for file, path in named.items() if file not in older]
 
 
 def _checked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -14,7 +15,7 @@ from oms_gate.evidence_settings import SUMMARY_ENDING
 from oms_gate.gate import Gate
 from oms_gate.policy.decision_log import LoggedEngine
 from oms_gate.reference import Reference
-from oms_gate.verdict import Verdict
+from oms_gate.verdict import Assurance, Verdict
 
 
 def run(
@@ -79,7 +80,13 @@ def _with_summary(settings: GateConfig, file: Path) -> GateConfig:
         )
     if file.suffix != SUMMARY_ENDING:
         raise UsageError(f"--vsa names one file, which ends in {SUMMARY_ENDING}; name it so")
-    made = made.model_copy(update={"folder": file.absolute()})
+    if os.path.lexists(file):
+        raise UsageError(
+            f"{file} is there already, and might be taken for the summary of this check; move it "
+            "away, or name another file"
+        )
+    asked = {"folder": file.absolute(), "assurance": Assurance.SIGNATURE}
+    made = made.model_copy(update=asked)
     return revised(settings, evidence=settings.evidence.model_copy(update={"summaries": made}))
 
 

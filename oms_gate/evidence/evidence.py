@@ -49,10 +49,12 @@ class Evidence:
         """As ``gate.yaml`` describes it; None where nothing is to be kept or accepted.
 
         Raises:
-            ConfigError: what it needs is not installed.
+            ConfigError: what it needs is not installed, or its key cannot be used.
         """
         log, summaries = settings.audit_log, settings.summaries
         signer = None if settings.signer is None else OwnSigner(settings.signer)
+        if signer is not None:
+            signer.check()
         writer = None
         if summaries is not None:
             assert signer is not None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Self
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from oms_gate.evidence.entries import GENESIS, sealed
 from oms_gate.evidence_settings import AuditLogSettings
 
 HEAD_BYTES: Final = 512
@@ -45,6 +50,23 @@ class Head(BaseModel):
         with suppress(ValidationError):
             return cls.model_validate_json(content)
         return None
+
+    @classmethod
+    def new(cls) -> Self:
+        """Of a log that has no line yet, under an id of its own."""
+        return cls(log=uuid4().hex, seq=0, hash=GENESIS, size=0, signed_at=time.time())
+
+    def next(self, members: Mapping[str, object]) -> tuple[bytes, Self]:
+        """The line that comes next, and what is written last then, in a file that goes on.
+
+        members: see `sealed`.
+        """
+        seq = self.seq + 1
+        line, digest = sealed(
+            members, log=self.log, seq=seq, previous=self.hash, now=datetime.now(UTC)
+        )
+        update = {"seq": seq, "hash": digest, "size": self.size + len(line)}
+        return line, self.model_copy(update=update)
 
     def signed(self, now: float) -> Self:
         """The same after its last line, a checkpoint."""

@@ -14,19 +14,15 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 from oms_gate.evidence.entries import (
-    GENESIS,
     LINE_BYTES,
     Entry,
     Recovery,
     is_sealed,
     read_entry,
-    sealed,
     unwritten,
 )
 from oms_gate.evidence.files import head_file, rotated_file
@@ -109,22 +105,19 @@ class LogFile:
             release(descriptor)
 
     def _add(self, head: Head, members: Mapping[str, object], lines: list[bytes]) -> Head:
-        seq = head.seq + 1
-        line, digest = sealed(
-            members, log=head.log, seq=seq, previous=head.hash, now=datetime.now(UTC)
-        )
+        line, after = head.next(members)
         if len(line) > LINE_BYTES:
             raise unwritten(
                 f"the line for the audit log {self.file} would have {len(line)} bytes, which is "
                 f"more than its readers take ({LINE_BYTES})"
             )
         size = head.size
-        if size and size + len(line) > self._settings.rotate_bytes:
+        if size and after.size > self._settings.rotate_bytes:
             self._put_aside(head.seq)
             size = 0
         self._write(line, size)
         lines.append(line)
-        return head.model_copy(update={"seq": seq, "hash": digest, "size": size + len(line)})
+        return after.model_copy(update={"size": size + len(line)})
 
     def _put_aside(self, last_seq: int) -> None:
         full = rotated_file(self.file, last_seq)
@@ -167,7 +160,7 @@ class LogFile:
             self._cut(0, size)  # Its first writer ended within the first line.
             size = 0
         if not size and (head is None or head.seq == 0):
-            new = Head(log=uuid4().hex, seq=0, hash=GENESIS, size=0, signed_at=time.time())
+            new = Head.new()
             # Before the line: from now on, what is beside the log is there.
             _write_head(lock, new)
             return self._add(new, {"kind": "start"}, lines)

@@ -34,6 +34,15 @@ class OwnSigner:
             signing_config=settings.signing_config,
         )
 
+    def check(self) -> None:
+        """See that key or certificate can sign now; where Sigstore is to, only a signature tells.
+
+        Raises:
+            ConfigError, SigningError: as `sign`.
+        """
+        if self._identity.sigstore is None:
+            self.verifies()
+
     def sign(self, statement: Mapping[str, object]) -> bytes:
         """The bundle of an in-toto statement (Sigstore bundle v0.3, DSSE): one line of JSON.
 

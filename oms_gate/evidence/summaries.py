@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from oms_gate.errors import ConfigError, EvidenceError, SigningError, StoreError
@@ -62,8 +61,7 @@ class SummaryWriter:
         """
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            folder = os.path.realpath(file.parent)
-            write_below(type(file)(folder), file.name, bundle + b"\n", lambda: None)
+            write_below(file.parent.resolve(), file.name, bundle + b"\n", lambda: None)
         except StoreError as error:
             raise _unwritten(verdict, f"written: {error.reason.message}") from error
         except OSError as error:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from oms_gate.errors import ConfigError
 from oms_gate.evidence.entries import AUDIT_LOG_SCHEMA
-from oms_gate.evidence.files import log_files
+from oms_gate.evidence.files import head_file, log_files
 from oms_gate.evidence.reading import entries
 from oms_gate.evidence.verification import ExpectedSigner, verify_log
 from oms_gate.limits import MIB
@@ -69,13 +69,16 @@ class LogState:
     """Whether an audit log is as it was written.
 
     whole: whether all of its lines are there, in their places, and unchanged.
-    signed: whether the gate's checkpoints were verified, too.
+    signed_seq: up to which line a checkpoint of the gate vouches for all; None where none was
+        looked at.
+    last_seq: number of the last line.
     sentences: what was found.
     """
 
     file: str
     whole: bool
-    signed: bool
+    signed_seq: int | None
+    last_seq: int
     sentences: tuple[str, ...]
 
     @property
@@ -83,7 +86,16 @@ class LogState:
         """What to call it."""
         if not self.whole:
             return "broken"
-        return "whole and signed" if self.signed else "whole, by its chain alone"
+        if self.signed_seq is None:
+            return "whole, by its chain alone"
+        if self.signed:
+            return "whole and signed"
+        return f"whole, and signed up to {self.signed_seq:,} of {self.last_seq:,}"
+
+    @property
+    def signed(self) -> bool:
+        """Whether the gate vouches for all lines before the last one, which may be what does."""
+        return self.signed_seq is not None and self.signed_seq >= self.last_seq - 1
 
 
 def is_log(path: Path) -> bool:
@@ -92,6 +104,8 @@ def is_log(path: Path) -> bool:
     Raises:
         ConfigError: it cannot be read.
     """
+    if head_file(path).exists():
+        return True
     first = next(iter(log_files(path)), path)
     with _opened(first) as stream:
         try:
@@ -122,7 +136,8 @@ def log_state(path: Path, gate: ExpectedSigner | None, *, archived: bool) -> Log
     told += [f"{fault.file}:{fault.line}: {fault.message}" for fault in found.faults[:_FAULTS_TOLD]]
     if (more := len(found.faults) + found.more_faults - _FAULTS_TOLD) > 0:
         told.append(f"and {more:,} more of this kind")
-    return LogState(str(path), found.is_whole, gate is not None, tuple(told))
+    signed_seq = None if gate is None else found.signed_seq
+    return LogState(str(path), found.is_whole, signed_seq, found.last_seq, tuple(told))
 
 
 def read_records(path: Path) -> Iterator[Record]:

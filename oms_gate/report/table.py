@@ -55,7 +55,8 @@ def table(report: Report) -> str:
         for concern in report.concerns
     }
     stream = io.StringIO(newline="")
-    writer = csv.writer(stream)
+    # Some spreadsheets take other marks than commas for the ends of cells.
+    writer = csv.writer(stream, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     for model in report.models:
         writer.writerow(map(cell, _row(model, concerns.get(model.name, ""))))

@@ -228,12 +228,14 @@ class Rulebook:
             self._retired.popleft()[1].close()
 
     def close(self) -> None:
-        """Release the policy engines."""
+        """Release the policy engines, and what evidence is sent over."""
         with self._building:
             for gate in (*self._gates.values(), *(gate for _, gate in self._retired)):
                 gate.close()
             self._gates.clear()
             self._retired.clear()
+        if self._evidence is not None:
+            self._evidence.close()
 
 
 def _built(

@@ -74,8 +74,8 @@ def load_private_key(path: Path, passphrase: bytes | None) -> ec.EllipticCurvePr
     encrypted = _ENCRYPTED.search(pem) is not None
     if encrypted and not passphrase:
         raise PassphraseMissing(
-            f"the private key {path} is encrypted; give its passphrase by --passphrase-file or "
-            f"{PASSPHRASE_VARIABLE}"
+            f"the private key {path} is encrypted; give its passphrase by --passphrase-file (in "
+            f"gate.yaml, passphrase_file) or {PASSPHRASE_VARIABLE}"
         )
     if passphrase and not encrypted:
         raise ConfigError(

@@ -60,7 +60,7 @@ class Snapshot:
     files: by path; a single-file model has one, under its base name, and after it the one beside it
         that was asked for.
     single: whether the reference names one file rather than a folder.
-    revision: the store's own (a commit), or a digest over paths and versions.
+    revision: the store's own (a commit), or a digest over paths, versions and declared digests.
     divisible: whether several parts of a file can be read at the same time, each from its start.
     immutable: whether its revision, where it is listed again, means the same bytes: it is a commit,
         or is made of what the store calls versions, and of digests of contents.
@@ -91,7 +91,8 @@ class Snapshot:
             return self.reference.revision
         digest = hashlib.sha256()
         for path, file in sorted(self.files.items()):
-            digest.update(f"{path}\0{file.size}\0{file.version}\n".encode())
+            declared = "" if file.sha256 is None else f"\0{file.sha256}"
+            digest.update(f"{path}\0{file.size}\0{file.version}{declared}\n".encode())
         return f"listing-sha256:{digest.hexdigest()}"
 
     def chunks(

@@ -137,12 +137,18 @@ REFUSED: dict[str, tuple[bytes, ReasonCode, str]] = {
         "occurs twice",
     ),
     "a list": (b"[]", MALFORMED, "must be an object"),
-    "some other document": (b'{"a": 1}', MALFORMED, "specVersion is missing"),
+    "some other document": (b'{"a": 1}', MALFORMED, "bomFormat is missing"),
     "of another format": (
         b'{"bomFormat": "Cyclone", "specVersion": "1.6"}',
         MALFORMED,
         "is not CycloneDX",
     ),
+    "of an odd version": (
+        encoded({**LISTED, "specVersion": "1" * 500}),
+        MALFORMED,
+        "is no version, such as 1.6",
+    ),
+    "of two formats": (encoded({**LISTED, "spdxVersion": "SPDX-2.3"}), MALFORMED, "another format"),
     "of no version": (b'{"bomFormat": "CycloneDX", "specVersion": 1.6}', MALFORMED, "a string"),
     "SPDX of no version": (b'{"spdxVersion": null}', MALFORMED, "must be a string"),
     "too deep": (

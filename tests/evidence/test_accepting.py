@@ -20,6 +20,7 @@ from oms_gate.evidence.accepting import check_policy
 from oms_gate.evidence.summary import EXTENSION, PREDICATE_TYPE, Summary
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
+from oms_gate.stores import Snapshot, StoredFile
 from oms_gate.verdict import Assurance, PolicyUsed, Verdict
 from tests import attesting, models
 from tests.evidence.summarising import (
@@ -497,3 +498,14 @@ def test_s3_by_entity_tags_alone(s3: SeaweedFS, s3_bucket: str, gates: Gates) ->
     assert gates.summarise(place).admitted
     s3.clear()
     refused(gates.rely(place), s3, ReasonCode.SUMMARY_MUTABLE)
+
+
+def test_a_revision_is_made_of_the_digests_that_are_declared() -> None:
+    """An entity tag may be an MD5, of which there are two contents for one."""
+
+    def revision(sha256: str | None) -> str:
+        file = StoredFile("w", 1, sha256=sha256, version="the MD5 of both")
+        reference = Reference.parse("s3://bucket/m")
+        return Snapshot(reference, {"w": file}, False, lambda *_: iter(())).revision
+
+    assert len({revision(None), revision("0" * 64), revision("1" * 64)}) == 3

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import io
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -65,6 +67,52 @@ def test_without_a_file_each_process_has_a_chain_of_its_own(
         file.write_text("".join(line for line in lines if name in line))
     assert whole(tmp_path / "0.jsonl", key).verdicts == 2
     assert whole(tmp_path / "1.jsonl").verdicts == 1
+
+
+def test_without_a_file_threads_write_in_order(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = log_in(tmp_path, file=None, stream="stdout")
+
+    def write() -> None:
+        for _ in range(25):
+            log.write(verdict_on(), CONTEXT)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=write) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    (tmp_path / "stream.jsonl").write_text(capfd.readouterr().out)
+    assert whole(tmp_path / "stream.jsonl").verdicts == 100
+
+
+@pytest.mark.parametrize("settings", [{"syslog": True}, {"file": None, "stream": "stderr"}])
+def test_a_process_that_was_forked_does_not_wait_for_a_thread_that_it_lacks(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """One that was in the middle of a line."""
+    with closing(Syslogd("udp", tmp_path)) as receiver:
+        if "syslog" in settings:
+            settings = {"syslog": {"address": receiver.address}}
+        log = log_in(tmp_path, **settings)
+        log.write(verdict_on(), CONTEXT)
+        held = [vars(sink)["_lock"] for sink in log._sinks if "_lock" in vars(sink)]
+        with contextlib.ExitStack() as stack:
+            for lock in (log._turn, *held):
+                stack.enter_context(lock)
+            child = os.fork()
+            if child == 0:
+                signal.alarm(10)
+                log.write(verdict_on(), CONTEXT)
+                os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        log.close()
 
 
 @pytest.mark.parametrize("stream", [None, io.TextIOWrapper(io.BytesIO())])

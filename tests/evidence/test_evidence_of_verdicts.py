@@ -15,6 +15,7 @@ from oms_gate import AdmissionDenied, Gate
 from oms_gate.cache import Cache
 from oms_gate.config import GateConfig, load_config
 from oms_gate.errors import ConfigError, UsageError
+from oms_gate.evidence.evidence import Evidence
 from oms_gate.evidence.reading import entries
 from oms_gate.publish import upload_folder
 from oms_gate.reason_codes import ReasonCode
@@ -283,7 +284,7 @@ def test_the_command_says_whether_a_log_is_whole(settings: dict[str, Any], tmp_p
         assert done.returncode == 0, done.stdout
         assert "up to line 2, at " in done.stdout
     head = json.loads(oms_gate("audit-log", "verify", log, "--json").stdout)["last_hash"]
-    assert oms_gate("audit-log", "verify", log, "--head", head, "-q").returncode == 0
+    assert oms_gate("audit-log", "verify", log, "--head", head.upper(), "-q").returncode == 0
     assert oms_gate("audit-log", "verify", log, "--head", head[::-1], "-q").returncode == 1
     log.write_bytes(log.read_bytes().replace(b'"admitted"', b'"denied"'))
     done = oms_gate("audit-log", "verify", "-c", config, "--json")
@@ -301,6 +302,28 @@ def test_a_pull_of_what_was_decided_elsewhere_is_written_as_well(tmp_path: Path)
     done = oms_gate(*command)
     assert done.returncode == 0, done.stderr
     assert verdicts(tmp_path) == [("pull", "admitted", [])]
+
+
+def test_a_gate_without_its_key_does_not_begin(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Else nobody would notice before a checkpoint is due."""
+    signer = {"key": str(tmp_path / "nothere.key")}
+    evidence = settings["evidence"] | {"signer": signer}
+    with pytest.raises(ConfigError, match=r"nothere\.key cannot be read"):
+        Gate.from_config(GateConfig.model_validate(settings | {"evidence": evidence}))
+
+
+def test_evidence_is_closed_by_whoever_made_it(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of gates that share it, one may end before the others."""
+    closed = []
+    monkeypatch.setattr(Evidence, "close", lambda self: closed.append(self))
+    gate = gate_of(settings)
+    shared = Gate(trust=gate.trust, policy=gate.policy, evidence=gate.evidence)
+    shared.close()
+    assert closed == []
+    gate.close()
+    assert closed == [gate.evidence]
 
 
 def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
@@ -322,6 +345,7 @@ def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
         (["verify", tmp_path / "none.jsonl"], "there is no audit log"),
         (["verify", config, "--json", "--quiet"], "give one of them"),
         (["verify", config, "--issuer", "https://x"], "belong together"),
+        (["verify", config, "--head", "66b65503b4a2..."], "64 hexadecimal digits"),
     ]
     for command, says in lacking:
         done = oms_gate("audit-log", *command)

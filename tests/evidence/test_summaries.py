@@ -296,11 +296,13 @@ def test_nothing_is_summarised_that_was_not_admitted_here(
 @pytest.mark.parametrize("unwritten", ["deny", "warn"])
 @pytest.mark.parametrize("what", ["folder", "key"])
 def test_what_cannot_be_kept(gates: Gates, model: str, unwritten: str, what: str) -> None:
-    if what == "folder":
-        gates.summaries.write_bytes(b"a file")
-    else:
-        Path(gates.signer["key"]).unlink()
-    verdict = gates.summarise(model, unwritten=unwritten)
+    made = {"verifier": VERIFIER, "folder": gates.summaries, "unwritten": unwritten}
+    with gate(gates, evidence={"signer": gates.signer, "summaries": made}) as first:
+        if what == "folder":
+            gates.summaries.write_bytes(b"a file")
+        else:
+            Path(gates.signer["key"]).unlink()
+        verdict = first.check(model)
     told = verdict.reasons if unwritten == "deny" else verdict.warnings
     assert [one.code for one in told] == UNWRITTEN
     assert verdict.admitted == (unwritten == "warn")
@@ -390,6 +392,12 @@ def test_the_command(gates: Gates, hub: HubStandIn, tmp_path: Path) -> None:
     assert f"relied on {VERIFIER}, which hashed every signed byte at 20" in accepted.stdout
     assert "key 'gate'" in accepted.stdout
     assert "assurance declared" in accepted.stdout
+    again = oms_gate(*verify, "--vsa", file)
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    lower = oms_gate(*verify, "--vsa", tmp_path / "low.json", "--assurance", "signature")
+    assert lower.returncode == 0
+    stated = statement_of((tmp_path / "low.json").read_bytes())
+    assert stated["predicate"]["verifiedLevels"] == ["OMS_SIGNATURE"]
     nothing = oms_gate(*verify, "--accept-vsa", tmp_path)
     assert nothing.returncode == 0
     assert "[summary.unavailable]" in nothing.stdout

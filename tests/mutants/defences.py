@@ -3855,11 +3855,6 @@ MUTANTS: tuple[Mutant, ...] = (
         while False and (descriptor := locked_now(""",
     ),
     _log_file("half a line of the audit log", "os.ftruncate(descriptor, size)", "pass"),
-    _log_file(
-        "what was torn off in the audit log",
-        "if torn else None\n        if found is not None and",
-        "if False else None\n        if found is not None and",
-    ),
     _log_file("lines of the audit log that are gone", 'fault = "missing"', "pass"),
     _log_file("another last line of the audit log", 'fault = "changed"', "pass"),
     _log_file("a line of the audit log before its head", "found.seq > head.seq:", "False:"),
@@ -3867,11 +3862,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "an audit log between two files", "rotated_file(self.file, head.seq).exists():", "False:"
     ),
     _log_file("older files of the audit log", "if full.exists():", "if False:"),
-    _log_file(
-        "when a file of the audit log is full",
-        "if size and size + len(line)",
-        "if False and size + len(line)",
-    ),
     _log_file("what is no audit log", "if head is None and found is None:", "if False:"),
     _log_file(
         "a last line that is not sealed",
@@ -3885,7 +3875,6 @@ MUTANTS: tuple[Mutant, ...] = (
     _log_entries(
         "seals of the audit log", "return digest.encode() == seal.group(1)", "return True"
     ),
-    _log_verification("lines that are not sealed", "if is_sealed(line.content) else None", ""),
     _log_verification("lines that are moved", "if link.seq <= self.seq:", "if False:"),
     _log_verification("lines that are gone", "if link.seq > self.seq + 1:", "if False:"),
     _log_verification(
@@ -4049,6 +4038,123 @@ MUTANTS: tuple[Mutant, ...] = (
     _gates("expired certificates of other gates", "return in_time and (", "return ("),
     _gates("names that read like subjects", "and speaks_of_subject == goes_by_subject", ""),
     _gates("issuers of other gates", "and signer.issuer == known.issuer", ""),
+    _log_file(
+        "what was torn off in the audit log", 'fault = "torn" if torn else None', "fault = None"
+    ),
+    _log_file(
+        "when a file of the audit log is full", "if size and after.size", "if False and after.size"
+    ),
+    _log_file(
+        "an audit log without its head", 'fault, now = "headless", time.time()', "now = time.time()"
+    ),
+    _log_file("the first line of the audit log", "and not self._last_line(size)[1]:", "and False:"),
+    _log_file("a head before the first line", "_write_head(lock, new)", "pass"),
+    _log_file(
+        "a link in place of the audit log",
+        "os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC",
+        "os.O_NONBLOCK | os.O_CLOEXEC",
+    ),
+    _log_file("lines that nobody could read", "if len(line) > LINE_BYTES:", "if False:"),
+    _log_verification("lines that are not sealed", "if not sealed:", "if False:"),
+    _log_verification(
+        "another log in its place", "if self.log is not None and head.log != self.log:", "if False:"
+    ),
+    _log_verification(
+        "what is beside the log and was not", 'elif recovery.fault == "headless":', "elif False:"
+    ),
+    _log_verification("lines of a newer gate", "self.unread += 1\n            return", "raise"),
+    Mutant(
+        "locks that forked processes keep",
+        "file_locks.py",
+        "fcntl.flock(descriptor, fcntl.LOCK_UN)",
+        "pass",
+        ("evidence/test_audit_log.py",),
+    ),
+    Mutant(
+        "threads that a forked process lacks",
+        "process_lock.py",
+        "lock.renew()",
+        "pass",
+        ("evidence/test_audit_log_sinks.py",),
+    ),
+    Mutant(
+        "the order of lines without a file",
+        "evidence/audit_log.py",
+        "with nullcontext() if self._is_in_file else self._turn:",
+        "with nullcontext():",
+        ("evidence/test_audit_log_sinks.py",),
+    ),
+    Mutant(
+        "verdicts that a receiver did not take",
+        "evidence/audit_log.py",
+        "self._append(_line(verdict, context), () if",
+        "return\n            self._append(_line(verdict, context), () if",
+        ("evidence/test_evidence_of_verdicts.py",),
+    ),
+    Mutant(
+        "what cannot be read again of a context",
+        "evidence/audit_log.py",
+        "parse(json.dumps(said).encode(), depth=_DEPTH, values=_VALUES)",
+        "pass",
+        ("evidence/test_audit_log.py",),
+    ),
+    Mutant(
+        "files of the audit log as of one moment",
+        "evidence/reading.py",
+        "fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+        "pass",
+        ("evidence/test_audit_log_verification.py",),
+    ),
+    Mutant(
+        "pipes among the files of the audit log",
+        "evidence/reading.py",
+        "if not stat.S_ISREG(",
+        "if False and (",
+        ("evidence/test_audit_log_verification.py",),
+    ),
+    Mutant(
+        "a gate without its key",
+        "evidence/evidence.py",
+        "signer.check()",
+        "pass",
+        ("evidence/test_evidence_of_verdicts.py",),
+    ),
+    Mutant(
+        "evidence that others still need",
+        "gate.py",
+        "if self._own_evidence is not None:\n            self._own_evidence.close()",
+        "if self.evidence is not None:\n            self.evidence.close()",
+        ("evidence/test_evidence_of_verdicts.py",),
+    ),
+    Mutant(
+        "declared digests in revisions",
+        "stores/snapshot.py",
+        'declared = "" if',
+        'declared = "" if True or',
+        ("evidence/test_accepting.py",),
+    ),
+    Mutant(
+        "an older summary for that of this check",
+        "cli/verify.py",
+        "if os.path.lexists(file):",
+        "if False:",
+        ("evidence/test_summaries.py",),
+    ),
+    _report_reading(
+        "signatures over a part of a log",
+        "self.signed_seq >= self.last_seq - 1",
+        "True",
+        "report/test_cli_report.py",
+    ),
+    Mutant(
+        "logs that are named twice",
+        "cli/report.py",
+        "if file not in older]",
+        "]",
+        ("report/test_cli_report.py",),
+    ),
+    _boms("versions of bills of materials", "if not _VERSION.fullmatch(version):", "if False:"),
+    _boms("bills of two formats", 'if "bomFormat" in document:', "if False:"),
 )
 
 

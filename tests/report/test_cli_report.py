@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -14,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from oms_gate.cli.admission import SignerOptions
 from oms_gate.cli.report import Asked, Outputs, run
 from oms_gate.errors import ConfigError
+from oms_gate.evidence.files import log_files
 from tests import models
 from tests.commands import oms_gate
-from tests.evidence.logs import GateKey
+from tests.evidence.logs import GateKey, written
 from tests.report.corpus_report import write_log
 from tests.report.verdicts import NOW, full, reason, verdict
 
@@ -71,13 +73,14 @@ def test_every_format(log: Path, tmp_path: Path) -> None:
 
 
 def test_json(log: Path) -> None:
-    done = oms_gate("report", log, log, "--json")
+    copy = Path(shutil.copy(log, log.with_name("copy.jsonl")))
+    done = oms_gate("report", log, copy, "--json")
     assert done.returncode == 0
     found = json.loads(done.stdout)
     assert found["schema"] == "oms-gate/report/v1"
     assert found["verdicts"] == {"admitted": 2, "denied": 4, "undecided": 0}
     assert found["latest"][1]["recorded_in"] == {
-        "file": str(log),
+        "file": str(copy),
         "line": 3,
         "seq": 3,
         "hash": json.loads(log.read_text().splitlines()[2])["hash"],
@@ -176,7 +179,19 @@ def test_who_signed_a_log_is_looked_at_where_it_is_known(log: Path, tmp_path: Pa
         "signed up to number 2, on 2026-09-15 at 12:00 UTC, by sha256:"
     )
     assert "whole and signed" in oms_gate("report", log, "--public-key", key.public).stdout
+    (tmp_path / "later").mkdir()
+    later = written(tmp_path / "later", 2, key, checkpoint_lines=2)
+    partly = oms_gate("report", later, "--public-key", key.public)
+    assert "whole, and signed up to 2 of 4" in partly.stdout
     assert oms_gate("report", log, "--public-key", stranger.public).returncode == 1
+
+
+def test_a_log_counts_once(tmp_path: Path) -> None:
+    """By whichever of its names, and with its older files."""
+    log = written(tmp_path, 20, rotate_bytes=4096)
+    names = [log, tmp_path / ".." / tmp_path.name / log.name, *log_files(log)]
+    told = json.loads(oms_gate("report", *names, "--json").stdout)
+    assert [source["verdicts"] for source in told["sources"]] == [20]
 
 
 def test_no_file_is_left_where_it_cannot_be_written(log: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def report(*found: Record, text: str = "t", **bounds: int) -> Report:
         made_at=NOW,
         summary=summary,
         sources=[Source(text, "audit log", len(found))],
-        logs=[LogState(text, True, False, (text,))],
+        logs=[LogState(text, True, None, 1, (text,))],
         unchecked=[Unchecked(1, text, text)],
     )
 
