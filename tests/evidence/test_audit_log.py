@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -279,6 +280,27 @@ def test_a_writer_that_died_in_the_first_line_has_not_begun(tmp_path: Path) -> N
         log_in(tmp_path).write(verdict_on("next"), CONTEXT)
         assert [line["kind"] for line in lines_of(file)] == ["start", "verdict"]
         whole(file)
+
+
+def test_a_first_writer_that_died_before_it_said_so_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is beside the log was there before its first line, so nothing was cut off."""
+    write = log_file._write_head
+
+    def dying(lock: int, head: Head) -> None:
+        if head.seq:
+            raise OSError(errno.EIO, "died")
+        write(lock, head)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log_file, "_write_head", dying)
+        with pytest.raises(EvidenceError, match="died"):
+            log_in(tmp_path).write(verdict_on("first"), CONTEXT)
+    log_in(tmp_path).write(verdict_on("next"), CONTEXT)
+    file = tmp_path / "audit.jsonl"
+    assert [line["kind"] for line in lines_of(file)] == ["start", "verdict", "verdict"]
+    whole(file)
 
 
 def test_without_a_head_nothing_is_added_to_what_is_no_log(tmp_path: Path) -> None:
