@@ -121,7 +121,7 @@ class _Run:
 
     first: number of the first line.
     seq, hash: of the last line in its place.
-    signed: number of the last line that a checkpoint vouches for.
+    signed_seq: number of the last line that a checkpoint vouches for; signed_at, signed_by: of it.
     hashes: of lines that no checkpoint vouches for yet, by their number; where one is looked for.
     """
 
@@ -132,9 +132,12 @@ class _Run:
     first: int = 1
     seq: int = 0
     hash: str = GENESIS
-    signed: int = 0
+    signed_seq: int = 0
+    signed_at: datetime | None = None
+    signed_by: Signer | None = None
     hashes: dict[int, str] = field(default_factory=dict)
-    found: dict[str, object] = field(default_factory=dict)
+    first_time: datetime | None = None
+    last_time: datetime | None = None
     files: set[Path] = field(default_factory=set)
     lines: int = 0
     verdicts: int = 0
@@ -215,8 +218,7 @@ class _Run:
         except ValueError:  # It is in the chain; a newer gate may say more in it.
             self.unread += 1
             return
-        self.found.setdefault("first_time", entry.time)
-        self.found["last_time"] = entry.time
+        self.first_time, self.last_time = self.first_time or entry.time, entry.time
         self.verdicts += entry.kind == "verdict"
         if entry.recovery is not None:
             self._recovered(line, entry)
@@ -260,8 +262,8 @@ class _Run:
                 f"the checkpoint was signed by {stated.signer.identity}, who is not the gate",
             )
             return
-        if stated.log == entry.log and not self.first <= stated.seq > self.signed:
-            return  # A later one vouches for it already; or it is about what is elsewhere.
+        if stated.log == entry.log and (stated.seq < self.first or stated.seq <= self.signed_seq):
+            return  # It is about what is elsewhere; or a later one vouches for that already.
         if stated.log != entry.log or self.hashes.get(stated.seq) != stated.digest:
             self._fault(
                 "changed",
@@ -270,12 +272,7 @@ class _Run:
                 "one before it, was changed, and all lines since were sealed anew",
             )
             return
-        self.signed = stated.seq
-        self.found |= {
-            "signed_seq": stated.seq,
-            "signed_at": entry.time,
-            "signer": stated.signer,
-        }
+        self.signed_seq, self.signed_at, self.signed_by = stated.seq, entry.time, stated.signer
         self.hashes = {seq: digest for seq, digest in self.hashes.items() if seq > stated.seq}
 
     def end(self, log: Path, head: Head | None) -> None:
@@ -299,7 +296,7 @@ class _Run:
                 last,
                 f"no line has the digest {self.expected_hash}, which was to be among them",
             )
-        if self.signer is not None and "signer" not in self.found:
+        if self.signer is not None and self.signed_by is None:
             self._fault(
                 "unsigned",
                 last,
@@ -309,21 +306,23 @@ class _Run:
 
     def verified(self, log: Path) -> VerifiedLog:
         """What was found."""
-        return VerifiedLog.model_validate(
-            {
-                "log": str(log),
-                "files": len(self.files),
-                "lines": self.lines,
-                "id": self.log,
-                "verdicts": self.verdicts,
-                "unread": self.unread,
-                "recovered": self.recovered,
-                "last_seq": self.seq,
-                "last_hash": self.hash if self.lines else None,
-                "faults": tuple(self.faults),
-                "more_faults": self.more_faults,
-                **self.found,
-            }
+        return VerifiedLog(
+            log=str(log),
+            id=self.log,
+            files=len(self.files),
+            lines=self.lines,
+            verdicts=self.verdicts,
+            unread=self.unread,
+            recovered=self.recovered,
+            first_time=self.first_time,
+            last_time=self.last_time,
+            last_seq=self.seq,
+            last_hash=self.hash if self.lines else None,
+            signed_seq=self.signed_seq,
+            signed_at=self.signed_at,
+            signer=self.signed_by,
+            faults=tuple(self.faults),
+            more_faults=self.more_faults,
         )
 
     def _fault(self, kind: FaultKind, line: Line, message: str) -> None:

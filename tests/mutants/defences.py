@@ -3888,7 +3888,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _log_verification(
         "logs that nobody has signed",
-        'if self.signer is not None and "signer" not in self.found:',
+        "if self.signer is not None and self.signed_by is None:",
         "if False:",
     ),
     _log_verification(
@@ -3898,9 +3898,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "of which line a checkpoint is", "or self.hashes.get(stated.seq) != stated.digest", ""
     ),
     _log_verification("of which log a checkpoint is", "if stated.log != entry.log or ", "if "),
-    _log_verification(
-        "checkpoints that came late", "if stated.log == entry.log and not", "if False and not"
-    ),
+    _log_verification("checkpoints that came late", " or stated.seq <= self.signed_seq", ""),
     _log_verification(
         "recoveries that tell of lines that are gone",
         'if recovery.fault == "torn":',
