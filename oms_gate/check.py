@@ -46,12 +46,14 @@ class Check(Judging):
     pull: what delivers the model in the same pass, where it is to be.
     accepts_summaries: whether those of other gates that the configuration names count in place of
         hashing the bytes here.
+    searched: how long they were looked for, in seconds.
     """
 
     report_all: bool = False
     on_progress: ProgressCallback | None = None
     pull: Pull | HubCachePull | None = None
     accepts_summaries: bool = False
+    searched: float = 0.0
     snapshot: Snapshot | None = None
     assurance: Assurance | None = None
     published: Verdict | None = None
@@ -191,8 +193,11 @@ class Check(Judging):
         model = pinned_model(self.reference, snapshot)
         subject = Subject.of(model, self.signature, comparison.signed)
         reader = SummaryReader(accepted, self._snapshot, gate.trust, self.checked_at, gate.limits)
+        begun = time.monotonic()
         with self._timed("summary"):
             self.summary, refused = reader.find(snapshot, subject, self.policy)
+        # Who keeps the summaries can make this gate hash, and not make it too late for that.
+        self.searched = time.monotonic() - begun
         self.warnings += refused
         if self.summary is None:
             return Assurance.BYTES
@@ -258,7 +263,7 @@ class Check(Judging):
                 self.comparison.to_hash(snapshot, wanted, limits),
                 self.hash_type,
                 limits,
-                deadline=self.started + limits.total_seconds,
+                deadline=self.started + self.searched + limits.total_seconds,
                 report_all=self.report_all,
                 on_progress=self.on_progress,
             )

@@ -104,6 +104,7 @@ class Gate:
         if not isinstance(config, GateConfig):
             file = Path(os.path.abspath(config))
             config = load_config(Path(config))
+        evidence = open_evidence(config)  # Before the engine, which has a thread.
         gate = cls(
             trust=load_trust(config.trust),
             policy=open_engine(config),
@@ -116,9 +117,9 @@ class Gate:
             limits=config.limits,
             publish=config.publish,
             history=open_history(config),
-            evidence=open_evidence(config),
+            evidence=evidence,
         )
-        gate.config_file, gate._own_evidence = file, gate.evidence
+        gate.config_file, gate._own_evidence = file, evidence
         return gate
 
     @classmethod

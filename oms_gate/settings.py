@@ -22,7 +22,7 @@ FilePath = Annotated[Path, BeforeValidator(_not_empty)]
 class Section(BaseModel):
     """A part of the configuration: an unknown key is a mistake."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TrustSettings(Section):

@@ -63,7 +63,9 @@ class TrustRoot(_Record):
     """What the signature was checked against: the gate's configuration, never the model's."""
 
     name: Printable = Field(description="The name that the operator gave to it.")
-    sha256: str = Field(description="SHA-256 of its DER form (of the file, for Sigstore), in hex.")
+    sha256: Printable = Field(
+        description="SHA-256 of its DER form (of the file, for Sigstore), in hex."
+    )
 
 
 class Signer(_Record):
@@ -91,7 +93,7 @@ class Signer(_Record):
         description="Certificate: when the first certificate of the chain expired, if one has. A "
         "timestamp proves that the signature was made before.",
     )
-    key_sha256: str = Field(description="SHA-256 of the signing key's DER SPKI, in hex.")
+    key_sha256: Printable = Field(description="SHA-256 of the signing key's DER SPKI, in hex.")
     root: TrustRoot
 
 
@@ -106,11 +108,11 @@ class Signature(_Record):
     """The bundle, verified; or found to be the one that was pinned (see `PolicyUsed`)."""
 
     location: Printable = Field(description="Path beside the model, or URL.")
-    sha256: str = Field(description="SHA-256 of the bundle file, in hex.")
+    sha256: Printable = Field(description="SHA-256 of the bundle file, in hex.")
     format: Literal["v1.0", "v0.2"] = Field(
         default="v1.0", description="Of OMS; v0.2 is accepted on request only."
     )
-    root_digest: str = Field(
+    root_digest: Printable = Field(
         description="SHA-256 over the resources' digests, in hex (OMS); in v0.2 nobody signed it."
     )
     serialization: Literal["files", "shards"]
@@ -124,7 +126,7 @@ class Attestation(_Record):
 
     name: Printable = Field(description="What the gate's configuration calls it.")
     path: Printable = Field(description="The file beside the model.")
-    sha256: str = Field(description="SHA-256 of that file, in hex.")
+    sha256: Printable = Field(description="SHA-256 of that file, in hex.")
     predicate_type: Printable = Field(description="What is stated (in-toto), a URI.")
     signer: Signer
     model: bool = Field(
@@ -141,7 +143,7 @@ class AcceptedSummary(_Record):
 
     verifier: Printable = Field(description="What that gate calls itself, a URI.")
     location: Printable = Field(description="Where the summary is: a path or a URL.")
-    sha256: str = Field(description="SHA-256 of that file, in hex.")
+    sha256: Printable = Field(description="SHA-256 of that file, in hex.")
     signer: Signer
     levels: tuple[Printable, ...] = Field(
         description="What it says to have verified: OMS_BYTES, where every signed byte was hashed."
@@ -197,6 +199,11 @@ class Delivery(_Record):
     bytes: int = Field(description="Size of the files.")
     transferred_bytes: int = Field(
         description="Bytes that came from the store; the rest was there, and was hashed again."
+    )
+    reused_bytes: int = Field(
+        default=0,
+        description="Bytes that were here already, of an earlier pull, and were hashed here: of "
+        "what the store has now they say nothing.",
     )
     left_out: int = Field(default=0, description="Signed files that patterns have left out.")
 
@@ -293,7 +300,7 @@ class Verdict(_Record):
         default_factory=dict, description="Seconds spent in each step of the flow."
     )
     checked_at: datetime
-    gate_version: str
+    gate_version: Printable
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 

@@ -54,8 +54,8 @@ def verify(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the gate's signed summary of an admission to this file (x.json), in place "
-            "of where evidence.summaries says; see the guide on verification summaries.",
+            help="Write the gate's signed summary of an admission to this new file (x.json), in "
+            "place of where evidence.summaries says; see the guide on verification summaries.",
             show_default=False,
         ),
     ] = None,

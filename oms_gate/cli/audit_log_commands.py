@@ -19,7 +19,8 @@ from oms_gate.cli.options import (
 )
 
 audit_log_app = typer.Typer(
-    help="See whether the log of verdicts is as it was written, or sign it.",
+    help="See whether the log of verdicts is as it was written, or sign it.\n\n"
+    "Example: oms-gate audit-log verify audit.jsonl --public-key gate.pub",
     no_args_is_help=True,
 )
 

@@ -192,6 +192,7 @@ class Transfer:
             signature=None if bundle is None else bundle.name,
             bytes=sum(arrived.values()),
             transferred_bytes=self.staging.transferred,
+            reused_bytes=sum(self._present.values()) + sum(self.staging.kept.values()),
             left_out=self._wanted.left_out,
         )
 

@@ -47,6 +47,8 @@ class Staging:
 
     arrived: size of each file that is complete, in bytes, by path.
     transferred: bytes that were written.
+    kept: bytes of each range that an earlier run left, and that were hashed again, by its path and
+        start.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Staging:
         self.sizes = sizes
         self.arrived: dict[str, int] = {}
         self.transferred = 0
+        self.kept: dict[tuple[str, int], int] = {}
         self._folder = folder
         self._resources = resources
         self._hash_type = hash_type
@@ -94,7 +97,7 @@ class Staging:
             with opened(PARTIAL, self._stage) as partial:
                 descriptor = _own_file(partial, self._name(part.path))
             try:
-                kept = self._kept(part, descriptor)
+                kept = self.kept[part.path, part.start] = self._kept(part, descriptor)
             except BaseException:
                 os.close(descriptor)
                 raise

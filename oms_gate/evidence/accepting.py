@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from oms_gate.errors import EvidenceError, SignatureError, StoreError
+from oms_gate.errors import ConfigError, EvidenceError, SignatureError, StoreError
 from oms_gate.evidence.gates import is_by
 from oms_gate.evidence.summary import LEVELS, Subject, Summary, read_summary
 from oms_gate.evidence_settings import SUMMARY_ENDING, AcceptedVerifier
@@ -114,6 +114,8 @@ class SummaryReader:
             path = next(iter(snapshot.files))
             limit = self.limits.bundle_bytes
             content = within(self.limits.listing_seconds, lambda: snapshot.read(path, limit))
+        except ConfigError as error:
+            raise ConfigError(f"the place of summaries {place} cannot be used: {error}") from error
         except StoreError as error:
             missing = error.reason.code is ReasonCode.STORE_NOT_FOUND
             fault = "there is none" if missing else f"it cannot be read ({error.reason.message})"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, Self
 
 from oms_gate.errors import ConfigError, EvidenceError, SigningError
@@ -36,6 +39,9 @@ _DEPTH: Final = 32
 _VALUES: Final = 10_000
 """Most values in it, as a count."""
 
+_CHECKS: Final = 10_000
+"""Most checks of which it is remembered that they were written down, as a count."""
+
 
 class AuditLog:
     """Writes verdicts down. Safe for several threads and processes, and across forks."""
@@ -52,6 +58,7 @@ class AuditLog:
         self._sinks = sinks
         self._signer = signer
         self._turn = ProcessLock()
+        self._checks = _Checks()
 
     @classmethod
     def from_settings(cls, settings: AuditLogSettings, signer: OwnSigner | None) -> Self:
@@ -72,7 +79,7 @@ class AuditLog:
         Raises:
             EvidenceError: it could not be written everywhere.
         """
-        due = self._append(_line(verdict, context), self._sinks, signs=self._signer is not None)
+        due = self._written(verdict, context, self._sinks, signs=self._signer is not None)
         if due is not None:
             try:
                 self.sign(due)
@@ -80,13 +87,32 @@ class AuditLog:
                 # The verdict is written, in a chain; it is signed with the next checkpoint.
                 _LOG.error("the audit log could not be signed, and is to be later: %s", error)
 
+    def _written(
+        self,
+        verdict: Verdict,
+        context: Mapping[str, JsonValue],
+        sinks: Sequence[Sink],
+        *,
+        signs: bool = False,
+    ) -> Head | None:
+        said = _said(context)
+        before = self._checks.last_line(verdict)
+        members = {
+            "kind": "verdict",
+            "operation": said.pop("operation"),
+            "context": said,
+            **({} if before is None else {"amends": before}),
+            "verdict": json.loads(verdict.model_dump_json(by_alias=True)),
+        }
+        return self._append(members, sinks, signs=signs, of=verdict)
+
     def amend(self, verdict: Verdict, context: Mapping[str, JsonValue]) -> None:
         """Write what became of a verdict that could not be written everywhere, where that can be.
 
         In the file it may stand as it was: the last line about it is the one that counts.
         """
         with suppress(EvidenceError):
-            self._append(_line(verdict, context), () if self._is_in_file else self._sinks)
+            self._written(verdict, context, () if self._is_in_file else self._sinks)
 
     def sign(self, head: Head) -> None:
         """Add a checkpoint.
@@ -111,11 +137,18 @@ class AuditLog:
         return isinstance(self._chain, LogFile)
 
     def _append(
-        self, members: Mapping[str, object], sinks: Sequence[Sink], *, signs: bool = False
+        self,
+        members: Mapping[str, object],
+        sinks: Sequence[Sink],
+        *,
+        signs: bool = False,
+        of: Verdict | None = None,
     ) -> Head | None:
         # Without a file what is sent is the log itself, and has to be in order.
         with nullcontext() if self._is_in_file else self._turn:
             appended = self._chain.append(members, signs=signs)
+            if of is not None:
+                self._checks.note(of, appended.seq)
             faults = []
             for sink in sinks:
                 try:
@@ -128,28 +161,42 @@ class AuditLog:
         return appended.to_sign
 
 
-def _line(verdict: Verdict, context: Mapping[str, JsonValue]) -> dict[str, object]:
-    """The members of the line of a verdict.
+class _Checks:
+    """The checks that this process has written down last, each with the number of its last line."""
 
-    Raises:
-        EvidenceError: what the caller said could not be read back.
-    """
+    def __init__(self) -> None:
+        self._lock = ProcessLock()
+        self._lines: OrderedDict[tuple[int, str, datetime], int] = OrderedDict()
+
+    def last_line(self, verdict: Verdict) -> int | None:
+        """Of the check that a verdict is of; None where it is the first."""
+        with self._lock:
+            return self._lines.get(self._key(verdict))
+
+    def note(self, verdict: Verdict, seq: int) -> None:
+        """Remember the line of a verdict."""
+        with self._lock:
+            self._lines[self._key(verdict)] = seq
+            self._lines.move_to_end(self._key(verdict))
+            while len(self._lines) > _CHECKS:
+                self._lines.popitem(last=False)
+
+    def _key(self, verdict: Verdict) -> tuple[int, str, datetime]:
+        # A process that was forked may have begun a log of its own.
+        return os.getpid(), verdict.model.url, verdict.checked_at
+
+
+def _said(context: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What the caller said, as JSON in which nothing deceives, and that can be read again."""
     try:
-        # As JSON in which nothing deceives, and that can be read again.
         text = json.dumps({"operation": "verify", **context}, allow_nan=False)
         said = shown(json.loads(text))
         parse(json.dumps(said).encode(), depth=_DEPTH, values=_VALUES)
-        operation = said.pop("operation")
-        if not isinstance(operation, str):
+        if not isinstance(said["operation"], str):
             raise ValueError("its operation is no text")
     except (TypeError, ValueError, RecursionError) as error:
         raise unwritten(
             f"what the caller told of the model cannot be written down ({one_line(error)}); give "
             "a context of plain values, and no deep ones"
         ) from error
-    return {
-        "kind": "verdict",
-        "operation": operation,
-        "context": said,
-        "verdict": json.loads(verdict.model_dump_json(by_alias=True)),
-    }
+    return said

@@ -79,6 +79,12 @@ class Entry(_Part):
     context: dict[str, JsonValue] | None = Field(
         default=None, description="Of a verdict: what else the policy was told."
     )
+    amends: int | None = Field(
+        default=None,
+        ge=1,
+        description="Of a verdict: number of the line about the same check that this one takes the "
+        "place of.",
+    )
     verdict: Verdict | None = None
     checkpoint: dict[str, JsonValue] | None = Field(
         default=None,

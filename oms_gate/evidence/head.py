@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ class Head(BaseModel):
     """What was written last.
 
     size: of the file, in bytes.
-    signed_seq, signed_at: of the last checkpoint, or of the start of the log.
+    signed_seq, signed_at: of the last checkpoint; 0 before there is one.
     claimed_at: when a writer set out to make the next one. Times are in Unix seconds.
     """
 
@@ -53,8 +52,9 @@ class Head(BaseModel):
 
     @classmethod
     def new(cls) -> Self:
-        """Of a log that has no line yet, under an id of its own."""
-        return cls(log=uuid4().hex, seq=0, hash=GENESIS, size=0, signed_at=time.time())
+        """Of a log that has no line yet, under an id of its own. Its first verdict is signed at
+        once."""
+        return cls(log=uuid4().hex, seq=0, hash=GENESIS, size=0, signed_at=0)
 
     def next(self, members: Mapping[str, object]) -> tuple[bytes, Self]:
         """The line that comes next, and what is written last then, in a file that goes on.
@@ -88,9 +88,11 @@ class Appended:
     """What was written.
 
     lines: each with its end; before the one that was asked for, those that the chain needed.
+    seq: number of that one.
     to_sign: what was written last, for the writer to sign now; None where no checkpoint is due, or
         another writer makes it.
     """
 
     lines: tuple[bytes, ...]
+    seq: int
     to_sign: Head | None

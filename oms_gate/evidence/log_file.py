@@ -63,7 +63,7 @@ class LogFile:
                     head = head.signed(now)
                 to_sign = head.claimed(self._settings, now) if signs else None
                 _write_head(lock, to_sign or head)
-                return Appended(tuple(lines), to_sign)
+                return Appended(tuple(lines), head.seq, to_sign)
         except OSError as error:
             raise unwritten(
                 f"the audit log {self.file} cannot be written ({error.strerror or error}); free "
@@ -91,6 +91,8 @@ class LogFile:
     def _locked(self) -> Iterator[int]:
         """The descriptor of the head, which no other writer has until the block ends."""
         give_up = time.monotonic() + self._settings.wait_seconds
+        if not self.file.parent.exists():
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         while (descriptor := locked_now(head_file(self.file))) is None:
             if time.monotonic() > give_up:
                 raise unwritten(

@@ -28,7 +28,7 @@ class MemoryChain:
             head = head.signed(now)
         to_sign = head.claimed(self._settings, now) if signs else None
         self._head = to_sign or head
-        return Appended(tuple(lines), to_sign)
+        return Appended(tuple(lines), head.seq, to_sign)
 
     def _begun(self, lines: list[bytes]) -> Head:
         if self._head is not None and self._pid == os.getpid():

@@ -108,14 +108,17 @@ class Summary:
 def proven(verdict: Verdict) -> Assurance | None:
     """How far a verdict may be summarised; None where it admits nothing by its own judgement.
 
-    That is never further than what was proven of all of the model here: neither what another gate
-    says, nor the bytes of some of the files, are made more of.
+    That is never further than what was proven here of all of the model in its store: neither what
+    another gate says, nor the bytes of some of the files, nor those that an earlier pull had left
+    here, are made more of.
     """
     judged = verdict.policy is not None and verdict.policy.engine != "pinned"
     if not verdict.admitted or not judged or verdict.signature is None or verdict.coverage is None:
         return None
-    left_out = 0 if verdict.delivery is None else verdict.delivery.left_out
-    if left_out or verdict.coverage.missing:
+    came = verdict.delivery
+    if came is not None and (came.left_out or came.reused_bytes):
+        return Assurance.SIGNATURE
+    if verdict.coverage.missing:
         return Assurance.SIGNATURE
     return verdict.assurance
 

@@ -290,6 +290,8 @@ class _Run:
                 self._fault("missing", last, f"{_span(self.seq + 1, head.seq)} at the end")
             elif head.seq == self.seq and head.hash != self.hash:
                 self._fault("changed", last, f"line {head.seq} of the log is not the one written")
+        if not self.lines:
+            self._fault("missing", last, "it has no line, and so not even its first one")
         if self.expected_hash is not None:
             self._fault(
                 "unexpected",
@@ -300,8 +302,9 @@ class _Run:
             self._fault(
                 "unsigned",
                 last,
-                "no checkpoint vouches for any line; give the gate a signer (evidence.signer), and "
-                "sign what is written now with oms-gate audit-log checkpoint",
+                "no checkpoint vouches for any line: they are gone, or the gate has no signer "
+                "(evidence.signer) or could not sign; see its own log, and sign what is written "
+                "with oms-gate audit-log checkpoint",
             )
 
     def verified(self, log: Path) -> VerifiedLog:

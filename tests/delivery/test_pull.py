@@ -62,6 +62,7 @@ def test_the_signed_files_arrive_from_the_hub(
     assert verdict.delivery.files == tuple(sorted(models.FILES))
     assert verdict.delivery.signature == "model.sig"
     assert verdict.delivery.bytes == verdict.delivery.transferred_bytes == SIZE
+    assert verdict.delivery.reused_bytes == 0
     assert verdict.coverage is not None
     assert (verdict.coverage.measured, verdict.coverage.measured_bytes) == (3, SIZE)
     assert [path.name for path in to.parent.iterdir()] == ["model"]
@@ -133,6 +134,7 @@ def test_what_is_there_is_not_transferred_again(
     second = deliver(settings, "hf://acme/m", to)
     assert second.delivery is not None
     assert (second.delivery.bytes, second.delivery.transferred_bytes) == (SIZE, 0)
+    assert second.delivery.reused_bytes == SIZE
     assert second.coverage == first.coverage
     assert transferred(hub) == 0
     now = untouched(to)

@@ -116,6 +116,7 @@ def test_only_the_rest_is_transferred(
     assert (to / WEIGHTS).read_bytes() == bytes_of(LARGE)
     assert verdict.delivery is not None
     assert verdict.delivery.transferred_bytes == count
+    assert verdict.delivery.reused_bytes == kept
     assert verdict.coverage is not None
     assert verdict.coverage.measured_bytes == LARGE.size
 

@@ -89,6 +89,35 @@ def test_a_summary_spares_hashing(hub_gates: Gates, hub: HubStandIn) -> None:
     assert json.loads(verdict.to_json())["summary"]["verifier"] == VERIFIER
 
 
+@pytest.mark.parametrize("signing", [{}, {"hash_type": "blake3"}, {"shard_size": 100_000}], ids=str)
+def test_what_an_earlier_pull_left_says_nothing_of_the_store(
+    gates: Gates, hub: HubStandIn, tmp_path: Path, signing: dict[str, Any]
+) -> None:
+    """Somebody has put other weights there since: nobody has read them, whatever is here."""
+    signature = models.signature(models.FILES, PUBLISHER, **signing)
+    hub.create("acme/m", files={**models.FILES, "model.sig": signature})
+    base = {**gates.base, "stores": {"options": {"hf": {"endpoint": hub.endpoint}}}}
+    gates = Gates(base, gates.signer, gates.summaries)
+    made = {"verifier": VERIFIER, "folder": gates.summaries}
+    evidence = {"evidence": {"signer": gates.signer, "summaries": made}}
+    config = GateConfig.model_validate({**base, **evidence})
+    with Gate.from_config(config) as first:
+        fresh = first.deliver(NAME, tmp_path / "pulled")
+        assert fresh.delivery is not None
+        assert fresh.delivery.reused_bytes == 0
+        before = gates.files("bytes")
+        assert len(before) == 1
+        weights = models.FILES["model.safetensors"]
+        hub.commit("acme/m", {"model.safetensors": weights[:-1] + bytes([weights[-1] ^ 1])})
+        again = first.deliver(NAME, tmp_path / "pulled")
+    if again.admitted:  # Where the store declares no digest of the signed kind.
+        assert again.delivery is not None
+        assert again.delivery.reused_bytes > 0
+    assert gates.files("bytes") == before
+    relying = gates.rely(NAME)
+    assert [reason.code for reason in relying.reasons] == [ReasonCode.FILE_CHANGED]
+
+
 def test_without_what_the_store_declares_the_signature_is_what_was_proven(
     hub_gates: Gates, hub: HubStandIn
 ) -> None:

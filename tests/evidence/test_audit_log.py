@@ -121,13 +121,14 @@ def test_a_line_larger_than_a_file_has_one_of_its_own(tmp_path: Path) -> None:
 
 
 def test_checkpoints_are_signed_after_so_many_lines(tmp_path: Path) -> None:
+    """The first one at once: a log is never without."""
     key = GateKey(tmp_path)
     file = written(tmp_path, 10, key, checkpoint_lines=4)
     kinds = [line["kind"] for line in lines_of(file)]
     # The start is a line, and so is a checkpoint.
-    assert [number for number, kind in enumerate(kinds, 1) if kind == "checkpoint"] == [5, 10]
+    assert [number for number, kind in enumerate(kinds, 1) if kind == "checkpoint"] == [3, 8, 13]
     found = whole(file, key)
-    assert (found.signed_seq, found.last_seq) == (9, 13)
+    assert (found.signed_seq, found.last_seq) == (12, 14)
     assert found.signer is not None
     assert found.signer.method == "key"
 
@@ -136,10 +137,10 @@ def test_checkpoints_are_signed_after_so_long(tmp_path: Path) -> None:
     key = GateKey(tmp_path)
     log = log_in(tmp_path, key, checkpoint_seconds=0.2)
     log.write(verdict_on(), CONTEXT)
-    assert len(lines_of(tmp_path / "audit.jsonl")) == 2
     time.sleep(0.25)
     log.write(verdict_on(), CONTEXT)
-    assert lines_of(tmp_path / "audit.jsonl")[-1]["kind"] == "checkpoint"
+    kinds = [line["kind"] for line in lines_of(tmp_path / "audit.jsonl")]
+    assert kinds == ["start", *["verdict", "checkpoint"] * 2]
 
 
 def test_what_cannot_be_signed_is_written_all_the_same(
@@ -222,13 +223,13 @@ def test_a_line_that_was_not_written_to_its_end_is_taken_away(
     torn = b'{"schema":"oms-gate/audit-log/v1","log":"' + b"x" * 200
     with file.open("ab") as stream:
         stream.write(torn[:kept])
-    assert told(verify_log(file)) == [("torn", 5)]
+    assert told(verify_log(file)) == [("torn", 6)]
     log_in(tmp_path, key, checkpoint_lines=1).write(verdict_on("next"), CONTEXT)
-    assert [line["kind"] for line in lines_of(file)][4:] == ["recovery", "verdict", "checkpoint"]
-    recovery = lines_of(file)[4]["recovery"]
+    assert [line["kind"] for line in lines_of(file)][5:] == ["recovery", "verdict", "checkpoint"]
+    recovery = lines_of(file)[5]["recovery"]
     assert (recovery["fault"], recovery["torn_bytes"]) == ("torn", len(torn[:kept]))
     found = whole(file, key)
-    assert (found.recovered, found.verdicts, found.signed_seq) == (1, 4, 6)
+    assert (found.recovered, found.verdicts, found.signed_seq) == (1, 4, 7)
     assert "was not written to its end" in caplog.text
 
 
@@ -412,9 +413,13 @@ def test_a_process_that_was_forked_does_not_keep_the_log(tmp_path: Path) -> None
     whole(file)
 
 
-def test_a_folder_that_is_not_there_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(EvidenceError, match="No such file or directory"):
-        log_in(tmp_path / "nowhere").write(verdict_on(), CONTEXT)
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "var" / "log"
+    whole(written(folder, 1))
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "file").touch()
+    with pytest.raises(EvidenceError, match="Not a directory"):
+        log_in(tmp_path / "file").write(verdict_on(), CONTEXT)
 
 
 def test_a_writer_that_hangs_is_not_waited_for_for_ever(tmp_path: Path) -> None:

@@ -137,6 +137,12 @@ def test_of_another_log_not_even_a_whole_line_counts(original: Lines, tmp_path: 
     assert told(verify_log(file)) == [("unexpected", line) for line in range(6, 12)]
 
 
+def test_a_log_of_which_nothing_is_left_is_not_whole(tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+    file.touch()
+    assert told(verify_log(file)) == [("missing", 0)]
+
+
 def test_another_log_in_its_place_is_not_the_one(tmp_path: Path) -> None:
     """It is whole, and the gate has signed it as well."""
     key = GateKey(tmp_path)
@@ -221,12 +227,10 @@ def test_a_log_that_was_made_anew_is_not_what_the_gate_has_signed(tmp_path: Path
     key = GateKey(tmp_path)
     file = written(tmp_path, 10, key, checkpoint_lines=5)
     lines = file.read_bytes().splitlines(keepends=True)
-    assert [n for n, line in enumerate(lines, 1) if b'"kind":"checkpoint"' in line] == [6, 12]
+    assert [n for n, line in enumerate(lines, 1) if b'"kind":"checkpoint"' in line] == [3, 9]
     whole(file, key)
     head_file(file).unlink()
-    for changed in range(2, 12):
-        if changed == 6:
-            continue
+    for changed in (2, 4, 5, 6, 7, 8):
         kept = [
             *lines[: changed - 1],
             resealed(lines[changed - 1], context={"namespace": "forged"}),
@@ -236,9 +240,9 @@ def test_a_log_that_was_made_anew_is_not_what_the_gate_has_signed(tmp_path: Path
         whole(file)
         found = verify_log(file, key.expected)
         # By the first checkpoint the lines before it are still known to be the gate's.
-        left = [] if changed > 6 else [("unsigned", 13)]
-        assert told(found) == [("changed", line) for line in (6, 12) if line > changed] + left
-        assert found.signed_seq == (0 if changed < 6 else 5)
+        left = [] if changed > 3 else [("unsigned", 13)]
+        assert told(found) == [("changed", line) for line in (3, 9) if line > changed] + left
+        assert found.signed_seq == (0 if changed < 3 else 2)
 
 
 def test_a_line_that_is_taken_out_of_a_chain_made_anew_is_missed_by_the_gate(
@@ -248,10 +252,10 @@ def test_a_line_that_is_taken_out_of_a_chain_made_anew_is_missed_by_the_gate(
     file = written(tmp_path, 10, key, checkpoint_lines=5)
     head_file(file).unlink()
     lines = file.read_bytes().splitlines(keepends=True)
-    kept = [*lines[:2], *(resealed(line, seq=seq) for seq, line in enumerate(lines[3:], 3))]
-    file.write_bytes(b"".join(rechained(kept, 2)))
+    kept = [*lines[:4], *(resealed(line, seq=seq) for seq, line in enumerate(lines[5:], 5))]
+    file.write_bytes(b"".join(rechained(kept, 4)))
     whole(file)
-    assert told(verify_log(file, key.expected))[0] == ("changed", 5)
+    assert told(verify_log(file, key.expected)) == [("changed", 8)]
 
 
 def test_of_checkpoints_taken_out_nothing_is_left_that_is_signed(tmp_path: Path) -> None:

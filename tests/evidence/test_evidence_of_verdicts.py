@@ -130,16 +130,17 @@ def test_what_turns_out_wrong_as_it_is_read_is_another_line(
         ("load", "admitted", []),
         ("load", "denied", ["file.changed"]),
     ]
+    assert lines_of(tmp_path / "audit.jsonl")[2]["amends"] == 2
 
 
 def test_a_verdict_that_cannot_be_written_is_a_denial(
     settings: dict[str, Any], tmp_path: Path, hub: HubStandIn
 ) -> None:
-    with gate_of(settings, file=tmp_path / "nowhere" / "audit.jsonl") as gate:
+    with gate_of(settings, file=tmp_path / "acme.pub" / "audit.jsonl") as gate:
         verdict = gate.check(model(tmp_path))
         assert verdict.undecided
         assert [reason.code for reason in verdict.reasons] == [ReasonCode.EVIDENCE_UNWRITTEN]
-        assert "cannot be written (No such file or directory)" in verdict.reasons[0].message
+        assert "cannot be written (Not a directory)" in verdict.reasons[0].message
         with pytest.raises(AdmissionDenied, match=r"evidence\.unwritten"):
             gate.admit(tmp_path / "model")
         with pytest.raises(AdmissionDenied, match=r"evidence\.unwritten"):
@@ -153,7 +154,7 @@ def test_a_verdict_that_cannot_be_written_is_a_denial(
 def test_or_a_warning_where_the_operator_wants_it_so(
     settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nowhere = tmp_path / "nowhere" / "audit.jsonl"
+    nowhere = tmp_path / "acme.pub" / "audit.jsonl"
     with gate_of(settings, file=nowhere, unwritten="warn") as gate:
         verdict = gate.check(model(tmp_path))
         gate.pull(tmp_path / "model", tmp_path / "pulled")
@@ -177,13 +178,14 @@ def test_what_a_receiver_does_not_take_is_in_the_file_as_it_was_given(
     lines = lines_of(tmp_path / "audit.jsonl")
     assert [line["kind"] for line in lines] == ["start", "verdict", "verdict"]
     assert Verdict.model_validate(lines[-1]["verdict"]) == given
+    assert [line.get("amends") for line in lines] == [None, None, 2]
     assert given.admitted == (unwritten == "warn")
 
 
 def test_a_denial_that_cannot_be_written_says_so_as_well(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    with gate_of(settings, file=tmp_path / "nowhere" / "audit.jsonl") as gate:
+    with gate_of(settings, file=tmp_path / "acme.pub" / "audit.jsonl") as gate:
         verdict = gate.check(model(tmp_path, models.FILES))
     assert [reason.code for reason in verdict.reasons] == [
         ReasonCode.SIGNATURE_MISSING,
@@ -221,6 +223,7 @@ def test_a_pull_that_fails_in_the_end_leaves_a_line_that_says_so(
         with pytest.raises(UsageError, match="holds IMPORTANT"):
             gate.deliver(folder, target)
     assert [outcome for _, outcome, _ in verdicts(tmp_path)] == ["admitted", "denied"]
+    assert [line.get("amends") for line in lines_of(tmp_path / "audit.jsonl")] == [None, None, 2]
     assert [path.name for path in target.iterdir()] == ["IMPORTANT"]
 
 

@@ -4153,6 +4153,34 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _boms("versions of bills of materials", "if not _VERSION.fullmatch(version):", "if False:"),
     _boms("bills of two formats", 'if "bomFormat" in document:', "if False:"),
+    Mutant(
+        "what an earlier pull left in summaries",
+        "evidence/summary.py",
+        "or came.reused_bytes",
+        "",
+        ("evidence/test_accepting.py::test_what_an_earlier_pull_left_says_nothing_of_the_store",),
+    ),
+    Mutant(
+        "what an interrupted pull left in summaries",
+        "delivery/pull.py",
+        " + sum(self.staging.kept.values())",
+        "",
+        ("delivery/test_staging.py",),
+    ),
+    Mutant(
+        "lines that take the place of others",
+        "evidence/audit_log.py",
+        "self._checks.note(of, appended.seq)",
+        "pass",
+        ("evidence/test_evidence_of_verdicts.py",),
+    ),
+    Mutant(
+        "an audit log without a line",
+        "evidence/verification.py",
+        "if not self.lines:",
+        "if False:",
+        ("evidence/test_audit_log_verification.py",),
+    ),
 )
 
 
