@@ -39,7 +39,7 @@ def run(name: str, curve: CurveName, *, passphrase_file: Path | None, no_passphr
     write_key_pair(private, public, generate_key(curve), passphrase)
     with after(f"{private} and {public} are written"):
         console = new_console()
-        console.print(f"[bold green]✓[/] {escape(str(private))}  keep it secret; it signs models")
+        console.print(f"[bold green]✓[/] {escape(str(private))}  keep it secret; it signs")
         console.print(f"  {escape(str(public))}  give it to those who are to trust them")
     return 0
 

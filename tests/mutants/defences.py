@@ -3146,7 +3146,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _accepting("a summary from the future", "if age < -gate.skew_seconds:", "if False:"),
     _accepting("a summary for ever", "if age > gate.max_age_seconds:", "if False:"),
-    _summary("some files for all", "if left_out or verdict.coverage.missing:", "if False:"),
+    _summary("some files for all", "came.left_out or ", ""),
     _summary(
         "a pinned signature as judged",
         'verdict.policy is not None and verdict.policy.engine != "pinned"',
@@ -4085,8 +4085,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "verdicts that a receiver did not take",
         "evidence/audit_log.py",
-        "self._append(_line(verdict, context), () if",
-        "return\n            self._append(_line(verdict, context), () if",
+        "self._written(verdict, context, () if",
+        "return\n            self._written(verdict, context, () if",
         ("evidence/test_evidence_of_verdicts.py",),
     ),
     Mutant(
