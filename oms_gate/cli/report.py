@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json as json_format
+import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,9 @@ from oms_gate.sizes import human_bytes
 from oms_gate.stores.local_writing import write_below
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(
+    rf"{_DAY.pattern}[Tt]\d\d:\d\d:\d\d(?:\.\d{{1,9}})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _STANDARD_INPUT = Path("-")
 _CODES_SHOWN = 10
@@ -123,23 +127,26 @@ def run(asked: Asked, outputs: Outputs) -> int:
 def _report(asked: Asked) -> Report:
     period = _Period(asked.since, asked.until)
     settings = None if asked.config is None else load_config(asked.config)
-    paths = _apart(asked.sources)
-    if not paths and asked.models is None:
-        paths = [configured_log(settings)]
+    paths = _apart(_sources(asked, settings))
+    if asked.gate.given and not any(paths.values()):
+        raise UsageError(
+            "no source is an audit log; the options of the signer say who the gate is that signs "
+            "one: leave them out, or see what became of the log"
+        )
     summary = Summary(Bounds(listed=asked.most_models, verdicts=asked.most_verdicts))
     sources: list[Source] = []
     logs: list[LogState] = []
     unchecked: list[Unchecked] = []
-    for path in paths:
+    for path, is_a_log in paths.items():
         before = summary.outcomes.total()
         with counting_bar(path.name, None) as done:
-            for record in read_records(path):
+            for record in read_records(path, log=is_a_log):
                 if record.time in period:
                     summary.add(record)
                 done()
-        kind = "audit log" if is_log(path) else "verdicts"
+        kind = "audit log" if is_a_log else "verdicts"
         sources.append(Source(str(path), kind, summary.outcomes.total() - before))
-        if kind == "audit log":
+        if is_a_log:
             gate = expected_gate(asked.gate, settings)
             logs.append(log_state(path, gate, archived=asked.archived))
     if asked.models is not None:
@@ -165,11 +172,28 @@ def _report(asked: Asked) -> Report:
     )
 
 
-def _apart(paths: Sequence[Path]) -> list[Path]:
+def _sources(asked: Asked, settings: GateConfig | None) -> dict[Path, bool]:
+    """What to read, and whether it is an audit log: the one of the configuration is, come what may.
+
+    One that was emptied, or written over, would pass for verdicts, which nobody signs.
+    """
+    if not asked.sources and asked.models is None:
+        return {configured_log(settings): True}
+    log = settings and settings.evidence.audit_log
+    own = os.path.realpath(log.file) if log and log.file else None
+    return {path: is_log(path) or os.path.realpath(path) == own for path in asked.sources}
+
+
+def _apart(paths: Mapping[Path, bool]) -> dict[Path, bool]:
     """Each file once: neither by two names, nor with a log that it is an older file of."""
-    named = {path.resolve(): path for path in paths}
-    older = {file for path in named for file in rotated_files(path) if path.exists()}
-    return [path for file, path in named.items() if file not in older]
+    named = {Path(os.path.realpath(path)): path for path in paths}
+    try:
+        older = {file for path in named for file in rotated_files(path) if path.exists()}
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename} cannot be read: {error.strerror}; see where the audit log is"
+        ) from error
+    return {path: paths[path] for file, path in named.items() if file not in older}
 
 
 def _checked(
@@ -208,10 +232,12 @@ def _listed(models: Path) -> list[tuple[int, str]]:
 
 def _time(text: str, option: str, *, end: bool = False) -> datetime:
     try:
-        time = datetime.fromisoformat(text)
-        if end and _DAY.fullmatch(text):
-            time += timedelta(days=1)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        if _DAY.fullmatch(text):
+            day = datetime.fromisoformat(text).replace(tzinfo=UTC)
+            return day + timedelta(days=1) if end else day
+        if not _TIME.fullmatch(text):
+            raise ValueError(text)
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(
             f"{option} is {quoted(text)}, which is no time; give a day such as 2026-09-01, or a "

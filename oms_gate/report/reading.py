@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
 from pydantic import ValidationError
 
 from oms_gate.errors import ConfigError
-from oms_gate.evidence.entries import AUDIT_LOG_SCHEMA
+from oms_gate.evidence.entries import AUDIT_LOG_SCHEMA, read_entry
 from oms_gate.evidence.files import head_file, log_files
-from oms_gate.evidence.reading import entries
+from oms_gate.evidence.reading import entries, opened_log
 from oms_gate.evidence.verification import ExpectedSigner, verify_log
 from oms_gate.limits import MIB
 from oms_gate.oms.quoting import quoted
@@ -32,6 +34,8 @@ _DOCUMENT_BYTES: Final = 64 * MIB
 _FAULTS_TOLD: Final = 5
 _DEPTH: Final = 32
 _VALUES: Final = 1_000_000
+# What a line that amends another has in it, as `sealed` writes it; others may have it in a context.
+_AMENDS: Final = re.compile(rb'"amends":[0-9]')
 _OPENING: Final = (b"{", b"[")
 _CLOSING: Final = (b"}", b"]")
 _NAME_ANOTHER: Final = "name an audit log, or verdicts as oms-gate verify --json prints them"
@@ -104,9 +108,12 @@ def is_log(path: Path) -> bool:
     Raises:
         ConfigError: it cannot be read.
     """
-    if head_file(path).exists():
-        return True
-    first = next(iter(log_files(path)), path)
+    try:
+        if head_file(path).exists():
+            return True
+        first = next(iter(log_files(path)), path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
     with _opened(first) as stream:
         try:
             found = json.loads(stream.readline(_DOCUMENT_BYTES))
@@ -140,18 +147,23 @@ def log_state(path: Path, gate: ExpectedSigner | None, *, archived: bool) -> Log
     return LogState(str(path), found.is_whole, signed_seq, found.last_seq, tuple(told))
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: Path, *, log: bool) -> Iterator[Record]:
     """The verdicts in a file, in its order, one at a time.
+
+    log: whether it is an audit log, whatever is in it. Of one, verdicts that a later line takes
+        the place of are left out.
 
     Raises:
         ConfigError: it cannot be read, or something in it is no verdict; it says which line.
     """
-    return _log(path) if is_log(path) else _verdicts(path)
+    return _log(path) if log else _verdicts(path)
 
 
 def _log(path: Path) -> Iterator[Record]:
-    for line, entry in entries(path):
-        if entry.verdict is not None:
+    # Twice, as verdicts may be too large to be held back until nothing can amend them.
+    lines, amended = _amended(path)
+    for line, entry in islice(entries(path), lines):
+        if entry.verdict is not None and entry.seq not in amended:
             yield Record(
                 time=_utc(entry.time, line.file, line.number),
                 verdict=entry.verdict,
@@ -159,6 +171,23 @@ def _log(path: Path) -> Iterator[Record]:
                 operation=entry.operation,
                 context=entry.context or {},
             )
+
+
+def _amended(path: Path) -> tuple[int, set[int]]:
+    """How many lines a log has as of now, and the numbers of those that a later one amends."""
+    lines, amended = 0, set[int]()
+    with opened_log(path) as reading:
+        for line in reading.lines:
+            lines += line.ended
+            if not (line.ended and _AMENDS.search(line.content)):
+                continue
+            try:
+                entry = read_entry(line.content)
+            except ValueError:  # It is told with its place when the verdicts are read.
+                continue
+            if entry.verdict is not None and entry.amends is not None and entry.amends < entry.seq:
+                amended.add(entry.amends)
+    return lines, amended
 
 
 def _verdicts(path: Path) -> Iterator[Record]:
@@ -226,12 +255,16 @@ def _opened(path: Path) -> IO[bytes]:
     try:
         stream = path.open("rb")
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}; {_NAME_ANOTHER}") from error
+        raise _unreadable(path, error) from error
     # What is read from a pipe to see what it is cannot be read again.
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()
         raise ConfigError(f"{path} is no regular file; {_NAME_ANOTHER}")
     return stream
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"{path} cannot be read: {error.strerror}; {_NAME_ANOTHER}")
 
 
 def _fault(path: Path, line: int, error: ValidationError) -> ConfigError:

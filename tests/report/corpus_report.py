@@ -134,7 +134,7 @@ def corpus_log(hub: HubStandIn, path: Path, key: GateKey) -> Path:
 def corpus_page(log: Path, key: GateKey, verdicts: int = 20) -> str:
     """The report of that log, with so many verdicts on each model."""
     summary = Summary(Bounds(verdicts=verdicts))
-    for record in read_records(log):
+    for record in read_records(log, log=True):
         summary.add(record)
     source = Source(log.name, "audit log", summary.outcomes.total())
     state = log_state(log, key.expected, archived=False)

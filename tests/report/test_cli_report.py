@@ -127,6 +127,13 @@ def test_nothing_was_recorded(tmp_path: Path) -> None:
         (["{log}", "--since", "yesterday"], "--since is 'yesterday', which is no time"),
         (["{log}", "--until", "9999-12-31"], "--until is '9999-12-31', which is no time"),
         (["{log}", "--since", "2026-09-02", "--until", "2026-09-01"], "--since is not before"),
+        (["{log}", "--since", "20260901"], "is '20260901', which is no time"),
+        (["{log}", "--since", "2026-W36-2"], "is '2026-W36-2', which is no time"),
+        (["{log}", "--until", "2026-09-30T12"], "is '2026-09-30T12', which is no time"),
+        (["{log}", "--until", "2026-09-30x12:00"], "is '2026-09-30x12:00', which is no time"),
+        (["{log}", "--until", "2026-09-30T12:00:00"], "12:00:00', which is no time"),
+        (["{log}", "--until", "2026-02-30T12:00:00Z"], "which is no time"),
+        (["{folder}/none/audit.jsonl"], "none/audit.jsonl cannot be read: No such file"),
         (["{log}", "--html", "{folder}"], "is a link, or a file in place of a folder"),
         (["{log}", "--stale-days", "99999999999"], "--stale-days is more than 36500"),
         (["--models", "{log}"], "--models needs the --config"),
@@ -184,6 +191,32 @@ def test_who_signed_a_log_is_looked_at_where_it_is_known(log: Path, tmp_path: Pa
     partly = oms_gate("report", later, "--public-key", key.public)
     assert "whole, and signed up to 2 of 4" in partly.stdout
     assert oms_gate("report", log, "--public-key", stranger.public).returncode == 1
+
+
+def test_the_log_of_the_gate_is_one_whatever_is_in_it(log: Path, tmp_path: Path) -> None:
+    config = tmp_path / "gate.yaml"
+    config.write_text(f"evidence: {{audit_log: {{file: {log}}}}}\n")
+    log.write_text(verdict().model_dump_json(by_alias=True) + "\n")
+    for options in ([], [log]):
+        done = oms_gate("report", *options, "--config", config)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{log}:1 is no line of an audit log" in done.stderr
+    log.write_text("")
+    emptied = json.loads(oms_gate("report", "--config", config, "--json").stdout)
+    assert [source["kind"] for source in emptied["sources"]] == ["audit log"]
+    config.write_text(f"evidence: {{audit_log: {{file: {tmp_path}/none/audit.jsonl}}}}\n")
+    done = oms_gate("report", "--config", config)
+    assert done.returncode == 2
+    assert f"{tmp_path}/none cannot be read: No such file" in done.stderr
+
+
+def test_a_log_that_is_to_be_signed_is_not_taken_for_verdicts(log: Path, tmp_path: Path) -> None:
+    key = GateKey(tmp_path)
+    for content in ("", f"{verdict().to_json()}\n"):
+        log.write_text(content)
+        done = oms_gate("report", log, "--public-key", key.public)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "no source is an audit log; " in done.stderr
 
 
 def test_a_log_counts_once(tmp_path: Path) -> None:
