@@ -15,7 +15,6 @@ REPORT_SCHEMA: Final = "oms-gate/report/v1"
 def document(report: Report) -> dict[str, Any]:
     """What the page says, as JSON has it; of each model the latest verdict and its place."""
     summary = report.summary
-    unit, bars = report.trend
     return {
         "schema": REPORT_SCHEMA,
         "title": report.title,
@@ -43,7 +42,10 @@ def document(report: Report) -> dict[str, Any]:
         "beyond_bound": summary.beyond,
         "measured_bytes": summary.measured_bytes,
         "transferred_bytes": summary.transferred_bytes,
-        "trend": {"unit": unit, "bars": [bar._asdict() for bar in bars if bar.total]},
+        "trend": {
+            **report.trend._asdict(),
+            "bars": [bar._asdict() for bar in report.trend.bars if bar.total],
+        },
         "denials": [
             {**each._asdict(), "code": each.code and each.code.value} for each in report.denials
         ],

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from oms_gate.report.report import Report
-from oms_gate.report.summary import ModelSummary
+from oms_gate.report.summary import ModelSummary, relied_on_by
 from oms_gate.sizes import human_bytes
 from oms_gate.verdict import printable
 
@@ -79,17 +79,18 @@ def _sections(report: Report) -> Iterator[str]:
         ),
         bounds.listed,
     )
-    unit, bars = report.trend
+    trend = report.trend
     yield from _section(
         "Verdicts over time",
-        (unit, "admitted", "denied", "undecided"),
+        (trend.unit, "admitted", "denied", "undecided"),
         (
             (bar.label, str(bar.admitted), str(bar.denied), str(bar.undecided))
-            for bar in bars
+            for bar in trend.bars
             if bar.total
         ),
-        len(bars),
+        len(trend.bars),
     )
+    yield from trend.left_out
     yield from _section(
         "Why models were denied",
         ("reason", "verdicts", "models", "to do"),
@@ -134,10 +135,11 @@ def _model(model: ModelSummary) -> Sequence[str]:
     )
     reasons = " ".join(code(each) for each in line.codes)
     entry = "" if line.place.seq is None else f", entry {line.place.seq}"
+    relied_on = relied_on_by(model.latest)
     return (
         code(model.name),
         f"**{line.outcome}** {reasons}".strip(),
-        line.assurance or "",
+        (line.assurance or "") + (f"; relied on {code(relied_on)}" if relied_on else ""),
         code(model.latest.signer.identity) if model.latest.signer else "",
         files,
         f"{line.time:%Y-%m-%d %H:%M}",

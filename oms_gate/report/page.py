@@ -25,7 +25,6 @@ def page(report: Report) -> str:
     """The whole page; its style is the only one that its security policy lets in."""
     style = source(_PACKAGE, "report.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    unit, bars = report.trend
     shown = report.listed
     return (
         templates(_PACKAGE)
@@ -38,9 +37,8 @@ def page(report: Report) -> str:
             style=Markup(style),  # noqa: S704
             policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
             "base-uri 'none'; form-action 'none'",
-            unit=unit,
-            bars=bars,
-            chart=chart(bars) if bars else None,
+            trend=report.trend,
+            chart=chart(report.trend.bars) if report.trend.bars else None,
             outcomes=OUTCOMES,
             numbers={model.name: number for number, model in enumerate(shown, 1)},
             states={model.name: model.line.outcome for model in report.models},

@@ -14,7 +14,7 @@ from oms_gate.reason_codes import ReasonCode
 from oms_gate.report.cures import cures
 from oms_gate.report.reading import LogState
 from oms_gate.report.summary import ModelSummary, SignerKey, Summary, concerns
-from oms_gate.report.trend import Bar, OutcomeWord
+from oms_gate.report.trend import OutcomeWord, Shown
 
 _SEVEREST: Final[tuple[OutcomeWord, ...]] = ("denied", "undecided", "admitted")
 
@@ -102,9 +102,9 @@ class Report:
         return Counter(model.line.outcome for model in self.models)
 
     @cached_property
-    def trend(self) -> tuple[str, list[Bar]]:
-        """What a bar stands for, and the bars."""
-        return self.summary.trend.bars()
+    def trend(self) -> Shown:
+        """How many verdicts there were when, without those that are of a time to come."""
+        return self.summary.trend.shown(self.made_at)
 
     @cached_property
     def denials(self) -> list[Denials]:

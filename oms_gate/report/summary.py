@@ -209,6 +209,17 @@ def signer_key(signer: Signer) -> SignerKey:
     return SignerKey(signer.method, signer.identity, signer.issuer, signer.root.name)
 
 
+def relied_on_by(verdict: Verdict) -> str | None:
+    """Whose word stood for hashing the bytes: another gate, its signer, when, and in which file."""
+    told = verdict.summary
+    if told is None:
+        return None
+    return (
+        f"{told.verifier}, signed by {told.signer.identity}, {told.verified_at.isoformat()}, "
+        f"sha256:{told.sha256}"
+    )
+
+
 def _line(record: Record) -> Line:
     verdict = record.verdict
     codes = dict.fromkeys(reason.policy_code or reason.code.value for reason in verdict.reasons)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from oms_gate.report.report import Report
-from oms_gate.report.summary import ModelSummary
+from oms_gate.report.summary import ModelSummary, relied_on_by
+from oms_gate.verdict import printable
 
 COLUMNS: Final = (
     "model",
@@ -31,6 +32,7 @@ COLUMNS: Final = (
     "root_digest",
     "log_index",
     "proven_time",
+    "relied_on",
     "policy_revision",
     "time",
     "operation",
@@ -45,7 +47,7 @@ COLUMNS: Final = (
     "first_time",
 )
 # With these a spreadsheet takes a cell for a formula, those of other scripts' keyboards included.
-_FORMULA: Final = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
+_FORMULA: Final = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 def table(report: Report) -> str:
@@ -64,8 +66,8 @@ def table(report: Report) -> str:
 
 
 def cell(value: object) -> str:
-    """A value as the text of a cell, which no spreadsheet takes for a formula."""
-    text = "" if value is None else str(value)
+    """A value as printable text of a cell, which no spreadsheet takes for a formula."""
+    text = "" if value is None else printable(str(value))
     # One that begins with the mark itself would read back as another.
     return f"'{text}" if text.lstrip().startswith(_FORMULA) or text.startswith("'") else text
 
@@ -89,6 +91,7 @@ def _row(model: ModelSummary, concerns: str) -> Iterator[object]:
     yield signature and signature.log_index
     times = signature.times if signature else ()
     yield min(proven.time for proven in times).isoformat() if times else None
+    yield relied_on_by(verdict)
     yield verdict.policy and verdict.policy.revision
     yield from (line.time.isoformat(), line.operation)
     yield from (place.file, place.line, place.seq, place.hash)

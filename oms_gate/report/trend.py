@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple
@@ -38,6 +38,33 @@ class Bar(NamedTuple):
         return self.admitted + self.denied + self.undecided
 
 
+class Shown(NamedTuple):
+    """What can be seen of a trend.
+
+    unit: what a bar stands for.
+    bars: from the first to the last, empty ones included.
+    earlier, to_come: verdicts that are not in them: from before the first, and from hours (or
+        whatever they were counted by) that had not begun.
+    """
+
+    unit: str
+    bars: list[Bar]
+    earlier: int
+    to_come: int
+
+    @property
+    def left_out(self) -> list[str]:
+        """A sentence on each kind of verdicts that are not in the bars."""
+        found = []
+        if self.earlier:
+            be = "verdict is" if self.earlier == 1 else "verdicts are"
+            found.append(f"{self.earlier:,} {be} from before {self.bars[0].label}, and not shown.")
+        if self.to_come:
+            be = "verdict is of a time" if self.to_come == 1 else "verdicts are of times"
+            found.append(f"{self.to_come:,} {be} to come, and not shown.")
+        return found
+
+
 class Trend:
     """Counts by time, in bounded memory: by the hour as long as there are few hours."""
 
@@ -51,30 +78,39 @@ class Trend:
         counts = self._counts.setdefault(start, [0, 0, 0])
         counts[OUTCOMES.index(outcome)] += 1
         if len(self._counts) > _KEPT and self._unit + 1 < len(_UNITS):
-            self._coarsen()
+            self._unit += 1
+            self._counts = _coarser(self._counts, _UNITS[self._unit])
 
-    def bars(self) -> tuple[str, list[Bar]]:
-        """What a bar stands for, and the bars from the first to the last, empty ones included."""
-        while self._counts:
-            unit = _UNITS[self._unit]
-            starts = _steps(min(self._counts), max(self._counts), unit, _BARS[unit] + 1)
+    def shown(self, now: datetime) -> Shown:
+        """The bars as of a time: one verdict of a wrong time would push all others out of them."""
+        number = self._unit
+        counts = {start: each for start, each in self._counts.items() if start <= now}
+        to_come = _total(self._counts) - _total(counts)
+        while counts:
+            unit = _UNITS[number]
+            starts = _steps(min(counts), max(counts), unit, _BARS[unit] + 1)
             if len(starts) <= _BARS[unit] or unit == _UNITS[-1]:
-                found = [
-                    Bar(f"{start:{_FORMAT[unit]}}", *self._counts.get(start, (0, 0, 0)))
+                bars = [
+                    Bar(f"{start:{_FORMAT[unit]}}", *counts.get(start, (0, 0, 0)))
                     for start in starts[-_BARS[unit] :]
                 ]
-                return unit, found
-            self._coarsen()
-        return _UNITS[self._unit], []
+                return Shown(unit, bars, _total(counts) - sum(bar.total for bar in bars), to_come)
+            number += 1
+            counts = _coarser(counts, _UNITS[number])
+        return Shown(_UNITS[number], [], 0, to_come)
 
-    def _coarsen(self) -> None:
-        self._unit += 1
-        begin = _START[_UNITS[self._unit]]
-        before, self._counts = self._counts, {}
-        for start, counts in before.items():
-            whole = self._counts.setdefault(begin(start), [0, 0, 0])
-            for index, count in enumerate(counts):
-                whole[index] += count
+
+def _total(counts: Mapping[datetime, Sequence[int]]) -> int:
+    return sum(map(sum, counts.values()))
+
+
+def _coarser(counts: Mapping[datetime, Sequence[int]], unit: str) -> dict[datetime, list[int]]:
+    found: dict[datetime, list[int]] = {}
+    for start, each in counts.items():
+        whole = found.setdefault(_START[unit](start), [0, 0, 0])
+        for index, count in enumerate(each):
+            whole[index] += count
+    return found
 
 
 def _steps(first: datetime, last: datetime, unit: str, most: int) -> list[datetime]:

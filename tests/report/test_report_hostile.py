@@ -22,7 +22,7 @@ from oms_gate.report.page import page
 from oms_gate.report.reading import LogState, Record
 from oms_gate.report.report import Report, Source, Unchecked
 from oms_gate.report.summary import Bounds, Summary
-from oms_gate.report.table import COLUMNS, table
+from oms_gate.report.table import COLUMNS, cell, table
 from oms_gate.verdict import printable
 from tests.report.verdicts import EVIL, NOW, full, record, records
 
@@ -118,6 +118,13 @@ def test_no_cell_is_a_formula(text: str) -> None:
     assert not [cell for cell in row if cell.lstrip()[:1] in tuple("=+-@\uff1d")[:5] and cell]
     # What the gate has put in front of a text is all that was added.
     assert row[0].removeprefix("'") == printable(text)
+
+
+def test_a_cell_has_no_control_character() -> None:
+    """Not all that a verdict holds is text that was made printable."""
+    assert cell("\x1b[2J\n\u202e=1") == r"\x1b[2J\n\u202e=1"
+    assert cell("\t=1") == r"\t=1"
+    assert cell("\u3000=1") == "'\u3000=1"
 
 
 @pytest.mark.parametrize("text", EVIL)

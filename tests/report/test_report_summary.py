@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.report.cures import cures
+from oms_gate.report.document import document
+from oms_gate.report.markdown import markdown
+from oms_gate.report.page import page
 from oms_gate.report.report import Report
 from oms_gate.report.summary import Bounds, Summary
+from oms_gate.report.table import table
 from oms_gate.report.trend import Trend, chart
-from oms_gate.verdict import Coverage, TrustRoot, Verdict
+from oms_gate.verdict import AcceptedSummary, Coverage, TrustRoot, Verdict
 from tests.report.verdicts import NOW, full, reason, record, signer, verdict
 
 DAY = timedelta(days=1)
@@ -157,7 +163,8 @@ def test_a_trend_has_as_few_bars_as_can_be_seen(
     trend = Trend()
     for hours in times:
         trend.add(NOW + timedelta(hours=hours), "denied")
-    found, bars = trend.bars()
+    found, bars, *left = trend.shown(NOW + 3653 * DAY)
+    assert left == [0, 0]
     assert (found, [bar.label for bar in bars]) == (unit, labels)
     assert [bar.denied for bar in bars] == [1, *[0] * (len(bars) - 2), 1]
 
@@ -168,9 +175,66 @@ def test_a_trend_over_all_of_time_is_bounded() -> None:
         trend.add(datetime(year, 1, 1, tzinfo=UTC), "admitted")
     for hours in range(9000):
         trend.add(NOW + timedelta(hours=hours), "admitted")
-    unit, bars = trend.bars()
-    assert (unit, len(bars), bars[-1].label) == ("year", 100, "9999")
+    shown = trend.shown(datetime.max.replace(tzinfo=UTC))
+    assert (shown.unit, len(shown.bars), shown.bars[-1].label) == ("year", 100, "9999")
+    assert shown.left_out == [f"{9899 + 9000:,} verdicts are from before 9900, and not shown."]
     assert len(trend._counts) <= 9999
+
+
+def test_a_verdict_of_a_wrong_time_hides_no_other() -> None:
+    summary = summed(
+        (verdict("a"), NOW - DAY),
+        (verdict("a"), NOW),
+        (verdict("a"), datetime(9999, 12, 31, tzinfo=UTC)),
+    )
+    made = report(summary)
+    assert (made.trend.unit, len(made.trend.bars)) == ("hour", 25)
+    assert made.trend.left_out == ["1 verdict is of a time to come, and not shown."]
+    assert document(made)["trend"]["to_come"] == 1
+    assert "1 verdict is of a time to come, and not shown." in markdown(made).splitlines()
+    html = page(made)
+    assert "1 verdict is of a time to come, and not shown." in html
+    assert "2 verdicts from 09-14 12:00 to 09-15 12:00." in html
+    summary.add(record(verdict("a"), datetime(1900, 1, 1, tzinfo=UTC)))
+    summary.add(record(verdict("a"), NOW + DAY))
+    assert report(summary).trend.left_out == [
+        "1 verdict is from before 1927, and not shown.",
+        "2 verdicts are of times to come, and not shown.",
+    ]
+
+
+def test_a_trend_of_times_to_come_alone() -> None:
+    made = report(summed((verdict("a"), NOW + DAY)))
+    assert made.trend.bars == []
+    assert "There is no verdict to show." in page(made)
+
+
+def test_on_whose_word_a_model_was_admitted_is_said() -> None:
+    given = AcceptedSummary(
+        verifier="https://gate.example.com",
+        location="m/oms.vsa.json",
+        sha256="a" * 64,
+        signer=signer("other-gate@example.com"),
+        levels=("OMS_BYTES",),
+        verified_at=NOW - DAY,
+    )
+    made = report(
+        summed((verdict("m", summary=given, assurance="declared"), NOW), (verdict("n"), NOW))
+    )
+    told = (
+        "https://gate.example.com, signed by other-gate@example.com, 2026-09-14T12:00:00+00:00, "
+        f"sha256:{'a' * 64}"
+    )
+    rows = csv.DictReader(io.StringIO(table(made), newline=""))
+    assert [row["relied_on"] for row in rows] == [told, ""]
+    assert f"declared; relied on `{told}`" in markdown(made)
+    html = page(made)
+    assert html.count("<h4>Relied on</h4>") == 1
+    _, facts = html.split("<h4>Relied on</h4>")
+    facts, _ = facts.split("</dl>", 1)
+    for fact in (given.verifier, given.signer.identity, given.location, given.sha256):
+        assert f"<bdi>{fact}</bdi>" in facts
+    assert "2026-09-14 12:00 UTC" in facts
 
 
 def test_a_chart_is_to_scale() -> None:
@@ -178,8 +242,7 @@ def test_a_chart_is_to_scale() -> None:
     for outcome in ("admitted", "denied", "denied", "undecided"):
         trend.add(NOW, outcome)
     trend.add(NOW + DAY * 4, "admitted")
-    _, bars = trend.bars()
-    drawn = chart(bars)
+    drawn = chart(trend.shown(NOW + DAY * 4).bars)
     assert [value for value, _ in drawn.ticks] == [0, 1, 2, 3, 4]
     heights = {(part.x, part.outcome): part.height for part in drawn.segments}
     first = drawn.segments[0].x
