@@ -4147,9 +4147,38 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "logs that are named twice",
         "cli/report.py",
-        "if file not in older]",
-        "]",
+        "if file not in older}",
+        "}",
         ("report/test_cli_report.py",),
+    ),
+    _report_command(
+        "the gate's own log for verdicts, by its name",
+        "is_log(path) or os.path.realpath(path) == own",
+        "is_log(path)",
+    ),
+    _report_command(
+        "the gate's own log for verdicts",
+        "{configured_log(settings): True}",
+        "{log: is_log(log) for log in [configured_log(settings)]}",
+    ),
+    _report_command(
+        "signed logs for verdicts", "if asked.gate.given and not any(paths.values()):", "if False:"
+    ),
+    _report_command("times of many kinds", "if not _TIME.fullmatch(text):", "if False:"),
+    _report_reading("verdicts that were amended", "and entry.seq not in amended", ""),
+    _report_reading("lines that amend themselves", "and entry.amends < entry.seq:", "and True:"),
+    _report_reading(
+        "lines since a log was looked at",
+        "islice(entries(path), lines)",
+        "islice(entries(path), None)",
+    ),
+    _report_table("control characters in a cell", "printable(str(value))", "str(value)"),
+    Mutant(
+        "one wrong time for all of a chart",
+        "report/trend.py",
+        "in self._counts.items() if start <= now}",
+        "in self._counts.items()}",
+        ("report/test_report_summary.py",),
     ),
     _boms("versions of bills of materials", "if not _VERSION.fullmatch(version):", "if False:"),
     _boms("bills of two formats", 'if "bomFormat" in document:', "if False:"),
