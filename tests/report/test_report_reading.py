@@ -15,6 +15,7 @@ from oms_gate.evidence.files import rotated_file
 from oms_gate.report import reading
 from oms_gate.report.reading import Place, is_log, log_state, read_records
 from oms_gate.verdict import Verdict
+from tests.evidence.logs import CONTEXT, log_in, verdict_on
 from tests.report.corpus_report import write_log
 from tests.report.verdicts import NOW, reason, verdict
 
@@ -106,6 +107,15 @@ def test_a_verdict_that_a_later_line_takes_the_place_of_does_not_count(tmp_path:
     full.write_text("".join(lines[:4]))
     log.write_text("".join(lines[4:]))
     assert names(log) == [("good", 3), ("bad", 1), ("good", 2), ("good", 3)]
+
+
+def test_what_the_gate_amends_counts_once(tmp_path: Path) -> None:
+    log = log_in(tmp_path)
+    first = verdict_on()
+    log.write(first, CONTEXT)
+    log.write(verdict_on("other"), CONTEXT)
+    log.amend(first.with_findings([reason()], []), CONTEXT)
+    assert names(tmp_path / "audit.jsonl") == [("other", 3), ("m", 4)]
 
 
 def test_a_log_counts_as_it_was_when_it_was_looked_at(
