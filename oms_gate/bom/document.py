@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
@@ -48,6 +49,8 @@ from oms_gate.reference import Reference
 from oms_gate.verdict import Assurance, printable
 
 if TYPE_CHECKING:
+    from cyclonedx.validation import ValidationError
+
     from oms_gate.bom.facts import Facts, SignedFile
 
 SpecVersion = Literal["1.6", "1.7"]
@@ -59,6 +62,8 @@ _ALGORITHMS: Final = {
     "blake3": HashAlgorithm.BLAKE3,
 }
 _HUB_KINDS: Final = {"datasets": ComponentType.DATA, "spaces": ComponentType.APPLICATION}
+_TOGETHER: Final = 100
+"""Most files that are validated together, as a count."""
 _SERIALS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/oms-gate")
 
 
@@ -83,13 +88,30 @@ def write_bom(facts: Facts, spec_version: SpecVersion, made_at: datetime) -> str
     if component["type"] == ComponentType.MACHINE_LEARNING_MODEL.value:
         component["modelCard"] = _model_card(facts)
     document["serialNumber"] = f"urn:uuid:{_serial(document)}"
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    if (fault := JsonStrictValidator(version).validate_str(text)) is not None:
+    for fault in _faults(document, JsonStrictValidator(version)):
         raise OmsGateError(
             f"the bill of materials would not be valid CycloneDX {spec_version}, so none is "
             f"written ({one_line(fault.data)}); please report this"
         )
-    return text
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _faults(
+    document: Mapping[str, Any], validator: JsonStrictValidator
+) -> Iterator[ValidationError]:
+    """What is not valid: of the document without the model's files, and then of these.
+
+    That a list has nothing twice is found by comparing each with each, so the files come some at a
+    time, as components of a small document. Twice is none: the library keeps them in a set.
+    """
+    model = dict(document["metadata"]["component"])
+    files = model.pop("components", [])
+    whole = {**document, "metadata": {**document["metadata"], "component": model}}
+    head = {key: document[key] for key in ("bomFormat", "specVersion")}
+    groups = (files[first : first + _TOGETHER] for first in range(0, len(files), _TOGETHER))
+    for part in chain([whole], ({**head, "components": group} for group in groups)):
+        if (fault := validator.validate_str(json.dumps(part))) is not None:
+            yield fault
 
 
 def _serial(document: Mapping[str, Any]) -> uuid.UUID:
@@ -115,11 +137,11 @@ def _model(facts: Facts) -> Component:
         group=printable(parts[-2]) if on_hub and len(parts) > 1 else None,
         name=printable(parts[-1]),
         version=_version(facts),
-        purl=_purl(reference.location, reference.revision, reference.path) if on_hub else None,
-        licenses=licences_of(facts.card, list(_declared(facts))),
+        purl=_purl(reference, facts.hub) if on_hub else None,
+        licenses=licences_of(facts.card),
         external_references=_references(facts),
         evidence=_evidence(facts),
-        properties=[_property(name, value) for name, value in _proven(facts)],
+        properties=_properties(_proven(facts), _licence_marks(facts)),
         components=_files(facts),
     )
 
@@ -142,22 +164,26 @@ def _version(facts: Facts) -> str | None:
     return pinned or (f"sha256:{signature.root_digest}" if signature else None)
 
 
-def _purl(location: str, revision: str | None = None, folder: str = "") -> PackageURL | None:
-    """The package URL of a repository of models on the Hub, whose names keep their case."""
-    *owner, name = location.split("/")
+def _purl(reference: Reference, hub: str | None = None) -> PackageURL | None:
+    """The package URL of a repository of models on the Hub, whose names keep their case.
+
+    hub: the server that has it, where that is not the public one.
+    """
+    *owner, name = reference.location.split("/")
     if owner and owner[0] in _HUB_KINDS:
         return None
     return PackageURL(
         type="huggingface",
         namespace="/".join(owner) or None,
         name=name,
-        version=revision.lower() if revision else None,
-        subpath=folder or None,
+        version=reference.revision.lower() if reference.revision else None,
+        qualifiers={"repository_url": hub} if hub else None,
+        subpath=reference.path or None,
     )
 
 
-def _property(name: str, value: object) -> Property:
-    return Property(name=f"oms-gate:{name}", value=str(value))
+def _properties(*groups: Iterable[tuple[str, object]]) -> list[Property]:
+    return [Property(name=f"oms-gate:{name}", value=str(value)) for name, value in chain(*groups)]
 
 
 def _proven(facts: Facts) -> Iterator[tuple[str, object]]:
@@ -193,6 +219,8 @@ def _proven(facts: Facts) -> Iterator[tuple[str, object]]:
         yield "card:signed", _said(card.signed)
         if card.sha256 is not None:
             yield "card:sha256", card.sha256
+    if (coverage := verdict.coverage) is not None:
+        yield from (("missing", path) for path in coverage.missing)
     for problem in facts.problems:
         yield "problem", problem
 
@@ -201,13 +229,27 @@ def _said(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _declared(facts: Facts, *more: tuple[str, object]) -> Iterator[Property]:
-    """The mark of what only the publisher says, and whether the signature covers that."""
-    yield _property("declared-by", "publisher")
-    if facts.card_file is not None:
-        yield _property("declared-in", facts.card_file.path)
-        yield _property("declared-in:signed", _said(facts.card_file.signed))
-    yield from (_property(name, value) for name, value in more)
+def _declared(path: str, signed: bool, of: str = "") -> Iterator[tuple[str, object]]:
+    """The marks of what only the publisher says.
+
+    path: the file that says it; signed: whether the signature covers that.
+    of: what the names of the marks begin with, where they stand among those of other things.
+    """
+    yield f"{of}declared-by", "publisher"
+    yield f"{of}declared-in", path
+    yield f"{of}declared-in:signed", _said(signed)
+
+
+def _by_card(facts: Facts, of: str = "") -> Iterator[tuple[str, object]]:
+    """The marks of what the card says."""
+    if (card := facts.card_file) is not None:
+        yield from _declared(card.path, card.signed, of)
+
+
+def _licence_marks(facts: Facts) -> Iterator[tuple[str, object]]:
+    """Those of the licences, on the model: a licence expression has no place for properties."""
+    if licences_of(facts.card):
+        yield from _by_card(facts, "license:")
 
 
 def _references(facts: Facts) -> Iterator[ExternalReference]:
@@ -216,35 +258,45 @@ def _references(facts: Facts) -> Iterator[ExternalReference]:
     if (signature := verdict.signature) is not None:
         yield _evident(
             ExternalReferenceType.DIGITAL_SIGNATURE,
-            signature.location,
+            _place(signature.location),
             signature.sha256,
             "OpenSSF Model Signing, verified by oms-gate",
         )
     for attestation in verdict.attestations:
         yield _evident(
             ExternalReferenceType.ATTESTATION,
-            attestation.path,
+            quote(attestation.path, safe="/@"),
             attestation.sha256,
             f"{attestation.predicate_type}, verified by oms-gate",
         )
 
 
-def _evident(
-    kind: ExternalReferenceType, location: str, sha256: str, comment: str
-) -> ExternalReference:
-    # Where it lies on the machine of whoever makes the BOM is nobody's business.
-    beside = location.rpartition("/")[2] if location.startswith(("/", "file:")) else location
+def _evident(kind: ExternalReferenceType, url: str, sha256: str, comment: str) -> ExternalReference:
     return ExternalReference(
         type=kind,
-        url=XsUri(quote(beside, safe="/:@")),
+        url=XsUri(url),
         comment=comment,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
     )
 
 
+def _place(location: str) -> str:
+    """The URL of a signature: where it is, or what it is called beside the model.
+
+    References have no queries, and names are as the store has them: a question mark, a
+    percent sign, and beside the model a colon, are part of a name.
+    """
+    scheme, is_url, _ = location.partition("://")
+    if location.startswith(("/", "./", "../", "~")) or scheme in ("file", "local"):
+        # Where it lies on the machine of whoever makes the BOM is nobody's business.
+        return quote(location.rpartition("/")[2], safe="@")
+    return quote(location, safe="/:@" if is_url else "/@")
+
+
 def _evidence(facts: Facts) -> ComponentEvidence | None:
     """How it is known that the files are the model: by what the signer attested, and by hashing."""
-    signature, signer = facts.verdict.signature, facts.verdict.signer
+    verdict = facts.verdict
+    signature, signer, coverage = verdict.signature, verdict.signer, verdict.coverage
     if signature is None or signer is None:
         return None
     signed = Method(
@@ -257,9 +309,13 @@ def _evidence(facts: Facts) -> ComponentEvidence | None:
         confidence=Decimal(1),
         value="every signed byte was hashed and compared",
     )
-    methods = [signed, hashed] if facts.verdict.assurance is Assurance.BYTES else [signed]
+    # A policy may admit a model of which files are missing: nobody hashed those.
+    whole = coverage is not None and not coverage.missing
+    is_hashed = verdict.assurance is Assurance.BYTES and whole
     identity = Identity(
-        field=IdentityField.HASH, concluded_value=signature.root_digest, methods=methods
+        field=IdentityField.HASH,
+        concluded_value=signature.root_digest,
+        methods=[signed, hashed] if is_hashed else [signed],
     )
     return ComponentEvidence(identity=[identity])
 
@@ -291,7 +347,7 @@ def _component(
         bom_ref=f"file:{printable(path)}",
         name=printable(path),
         hashes=hashes,
-        properties=[_property(*p) for p in (("kind", kind_of(path)), *sized, *properties)],
+        properties=_properties([("kind", kind_of(path))], sized, properties),
     )
 
 
@@ -303,8 +359,8 @@ def _base_models(facts: Facts) -> Iterator[Component]:
             type=ComponentType.MACHINE_LEARNING_MODEL,
             bom_ref=f"base-model:{name}",
             name=name,
-            purl=_purl(name) if _is_on_hub(name) else None,
-            properties=_declared(facts, *told),
+            purl=_purl(Reference("hf", name)) if _is_on_hub(name) else None,
+            properties=_properties(_by_card(facts), told),
         )
 
 
@@ -314,7 +370,7 @@ def _datasets(facts: Facts) -> Iterator[Component]:
             type=ComponentType.DATA,
             bom_ref=f"dataset:{name}",
             name=name,
-            properties=_declared(facts),
+            properties=_properties(_by_card(facts)),
         )
 
 
@@ -335,8 +391,10 @@ def _model_card(facts: Facts) -> dict[str, object]:
         "modelArchitecture": facts.architecture,
         "datasets": [{"ref": f"dataset:{name}"} for name in card.datasets],
     }
+    # What config.json says is told only where it is signed.
+    has_architecture = facts.model_type or facts.architecture
     told = [
-        *([("declared-in", CONFIG)] if facts.model_type or facts.architecture else []),
+        *(_declared(CONFIG, True, "architecture:") if has_architecture else []),
         *([("card:library", card.library)] if card.library else []),
         *([("card:base-model-relation", card.relation)] if card.relation else []),
         *(("card:language", language) for language in card.languages),
@@ -346,6 +404,6 @@ def _model_card(facts: Facts) -> dict[str, object]:
     return {
         "modelParameters": {key: value for key, value in parameters.items() if value},
         "properties": [
-            {"name": mark.name, "value": mark.value} for mark in _declared(facts, *told)
+            {"name": each.name, "value": each.value} for each in _properties(_by_card(facts), told)
         ],
     }

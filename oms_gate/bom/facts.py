@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from oms_gate.gate import Gate
     from oms_gate.oms.digests import HashType
     from oms_gate.oms.manifest import Resource
+    from oms_gate.stores import StoreSettings
 
 CONFIG: Final = "config.json"
 
@@ -57,6 +58,7 @@ class Facts:
 
     verdict: admitted, at the assurance that was asked for or required.
     reference: with the revision that was checked.
+    hub: URL of the server that was asked in place of the public Hub, for a model of the Hub's.
     files: the signed ones, in the order of their paths.
     card: what it declares; `card_file` is where; None without one.
     model_type, architecture: what its signed config.json says of it, if it does.
@@ -65,6 +67,7 @@ class Facts:
 
     verdict: Verdict
     reference: Reference
+    hub: str | None
     hash_type: HashType
     files: tuple[SignedFile, ...]
     card: Card
@@ -93,14 +96,14 @@ def facts_of(
         )
         admission = check.admission()
         try:
-            return _read(admission, held.limits)
+            return _read(admission, held.limits, held.stores)
         except StepError as error:
             raise admission.denied([error.reason]) from error
         finally:
             admission.snapshot.close()
 
 
-def _read(admission: Admission, limits: Limits) -> Facts:
+def _read(admission: Admission, limits: Limits, stores: StoreSettings) -> Facts:
     snapshot = admission.snapshot
     if len(snapshot.files) > limits.bom_files:
         raise UsageError(
@@ -112,6 +115,7 @@ def _read(admission: Admission, limits: Limits) -> Facts:
     return Facts(
         verdict=admission.verdict,
         reference=snapshot.reference,
+        hub=_other_hub(stores) if snapshot.reference.scheme == "hf" else None,
         hash_type=admission.hash_type,
         files=tuple(
             SignedFile(path, snapshot.files[path].size, admission.signed[path])
@@ -123,6 +127,12 @@ def _read(admission: Admission, limits: Limits) -> Facts:
         architecture=architecture,
         problems=(*(f"{CARD}: {problem}" for problem in card.problems), *problems),
     )
+
+
+def _other_hub(stores: StoreSettings) -> str | None:
+    from oms_gate.stores.hub import other_hub
+
+    return other_hub(stores)
 
 
 def _card(admission: Admission, limits: Limits) -> tuple[Card, ReadFile | None]:

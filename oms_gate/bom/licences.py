@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cyclonedx.model import Property, XsUri
+from cyclonedx.model import XsUri
 from cyclonedx.model.license import DisjunctiveLicense, LicenseAcknowledgement, LicenseExpression
 from cyclonedx.spdx import fixup_id, is_expression
 
@@ -20,11 +20,8 @@ _DECLARED = LicenseAcknowledgement.DECLARED
 _OTHER = "other"
 
 
-def licences_of(card: Card, properties: Sequence[Property]) -> Iterable[License]:
-    """The licences that a card declares: by SPDX identifier, as one SPDX expression, or by name.
-
-    properties: what each is marked with, where CycloneDX has a place for it.
-    """
+def licences_of(card: Card) -> Sequence[License]:
+    """The licences that a card declares: by SPDX identifier, as one SPDX expression, or by name."""
     if len(card.licences) == 1 and _is_compound(card.licences[0]):
         return [LicenseExpression(card.licences[0], acknowledgement=_DECLARED)]
     named = card.licence_name is not None and card.licences in ((), (_OTHER,))
@@ -35,7 +32,6 @@ def licences_of(card: Card, properties: Sequence[Property]) -> Iterable[License]
             name=None if known else name,
             url=_link(card.licence_link) if len(names) == 1 else None,
             acknowledgement=_DECLARED,
-            properties=properties,
         )
         for name in names
         if name is not None

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from oms_gate.errors import ConfigError, StoreError, UsageError
 from oms_gate.limits import Limits
 from oms_gate.reason_codes import ReasonCode
-from oms_gate.reference import Reference
+from oms_gate.reference import HUB_HOSTS, Reference
 from oms_gate.stores.connections import PORTS, Body
 from oms_gate.stores.http import HttpReader
 from oms_gate.stores.hub_api import COMMIT, HubApi
@@ -38,12 +38,10 @@ class HubStore:
     """
 
     def __init__(self, settings: StoreSettings, limits: Limits) -> None:
-        from huggingface_hub import constants
-
         options = settings.options.get("hf", {})
         if unknown := options.keys() - _OPTIONS:
             raise ConfigError(f"hf:// has no option '{min(unknown)}'; it has endpoint and token")
-        self.endpoint = str(options.get("endpoint") or constants.ENDPOINT).rstrip("/")
+        self.endpoint = _endpoint(settings)
         try:
             parts = urlsplit(self.endpoint)
             if parts.scheme not in PORTS or not parts.hostname or parts.port == 0:
@@ -363,6 +361,25 @@ def _single(path: str, file: StoredFile | None) -> StoredFile:
     if file is None:
         raise unsafe(name, "is a folder")
     return _moved(file, name)
+
+
+def other_hub(settings: StoreSettings) -> str | None:
+    """The URL of the server that is asked in place of the public Hub, without credentials.
+
+    None where it is the public Hub.
+    """
+    endpoint = _endpoint(settings)
+    if endpoint in {f"https://{host}" for host in HUB_HOSTS}:
+        return None
+    parts = urlsplit(endpoint)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _endpoint(settings: StoreSettings) -> str:
+    from huggingface_hub import constants
+
+    configured = settings.options.get("hf", {}).get("endpoint")
+    return str(configured or constants.ENDPOINT).rstrip("/")
 
 
 def _authorization(token: Any) -> dict[str, str]:

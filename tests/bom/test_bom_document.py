@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,14 @@ from hypothesis import strategies as st
 from oms_gate import Gate
 from oms_gate.bom.card import Card
 from oms_gate.bom.document import write_bom
-from oms_gate.bom.facts import Facts, facts_of
+from oms_gate.bom.facts import Facts, SignedFile, facts_of
 from oms_gate.config import GateConfig
 from oms_gate.errors import AdmissionDenied, OmsGateError, UsageError
 from oms_gate.oms.digests import HashType
 from oms_gate.reason_codes import ReasonCode
 from oms_gate.reference import Reference
+from oms_gate.stores import StoreSettings
+from oms_gate.stores.hub import other_hub
 from tests import attesting, models
 from tests.bom import describing
 from tests.bom.describing import FILES, KEY, MADE_AT, by_name, described, properties, valid
@@ -33,6 +36,14 @@ SIGNED = {**FILES, "model.sig": SIGNATURE, "notes.md": b"x"}
 def facts(configured: dict[str, Any], reference: object) -> Facts:
     with Gate.from_config(GateConfig.model_validate(configured)) as gate:
         return facts_of(gate, Reference.parse(str(reference)))
+
+
+def marks(part: Mapping[str, Any], of: str = "") -> tuple[str | None, ...]:
+    """Who declares something, in which file, and whether that is signed."""
+    said = properties(part)
+    return tuple(
+        said.get(of + name) for name in ("declared-by", "declared-in", "declared-in:signed")
+    )
 
 
 @pytest.mark.parametrize("version", ["1.6", "1.7"])
@@ -99,11 +110,13 @@ def test_what_the_publisher_declares_is_marked(tmp_path: Path) -> None:
     assert "purl" not in parts["./local/base"]
     assert parts["acme/corpus"]["type"] == "data"
     assert properties(parts["acme/base-7b"])["relation"] == "finetune"
-    for part in (*parts.values(), licence["license"], model["modelCard"]):
+    for part in (*parts.values(), model["modelCard"]):
         said = properties(part)
         assert said["declared-by"] == "publisher"
-        assert said["declared-in"].startswith("README.md")
+        assert said["declared-in"] == "README.md"
         assert said["declared-in:signed"] == "true"
+    assert marks(model, "license:") == ("publisher", "README.md", "true")
+    assert marks(model["modelCard"], "architecture:") == ("publisher", "config.json", "true")
     assert model["modelCard"]["modelParameters"] == {
         "task": "text-generation",
         "architectureFamily": "llama",
@@ -127,8 +140,11 @@ def test_a_card_that_nobody_signed_is_told_apart(tmp_path: Path) -> None:
     model = bom["metadata"]["component"]
     assert properties(model)["card:signed"] == "false"
     assert properties(model)["card:sha256"] == attesting.sha256(FILES["README.md"])
-    parts = (*bom["components"], model["licenses"][0]["license"], model["modelCard"])
-    assert {properties(part)["declared-in:signed"] for part in parts} == {"false"}
+    for part in (*bom["components"], model["modelCard"]):
+        assert marks(part) == ("publisher", "README.md", "false")
+    assert marks(model, "license:") == ("publisher", "README.md", "false")
+    # Of the configuration that is signed, the same names would say that it is not.
+    assert marks(model["modelCard"], "architecture:") == ("publisher", "config.json", "true")
 
 
 def test_an_unsigned_configuration_says_nothing(tmp_path: Path) -> None:
@@ -146,6 +162,8 @@ def test_without_card_and_configuration(tmp_path: Path) -> None:
     _, bom = described(describing.settings(tmp_path), folder)
     model = bom["metadata"]["component"]
     assert properties(model)["card"] == "absent"
+    assert "license:declared-by" not in properties(model)
+    assert model["modelCard"]["properties"] == []
     assert "licenses" not in model
     assert "components" not in bom
 
@@ -166,6 +184,26 @@ def test_the_bytes_that_are_read_are_the_signed_ones(tmp_path: Path, path: str) 
     _, bom = described(configured, folder)
     assert properties(bom["metadata"]["component"])["assurance"] == "signature"
     (identity,) = bom["metadata"]["component"]["evidence"]["identity"]
+    assert [method["technique"] for method in identity["methods"]] == ["attestation"]
+
+
+def test_files_that_are_missing_are_named(tmp_path: Path) -> None:
+    """An exception admits the model; nobody has hashed every byte that was signed."""
+    folder = models.write(tmp_path / "m", SIGNED)
+    for path in ("config.json", "tokenizer/vocab.txt"):
+        (folder / path).unlink()
+    excepted = {
+        "reason": "a test",
+        "owner": "tests",
+        "expires": "9999-01-01",
+        "models": [f"{tmp_path}/**"],
+        "codes": ["coverage.missing"],
+    }
+    _, bom = described(describing.settings(tmp_path, exceptions=[excepted]), folder)
+    model = bom["metadata"]["component"]
+    assert properties(model)["assurance"] == "bytes"
+    assert properties(model)["missing"] == "config.json\ntokenizer/vocab.txt"
+    (identity,) = model["evidence"]["identity"]
     assert [method["technique"] for method in identity["methods"]] == ["attestation"]
 
 
@@ -269,17 +307,34 @@ def test_a_model_of_the_hub(tmp_path: Path, hub: HubStandIn) -> None:
     _, bom = described(describing.settings(tmp_path), "hf://acme/Model")
     model = bom["metadata"]["component"]
     assert (model["group"], model["name"], model["version"]) == ("acme", "Model", commit)
-    assert model["purl"] == f"pkg:huggingface/acme/Model@{commit}"
+    # The same name at the public Hub may be another model.
+    assert model["purl"] == (f"pkg:huggingface/acme/Model@{commit}?repository_url={hub.endpoint}")
+    assert by_name(bom["components"])["acme/base-7b"]["purl"] == "pkg:huggingface/acme/base-7b"
     assert properties(model)["model"] == "hf://acme/Model"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "other"),
+    [
+        ("https://huggingface.co/", None),
+        ("https://hf.co", None),
+        ("http://huggingface.co", "http://huggingface.co"),
+        ("https://hub.acme.example:8443/hf/", "https://hub.acme.example:8443/hf"),
+        ("https://me:secret@hub.acme.example?token=secret", "https://hub.acme.example"),
+    ],
+)
+def test_which_hub_is_another(endpoint: str, other: str | None) -> None:
+    assert other_hub(StoreSettings(options={"hf": {"endpoint": endpoint}})) == other
 
 
 def test_an_attestation_is_evidence(tmp_path: Path) -> None:
     statement = attesting.statement([attesting.root_digest(SIGNATURE)])
-    files = {**SIGNED, "a b.intoto.jsonl": attesting.signed(statement, KEY)}
+    files = {**SIGNED, "data:a b?.intoto.jsonl": attesting.signed(statement, KEY)}
     configured = describing.settings(tmp_path, attestations={"built": "*.intoto.jsonl"})
     _, bom = described(configured, models.write(tmp_path / "m", files))
     references = {each["type"]: each for each in bom["metadata"]["component"]["externalReferences"]}
-    assert references["attestation"]["url"] == "a%20b.intoto.jsonl"
+    # No URL with a scheme and a query, which whoever named the file would choose.
+    assert references["attestation"]["url"] == "data%3Aa%20b%3F.intoto.jsonl"
     assert attesting.PROVENANCE in references["attestation"]["comment"]
 
 
@@ -291,6 +346,28 @@ def test_a_signature_elsewhere_does_not_tell_where(tmp_path: Path) -> None:
     (reference,) = bom["metadata"]["component"]["externalReferences"]
     assert reference["url"] == "m.sig"
     assert str(tmp_path) not in text
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("x:y/a b?#.sig", "x%3Ay/a%20b%3F%23.sig"),
+        ("s3://signatures/a b?.sig", "s3://signatures/a%20b%3F.sig"),
+        ("https://acme.example:8443/50%.sig", "https://acme.example:8443/50%25.sig"),
+        ("hf://acme/x@v1/m.sig", "hf://acme/x@v1/m.sig"),
+        ("local:///home/me/m.sig", "m.sig"),
+        ("file:///home/me/m.sig", "m.sig"),
+        ("../mine/m.sig", "m.sig"),
+        ("./mine/m.sig", "m.sig"),
+        ("~me/m.sig", "m.sig"),
+    ],
+)
+def test_the_url_of_a_signature(plain: Facts, location: str, url: str) -> None:
+    assert plain.verdict.signature is not None
+    signature = plain.verdict.signature.model_copy(update={"location": location})
+    verdict = plain.verdict.model_copy(update={"signature": signature})
+    bom = valid(write_bom(replace(plain, verdict=verdict), "1.6", MADE_AT))
+    assert bom["metadata"]["component"]["externalReferences"][0]["url"] == url
 
 
 @pytest.mark.parametrize(
@@ -359,10 +436,13 @@ def test_a_licence_that_is(plain: Facts, name: str) -> None:
     for choice in bom["metadata"]["component"]["licenses"]:
         licence = choice.get("license", choice)
         assert licence["acknowledgement"] == "declared"
+        assert "properties" not in licence
         found.append(
             {key: licence[key] for key in ("id", "name", "url", "expression") if key in licence}
         )
     assert found == expected
+    # An expression has no place for them, so they are where those of all licences are.
+    assert marks(bom["metadata"]["component"], "license:") == ("publisher", "README.md", "true")
 
 
 TEXTS = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=30)
@@ -395,6 +475,18 @@ def test_what_is_not_valid_is_not_written(plain: Facts, monkeypatch: pytest.Monk
     monkeypatch.setattr("oms_gate.bom.document._model_card", lambda _: {"surprise": 1})
     with pytest.raises(OmsGateError, match=r"would not be valid CycloneDX 1\.6.*surprise"):
         write_bom(plain, "1.6", MADE_AT)
+
+
+def test_each_of_many_files_is_validated(plain: Facts) -> None:
+    """Files are validated some at a time; what is wrong with the last one is found, too."""
+    (whole,) = plain.files[0].resources
+    many = [SignedFile(f"{number:03}", 1, (whole,)) for number in range(150)]
+    bom = valid(write_bom(replace(plain, files=tuple(many)), "1.6", MADE_AT))
+    names = {file["name"] for file in bom["metadata"]["component"]["components"]}
+    assert names.issuperset(file.path for file in many)
+    bad = SignedFile("z", 1, (whole._replace(digest="no digest"),))
+    with pytest.raises(OmsGateError, match="would not be valid CycloneDX"):
+        write_bom(replace(plain, files=(*many, bad)), "1.6", MADE_AT)
 
 
 @needs_corpus

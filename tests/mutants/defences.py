@@ -3085,16 +3085,38 @@ MUTANTS: tuple[Mutant, ...] = (
     _bom_card("a card of many values", "if len(values) > MOST_VALUES:", "if 0:"),
     _bom_document(
         "a bill of no valid form",
-        "JsonStrictValidator(version).validate_str(text)",
+        "validator.validate_str(json.dumps(part))",
         "None",
     ),
     _bom_document(
         "bytes that nobody hashed",
-        "if facts.verdict.assurance is Assurance.BYTES else [signed]",
-        "if facts.verdict.assurance else [signed]",
+        "verdict.assurance is Assurance.BYTES and",
+        "verdict.assurance and",
     ),
-    _bom_document("a card that seems signed", "_said(facts.card_file.signed)", '"true"'),
-    _bom_document("whose machine it was", 'location.rpartition("/")[2] if', "location if"),
+    _bom_document("missing files that seem hashed", "and not coverage.missing", ""),
+    _bom_document(
+        "missing files that are not named",
+        'yield from (("missing", path) for path in coverage.missing)',
+        "pass",
+    ),
+    _bom_document(
+        "files that nobody validated", "range(0, len(files), _TOGETHER)", "range(0, 1, _TOGETHER)"
+    ),
+    _bom_document("a card that seems signed", "card.path, card.signed, of", "card.path, True, of"),
+    _bom_document(
+        "licences that seem signed", 'yield from _by_card(facts, "license:")', "yield from ()"
+    ),
+    _bom_document("whose machine it was", 'location.rpartition("/")[2], safe', "location, safe"),
+    _bom_document("whose machine it was, by another name", '("file", "local")', '("file",)'),
+    _bom_document("names that are URLs", 'quote(attestation.path, safe="/@")', "attestation.path"),
+    _bom_document("a model of another hub", 'qualifiers={"repository_url": hub}', "qualifiers={}"),
+    Mutant(
+        "the password of a hub",
+        "stores/hub.py",
+        'netloc=parts.netloc.rpartition("@")[2], query=""',
+        'query=""',
+        ("bom/test_bom_document.py",),
+    ),
     Mutant(
         "links that run",
         "bom/licences.py",
