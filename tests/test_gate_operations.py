@@ -99,6 +99,11 @@ def test_load(gate: Gate, model: Path) -> None:
     assert asked(gate) == {"load"}
 
 
+def test_load_by_an_admission(gate: Gate, model: Path) -> None:
+    gate.admit(model).snapshot.close()
+    assert asked(gate) == {"load"}
+
+
 def test_load_what_is_denied_and_let_through(gate: Gate, model: Path) -> None:
     """It is pulled, to be loaded."""
     memory = fsspec.filesystem("memory")

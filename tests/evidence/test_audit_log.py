@@ -224,6 +224,8 @@ def test_a_line_that_was_not_written_to_its_end_is_taken_away(
     with file.open("ab") as stream:
         stream.write(torn[:kept])
     assert told(verify_log(file)) == [("torn", 6)]
+    # Who reads what it says is not stopped by it.
+    assert [entry.seq for _, entry in entries(file)] == [1, 2, 3, 4, 5]
     log_in(tmp_path, key, checkpoint_lines=1).write(verdict_on("next"), CONTEXT)
     assert [line["kind"] for line in lines_of(file)][5:] == ["recovery", "verdict", "checkpoint"]
     recovery = lines_of(file)[5]["recovery"]

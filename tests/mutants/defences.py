@@ -4039,7 +4039,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "except OmsGateError as error:  #",
         "except StoreError as error:  #",
     ),
-    _evidence_reading("a line that was torn off for one", "if not line.ended:", "if False:"),
+    _evidence_reading(
+        "a line that was torn off for one",
+        "if not line.ended:",
+        "if False:",
+        "evidence/test_audit_log.py",
+    ),
     Mutant(
         "others of the gate's authority",
         "cli/audit_log.py",
