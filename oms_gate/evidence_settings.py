@@ -13,7 +13,7 @@ from oms_gate.errors import UsageError
 from oms_gate.limits import MIB
 from oms_gate.policy.publishers import KeySigner, KnownSigner
 from oms_gate.reference import Reference
-from oms_gate.settings import FilePath, Section
+from oms_gate.settings import FilePath, Section, is_token_uri
 from oms_gate.verdict import Assurance
 
 SUMMARY_ENDING: Final = ".json"
@@ -76,7 +76,7 @@ class GateSigner(Section):
     @property
     def token_uri(self) -> str | None:
         """The URI of a key in a token, if it is in one."""
-        return self.key if self.key is not None and self.key.startswith("pkcs11:") else None
+        return self.key if self.key is not None and is_token_uri(self.key) else None
 
     def with_files(self, absolute: Callable[[Path], Path]) -> GateSigner:
         """The same with the files that it names made absolute."""

@@ -9,30 +9,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from oms_gate.errors import DeliveryError
-from oms_gate.reason_codes import ReasonCode
-
 
 @contextmanager
-def locked(file: Path, waiting: Callable[[], None], deadline: float) -> Iterator[int]:
+def locked(
+    file: Path, waiting: Callable[[], None], deadline: float, late: Exception
+) -> Iterator[int]:
     """The descriptor of a file that no other process has so, until the block ends.
 
     It is made where there is none, and may be removed within the block.
 
     waiting: called again and again while another process has it; it takes a moment.
     deadline: on the clock of `time.monotonic`, in seconds.
+    late: raised where another process has it until then.
 
     Raises:
-        DeliveryError: another process has it until then.
         OSError: the file system failed.
     """
     while (descriptor := locked_now(file)) is None:
         if time.monotonic() > deadline:
-            raise DeliveryError(
-                ReasonCode.DEADLINE_EXCEEDED,
-                f"another process has not let go of {file.name} in time; see what it waits for, or "
-                "raise the limit 'total_seconds'",
-            )
+            raise late
         waiting()
     try:
         yield descriptor

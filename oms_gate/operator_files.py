@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from oms_gate.errors import ConfigError
 from oms_gate.limits import MIB
@@ -51,6 +52,19 @@ def read_secret(path: Path, what: str, check: Callable[[bytes], object] = lambda
             mode,
         )
     return content
+
+
+def open_regular(path: Path) -> BinaryIO | None:
+    """A file, open to be read; None for a pipe, a device or a folder: nobody waits at one.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    return os.fdopen(descriptor, "rb")
 
 
 def _read(path: Path, what: str) -> tuple[bytes, int]:

@@ -19,6 +19,11 @@ def _not_empty(value: object) -> object:
 FilePath = Annotated[Path, BeforeValidator(_not_empty)]
 
 
+def is_token_uri(key: str) -> bool:
+    """Whether a key is named by the URI of one in a token (RFC 7512), and not by a file."""
+    return key[:7].lower() == "pkcs11:"
+
+
 class Section(BaseModel):
     """A part of the configuration: an unknown key is a mistake."""
 

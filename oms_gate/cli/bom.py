@@ -11,14 +11,13 @@ import typer
 
 from oms_gate.bom.facts import facts_of
 from oms_gate.cli.admission import Admission
-from oms_gate.cli.output import after
+from oms_gate.cli.output import after, write_output
 from oms_gate.cli.render import new_console, print_beside, print_verdict, progress_bar
 from oms_gate.cli.verify import exit_status
 from oms_gate.config import revised
-from oms_gate.errors import AdmissionDenied, OmsGateError, UsageError
+from oms_gate.errors import AdmissionDenied, UsageError
 from oms_gate.gate import Gate
 from oms_gate.reference import Reference
-from oms_gate.stores.local_writing import write_below
 
 if TYPE_CHECKING:
     from oms_gate.bom.document import SpecVersion
@@ -37,7 +36,8 @@ def run(
     output: the file to write; None for standard output.
 
     Raises:
-        UsageError: the options cannot be meant together, or the library is not installed.
+        UsageError: the options cannot be meant together, the library is not installed, or a link
+            or a folder is in the place of the file.
         ConfigError: a file that they name cannot be used.
         OmsGateError: the file cannot be written.
     """
@@ -67,13 +67,7 @@ def run(
         if output is None:
             typer.echo(text, nl=False)
             return 0
-    try:
-        write_below(output.parent.resolve(), output.name, text.encode(), lambda: None)
-    except OSError as error:
-        raise OmsGateError(
-            f"the model is admitted, but {output} cannot be written: {error.strerror}; name "
-            "another file with --output"
-        ) from error
+    write_output(output, text, "the model is admitted, but")
     print_beside(console, "[bold green]✓[/]", f"the bill of materials is written to {output}")
     return 0
 

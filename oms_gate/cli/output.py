@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from _typeshed import ReadableBuffer
 
 
@@ -65,6 +67,28 @@ def after(done: str) -> Iterator[None]:
 
         raise OmsGateError(
             f"{done}, but this could not be printed: {error.strerror}; check where the output goes"
+        ) from error
+
+
+def write_output(path: Path, text: str, what: str) -> None:
+    """Write the file that an option names, as a whole or not at all, and through no link.
+
+    what: it is, to begin a sentence with.
+
+    Raises:
+        UsageError: a link or a folder is in its place.
+        OmsGateError: it cannot be written.
+    """
+    from oms_gate.errors import OmsGateError, StoreError, UsageError
+    from oms_gate.stores.local_writing import write_below
+
+    try:
+        write_below(path.parent.resolve(), path.name, text.encode(), lambda: None)
+    except StoreError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise OmsGateError(
+            f"{what} {path} cannot be written: {error.strerror}; name another place"
         ) from error
 
 

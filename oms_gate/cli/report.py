@@ -16,10 +16,10 @@ from rich.markup import escape
 
 from oms_gate.cli.admission import SignerOptions
 from oms_gate.cli.audit_log import configured_log, expected_gate
-from oms_gate.cli.output import after
+from oms_gate.cli.output import after, write_output
 from oms_gate.cli.render import counting_bar, new_console, print_table
 from oms_gate.config import GateConfig, load_config, revised
-from oms_gate.errors import ConfigError, OmsGateError, StoreError, UsageError
+from oms_gate.errors import ConfigError, OmsGateError, UsageError
 from oms_gate.evidence.files import rotated_files
 from oms_gate.gate import Gate
 from oms_gate.oms.quoting import quoted
@@ -30,7 +30,6 @@ from oms_gate.report.reading import LogState, Place, Record, is_log, log_state, 
 from oms_gate.report.report import Report, Source, Unchecked
 from oms_gate.report.summary import Bounds, Summary
 from oms_gate.sizes import human_bytes
-from oms_gate.stores.local_writing import write_below
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(
@@ -270,14 +269,7 @@ def _write(report: Report, outputs: Outputs) -> Iterator[Path]:
 
 
 def _written(path: Path, text: str) -> Path:
-    try:
-        write_below(path.parent.resolve(), path.name, text.encode(), lambda: None)
-    except StoreError as error:
-        raise UsageError(str(error)) from error
-    except OSError as error:
-        raise OmsGateError(
-            f"the report {path} cannot be written: {error.strerror}; name another place"
-        ) from error
+    write_output(path, text, "the report")
     return path
 
 

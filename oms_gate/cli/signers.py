@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from oms_gate.errors import UsageError
 from oms_gate.reference import Reference
+from oms_gate.settings import is_token_uri
 from oms_gate.signing.model import BESIDE, ModelSigner
-from oms_gate.signing.opening import IN_TOKEN, SigningIdentity, is_in_token, open_signer
+from oms_gate.signing.opening import IN_TOKEN, SigningIdentity, open_signer
 
 if TYPE_CHECKING:
     from oms_gate.signing.sigstore import SigstoreInstance
@@ -30,7 +31,7 @@ def check_apart(options: SigningIdentity, model: Reference, output: Path | None)
     """
     root = Path(model.location).resolve() if model.is_local else None
     secrets = [path for path in (options.passphrase_file,) if path is not None]
-    if options.key is not None and not is_in_token(options.key):
+    if options.key is not None and not is_token_uri(options.key):
         secrets.append(Path(options.key))
     certificates = list(options.certificate_chain)
     if options.certificate not in (None, IN_TOKEN):
@@ -98,11 +99,11 @@ def _check_together(options: SigningIdentity) -> None:
         raise UsageError("an identity token and Sigstore's files go with --sigstore")
     if options.certificate_chain and options.certificate is None:
         raise UsageError("--certificate-chain follows the signer's own: give --certificate too")
-    if "pin-value" in options.key and not is_in_token(options.key):
+    if "pin-value" in options.key and not is_token_uri(options.key):
         raise UsageError("the URI of a key in a token begins with pkcs11: (it is not shown here)")
-    if options.passphrase_file is not None and is_in_token(options.key):
+    if options.passphrase_file is not None and is_token_uri(options.key):
         raise UsageError("a token has a PIN and no passphrase; give it by pin-source in the URI")
-    if options.certificate == IN_TOKEN and not is_in_token(options.key):
+    if options.certificate == IN_TOKEN and not is_token_uri(options.key):
         raise UsageError("--certificate token is for a key in a token; name the certificate's file")
 
 

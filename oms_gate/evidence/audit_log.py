@@ -102,7 +102,7 @@ class AuditLog:
             "operation": said.pop("operation"),
             "context": said,
             **({} if before is None else {"amends": before}),
-            "verdict": json.loads(verdict.model_dump_json(by_alias=True)),
+            "verdict": verdict.model_dump(mode="json", by_alias=True),
         }
         return self._append(members, sinks, signs=signs, of=verdict)
 

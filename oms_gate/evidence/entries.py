@@ -17,14 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from oms_gate import __version__
 from oms_gate.errors import EvidenceError
+from oms_gate.limits import MIB
+from oms_gate.oms.quoting import first_fault
 from oms_gate.reason_codes import ReasonCode
-from oms_gate.verdict import Printable, Verdict, printable
+from oms_gate.verdict import Printable, Verdict
 
 AUDIT_LOG_SCHEMA: Final = "oms-gate/audit-log/v1"
 GENESIS: Final = "0" * 64
 """What the first line of a log has in place of the digest of a line before."""
 
-LINE_BYTES: Final = 256 * 1024 * 1024
+LINE_BYTES: Final = 256 * MIB
 """Longest line that is read, in bytes: a verdict may name every file of a model."""
 
 _SEAL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\Z')
@@ -187,6 +189,4 @@ def _parsed(kind: type[_Kind], line: bytes) -> _Kind:
     try:
         return kind.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"])) or "it"
-        raise ValueError(f"{place}: {printable(first['msg'])}") from None
+        raise ValueError(first_fault(error, "it")) from None

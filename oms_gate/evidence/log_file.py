@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from oms_gate.durable import append_whole, sync_folder
 from oms_gate.evidence.entries import (
     LINE_BYTES,
     Entry,
@@ -28,7 +29,7 @@ from oms_gate.evidence.entries import (
 from oms_gate.evidence.files import head_file, rotated_file
 from oms_gate.evidence.head import HEAD_BYTES, Appended, Head
 from oms_gate.evidence_settings import AuditLogSettings
-from oms_gate.file_locks import locked_now, release
+from oms_gate.file_locks import locked
 
 _LOG = logging.getLogger(__name__)
 _TAIL_BYTES: Final = 64 * 1024
@@ -53,58 +54,51 @@ class LogFile:
         Raises:
             EvidenceError: it cannot be written.
         """
-        try:
-            with self._locked() as lock:
-                lines: list[bytes] = []
-                head = self._continued(lock, lines)
-                head = self._add(head, members, lines)
-                now = time.time()
-                if members["kind"] == "checkpoint":
-                    head = head.signed(now)
-                to_sign = head.claimed(self._settings, now) if signs else None
-                _write_head(lock, to_sign or head)
-                return Appended(tuple(lines), head.seq, to_sign)
-        except OSError as error:
-            raise unwritten(
-                f"the audit log {self.file} cannot be written ({error.strerror or error}); free "
-                "some space, or let the gate's user write it and its folder"
-            ) from error
+        with self._locked() as lock:
+            lines: list[bytes] = []
+            head = self._continued(lock, lines)
+            head = self._add(head, members, lines)
+            now = time.time()
+            if members["kind"] == "checkpoint":
+                head = head.signed(now)
+            to_sign = head.claimed(self._settings, now) if signs else None
+            _write_head(lock, to_sign or head)
+            return Appended(tuple(lines), head.seq, to_sign)
 
     def head(self) -> Head:
         """What was written last; a log that is new has its first line then.
 
         Raises:
-            EvidenceError: the log cannot be used.
+            EvidenceError: as `append`.
         """
-        try:
-            with self._locked() as lock:
-                head = self._continued(lock, [])
-                _write_head(lock, head)
-                return head
-        except OSError as error:
-            raise unwritten(
-                f"the audit log {self.file} cannot be used ({error.strerror or error}); let the "
-                "gate's user write it and its folder"
-            ) from error
+        with self._locked() as lock:
+            head = self._continued(lock, [])
+            _write_head(lock, head)
+            return head
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """The descriptor of the head, which no other writer has until the block ends."""
-        give_up = time.monotonic() + self._settings.wait_seconds
-        if not self.file.parent.exists():
-            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        while (descriptor := locked_now(head_file(self.file))) is None:
-            if time.monotonic() > give_up:
-                raise unwritten(
-                    f"other processes have kept the audit log {self.file} for more than "
-                    f"{self._settings.wait_seconds:g} seconds (evidence.audit_log.wait_seconds); "
-                    "see which of them hangs"
-                )
-            time.sleep(_POLL_SECONDS)
+        """The descriptor of the head, which no other writer has until the block ends.
+
+        Raises:
+            EvidenceError: another one has it for too long; or the file system failed.
+        """
+        late = unwritten(
+            f"other processes have kept the audit log {self.file} for more than "
+            f"{self._settings.wait_seconds:g} seconds (evidence.audit_log.wait_seconds); see which "
+            "of them hangs"
+        )
+        deadline = time.monotonic() + self._settings.wait_seconds
         try:
-            yield descriptor
-        finally:
-            release(descriptor)
+            if not self.file.parent.exists():
+                self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with locked(head_file(self.file), _wait, deadline, late) as lock:
+                yield lock
+        except OSError as error:
+            raise unwritten(
+                f"the audit log {self.file} cannot be written ({error.strerror or error}); free "
+                "some space, or let the gate's user write it and its folder"
+            ) from error
 
     def _add(self, head: Head, members: Mapping[str, object], lines: list[bytes]) -> Head:
         line, after = head.next(members)
@@ -117,7 +111,7 @@ class LogFile:
         if size and after.size > self._settings.rotate_bytes:
             self._put_aside(head.seq)
             size = 0
-        self._write(line, size)
+        self._write(line)
         lines.append(line)
         return after.model_copy(update={"size": size + len(line)})
 
@@ -130,26 +124,20 @@ class LogFile:
             )
         self.file.rename(full)
 
-    def _write(self, line: bytes, size: int) -> None:
-        """Add a line to the file, which has this size; it has it again where that fails."""
+    def _write(self, line: bytes) -> None:
+        """Add a line to the file, whole or not at all."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _PLAIN
         descriptor = os.open(self.file, flags, 0o600)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise unwritten(f"the audit log {self.file} is no regular file; name another one")
-            rest = memoryview(line)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            if self._settings.sync == "always":
-                os.fsync(descriptor)
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(descriptor, size)
-            raise
+            sync = self._settings.sync == "always"
+            append_whole(descriptor, line, sync=sync)
+            is_new = os.fstat(descriptor).st_size == len(line)
         finally:
             os.close(descriptor)
-        if size == 0 and self._settings.sync == "always":
-            _sync_folder(self.file.parent)
+        if is_new and sync:
+            sync_folder(self.file.parent)
 
     def _continued(self, lock: int, lines: list[bytes]) -> Head:
         """What to go on from: the head, if the file is as it was left; else what can be made of it.
@@ -247,6 +235,10 @@ _FAULTS = {
 }
 
 
+def _wait() -> None:
+    time.sleep(_POLL_SECONDS)
+
+
 def _entry(line: bytes) -> Entry | None:
     with suppress(ValueError):
         return read_entry(line) if is_sealed(line) else None
@@ -256,11 +248,3 @@ def _entry(line: bytes) -> Entry | None:
 def _write_head(lock: int, head: Head) -> None:
     if os.pwrite(lock, head.to_bytes(), 0) != HEAD_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

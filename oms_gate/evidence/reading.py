@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from oms_gate.evidence.entries import LINE_BYTES, Entry, read_entry
 from oms_gate.evidence.files import head_file, rotated_files
 from oms_gate.evidence.head import HEAD_BYTES, Head
 from oms_gate.oms.quoting import one_line
+from oms_gate.operator_files import open_regular
 
 _WAIT_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.002
@@ -138,13 +138,12 @@ def _open(file: Path) -> IO[bytes] | None:
         OSError: it cannot be read.
     """
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        stream = open_regular(file)
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+    if stream is None:
         raise ConfigError(f"{file} is no regular file, and no audit log")
-    return os.fdopen(descriptor, "rb")
+    return stream
 
 
 def _all_lines(older: list[Path], log: Path, stream: IO[bytes] | None, size: int) -> Iterator[Line]:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from oms_gate.cache.layout import ARRIVALS, Layout
+from oms_gate.errors import DeliveryError
 from oms_gate.file_locks import locked
+from oms_gate.reason_codes import ReasonCode
 
 DISTRUST_SECONDS: Final = 24 * 3600.0
 """How long those who come back for the rest of a file are sent away, once it was wrong."""
@@ -76,7 +78,12 @@ class Journal:
             DeliveryError: another one is until then.
             OSError: the file system failed.
         """
-        with locked(self._state_file, waiting, deadline) as handle:
+        late = DeliveryError(
+            ReasonCode.DEADLINE_EXCEEDED,
+            f"another process has not let go of {self._state_file.name} in time; see what it waits "
+            "for, or raise the limit 'total_seconds'",
+        )
+        with locked(self._state_file, waiting, deadline, late) as handle:
             self._handle = handle
             try:
                 yield

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from oms_gate.verdict import printable
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _LONGEST = 120
 _LONGEST_ERROR = 300
@@ -16,3 +21,13 @@ def quoted(text: str) -> str:
 def one_line(error: BaseException) -> str:
     """What a library says about its failure, on one line of at most 300 characters."""
     return printable(" ".join(str(error).split())[:_LONGEST_ERROR]) or type(error).__name__
+
+
+def first_fault(error: ValidationError, whole: str) -> str:
+    """The first of what is wrong with a document: where and what, without what it holds.
+
+    whole: what to call all of it.
+    """
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"])) or whole
+    return printable(f"{place}: {first['msg']}")

@@ -12,7 +12,6 @@ import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from uuid import uuid4
 from pydantic_core import to_json
 
 from oms_gate import __version__
+from oms_gate.durable import append_whole
 from oms_gate.errors import ConfigError, PolicyError
 from oms_gate.limits import MIB
 from oms_gate.policy.decision import Decision
@@ -145,20 +145,12 @@ def append_event(path: Path, event: Mapping[str, object]) -> None:
     Raises:
         PolicyError: POLICY_UNLOGGED, it cannot be written.
     """
-    line = memoryview(to_json(event) + b"\n")
+    line = to_json(event) + b"\n"
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            before = os.fstat(handle).st_size
-            try:
-                while line:
-                    line = line[os.write(handle, line) :]
-            except OSError:
-                # Half a line would spoil the next one too.
-                with suppress(OSError):
-                    os.ftruncate(handle, before)
-                raise
+            append_whole(handle, line)
         finally:
             os.close(handle)
     except OSError as error:

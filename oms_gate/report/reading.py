@@ -7,9 +7,7 @@ verify --json`` prints them: documents one after another, one a line, or lists o
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +25,7 @@ from oms_gate.evidence.verification import ExpectedSigner, verify_log
 from oms_gate.limits import MIB
 from oms_gate.oms.quoting import quoted
 from oms_gate.oms.strict_json import MalformedJson, parse
+from oms_gate.operator_files import open_regular
 from oms_gate.verdict import Verdict, printable
 
 # A verdict names up to 100,000 files.
@@ -253,12 +252,11 @@ def _utc(time: datetime, path: Path, line: int) -> datetime:
 
 def _opened(path: Path) -> IO[bytes]:
     try:
-        stream = path.open("rb")
+        stream = open_regular(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     # What is read from a pipe to see what it is cannot be read again.
-    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        stream.close()
+    if stream is None:
         raise ConfigError(f"{path} is no regular file; {_NAME_ANOTHER}")
     return stream
 

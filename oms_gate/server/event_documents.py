@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from oms_gate.oms.quoting import first_fault
 from oms_gate.oms.strict_json import MalformedJson, parse
 from oms_gate.verdict import printable
 
@@ -34,9 +35,7 @@ def parsed(body: bytes) -> object:
 
 def described(error: ValidationError) -> str:
     """What is wrong with a document, in short, without what it holds."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"])) or "the document"
-    return _short(f"{place}: {first['msg']}")
+    return _short(first_fault(error, "the document"))
 
 
 def _short(text: str) -> str:

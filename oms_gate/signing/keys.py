@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from oms_gate.durable import sync_folder
 from oms_gate.errors import ConfigError, UsageError
 from oms_gate.oms import dsse
 from oms_gate.oms import pem as pem_format
@@ -205,11 +206,7 @@ def _create(path: Path, content: bytes, mode: int, undo: ExitStack) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(descriptor)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except FileExistsError as error:
         raise _taken(path) from error
     except OSError as error:

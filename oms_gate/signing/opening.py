@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from oms_gate.errors import ConfigError
 from oms_gate.operator_files import read_file, read_secret
+from oms_gate.settings import is_token_uri
 from oms_gate.signing.keys import (
     PASSPHRASE_VARIABLE,
     PassphraseMissing,
@@ -90,7 +91,7 @@ def _key(
 ) -> Iterator[tuple[SigningKey, x509.Certificate | None]]:
     """The key, and the certificate that a token holds for it."""
     name = identity.key or ""
-    if is_in_token(name):
+    if is_token_uri(name):
         from oms_gate.signing.pkcs11 import open_token_key
 
         with open_token_key(name) as token_key:
@@ -141,8 +142,3 @@ def _instance(identity: SigningIdentity) -> SigstoreInstance:
     if identity.sigstore == "staging":
         return SigstoreInstance.staging()
     return SigstoreInstance.public_good()
-
-
-def is_in_token(key: str) -> bool:
-    """Whether a key is named by the URI of one in a token."""
-    return key[:7].lower() == "pkcs11:"

@@ -48,6 +48,10 @@ def test_a_file(tmp_path: Path, key: Path) -> None:
     lost = oms_gate("bom", folder, "--public-key", key, "--output", nowhere)
     assert lost.returncode == 3
     assert f"the model is admitted, but {nowhere} cannot be written" in lost.stderr
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    led_away = oms_gate("bom", folder, "--public-key", key, "--output", tmp_path / "link")
+    assert (led_away.returncode, "is a link" in led_away.stderr) == (2, True)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_denied_model_leaves_the_file_as_it_was(tmp_path: Path, key: Path) -> None:

@@ -246,6 +246,10 @@ def test_the_configuration_names_files_by_its_own_folder(tmp_path: Path) -> None
     found = load_config(tmp_path / "gate.yaml").evidence
     assert found.signer is not None
     assert (found.signer.key, found.signer.certificate) == ("pkcs11:token=x", "token")
+    (tmp_path / "gate.yaml").write_text("evidence: {signer: {key: 'PKCS11:token=x'}}\n")
+    found = load_config(tmp_path / "gate.yaml").evidence
+    assert found.signer is not None
+    assert found.signer.key == "PKCS11:token=x"
 
 
 @pytest.mark.parametrize(

@@ -248,7 +248,9 @@ def test_a_lock_that_was_removed_is_none(
 
     monkeypatch.setattr(fcntl, "flock", remove_and_lock)
     waited: list[None] = []
-    with locked(file, lambda: waited.append(None), time.monotonic() + 5) as descriptor:
+    with locked(
+        file, lambda: waited.append(None), time.monotonic() + 5, TimeoutError()
+    ) as descriptor:
         assert os.path.samestat(os.fstat(descriptor), file.stat())
     assert waited == [None]
 

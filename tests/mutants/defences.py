@@ -411,7 +411,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "a bad one replaces the old", "if active is None or active.terms != terms:", "if True:"
     ),
     _decision_log("a log of nothing changes nothing", "    none = True\n", "    none = False\n"),
-    _decision_log("half a line stays", "os.ftruncate(handle, before)", "pass"),
+    Mutant(
+        "half a line stays",
+        "durable.py",
+        "os.ftruncate(descriptor, before)",
+        "pass",
+        ("policy/test_policy_decision_log.py",),
+    ),
     _decision_log(
         "what is not logged is decided",
         "except OSError as error:\n        raise PolicyError(",
@@ -3870,13 +3876,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "said",
         "gateway/test_gateway_hostile.py::test_a_token_is_written_nowhere",
     ),
-    _log_file(
+    Mutant(
         "turns of the audit log's writers",
-        "while (descriptor := locked_now(",
-        """descriptor = os.open(head_file(self.file), os.O_RDWR | os.O_CREAT)
-        while False and (descriptor := locked_now(""",
+        "file_locks.py",
+        "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        ("evidence/test_audit_log.py",),
     ),
-    _log_file("half a line of the audit log", "os.ftruncate(descriptor, size)", "pass"),
+    Mutant(
+        "half a line of the audit log",
+        "durable.py",
+        "os.ftruncate(descriptor, before)",
+        "pass",
+        ("evidence/test_audit_log.py",),
+    ),
     _log_file("lines of the audit log that are gone", 'fault = "missing"', "pass"),
     _log_file("another last line of the audit log", 'fault = "changed"', "pass"),
     _log_file("a line of the audit log before its head", "found.seq > head.seq:", "False:"),
@@ -4015,7 +4028,13 @@ MUTANTS: tuple[Mutant, ...] = (
     _report_markdown("markup in a report", 'return _SPECIAL.sub(r"\\\\\\g<0>", ', "return ("),
     _report_markdown("cells that end in a name", '.replace("|", "\\\\|")', ""),
     _report_markdown("code spans that end in a name", "1 + max(", "1 + 0 * max("),
-    _report_reading("a pipe that is read twice", "if not stat.S_ISREG(", "if False and ("),
+    Mutant(
+        "a pipe that is read twice",
+        "operator_files.py",
+        "if not stat.S_ISREG(",
+        "if False and (",
+        ("report/test_report_reading.py",),
+    ),
     _report_reading("logs that were changed", "found.is_whole", "True"),
     _report_reading("files of a log that are gone", "archived=archived)", "archived=True)"),
     _report_reading(
@@ -4132,7 +4151,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "pipes among the files of the audit log",
-        "evidence/reading.py",
+        "operator_files.py",
         "if not stat.S_ISREG(",
         "if False and (",
         ("evidence/test_audit_log_verification.py",),
