@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oms_gate.errors import ConfigError, EvidenceError, SigningError, StoreError
+from oms_gate.errors import ConfigError, SigningError, StoreError
+from oms_gate.evidence.entries import unwritten
 from oms_gate.evidence.summary import Subject, proven, summary_statement
 from oms_gate.evidence_settings import SUMMARY_ENDING, SummarySettings
-from oms_gate.reason_codes import ReasonCode
 from oms_gate.stores.local_writing import write_below
 from oms_gate.verdict import Verdict
 
@@ -47,7 +47,7 @@ class SummaryWriter:
         try:
             bundle = self._signer.sign(statement)
         except (ConfigError, SigningError) as error:
-            raise _unwritten(verdict, f"signed: {error}") from error
+            raise unwritten(f"{_of(verdict)} could not be signed: {error}") from error
         folder = self.settings.folder
         if folder.name.endswith(SUMMARY_ENDING):
             return folder, bundle
@@ -63,13 +63,15 @@ class SummaryWriter:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_below(file.parent.resolve(), file.name, bundle + b"\n", lambda: None)
         except StoreError as error:
-            raise _unwritten(verdict, f"written: {error.reason.message}") from error
+            raise unwritten(
+                f"{_of(verdict)} could not be written: {error.reason.message}"
+            ) from error
         except OSError as error:
-            raise _unwritten(verdict, f"written to {file}: {error.strerror}") from error
+            raise unwritten(
+                f"{_of(verdict)} could not be written to {file} ({error.strerror}); free some "
+                "space, or let the gate's user write there"
+            ) from error
 
 
-def _unwritten(verdict: Verdict, how: str) -> EvidenceError:
-    return EvidenceError(
-        ReasonCode.EVIDENCE_UNWRITTEN,
-        f"the summary of the verdict on {verdict.model.url} could not be {how}",
-    )
+def _of(verdict: Verdict) -> str:
+    return f"the summary of the verdict on {verdict.model.url}"

@@ -29,5 +29,6 @@ def first_fault(error: ValidationError, whole: str) -> str:
     whole: what to call all of it.
     """
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"])) or whole
+    # A strange member may have a name of any length.
+    place = ".".join(map(str, first["loc"]))[:_LONGEST] or whole
     return printable(f"{place}: {first['msg']}")

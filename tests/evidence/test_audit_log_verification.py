@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from oms_gate.errors import ConfigError
 from oms_gate.evidence.checkpoints import checkpoint_statement
-from oms_gate.evidence.entries import is_sealed
+from oms_gate.evidence.entries import is_sealed, read_entry
 from oms_gate.evidence.files import head_file, log_files
 from oms_gate.evidence.reading import entries
 from oms_gate.evidence.verification import MOST_FAULTS, ExpectedSigner, verify_log
@@ -380,6 +380,12 @@ def test_what_is_no_line_is_told_to_readers(tmp_path: Path) -> None:
     for odd in (folder, pipe, file):
         with pytest.raises(ConfigError, match="is no regular file"):
             list(entries(odd))
+
+
+def test_the_name_of_a_strange_member_is_told_in_short(original: Lines) -> None:
+    with pytest.raises(ValueError, match=r"^k+: Extra inputs") as told:
+        read_entry(original[1].replace(b"{", b'{"%b":1,' % (b"k" * 100_000), 1))
+    assert len(str(told.value)) < 200
 
 
 @settings(max_examples=150)

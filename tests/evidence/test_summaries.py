@@ -305,6 +305,7 @@ def test_what_cannot_be_kept(gates: Gates, model: str, unwritten: str, what: str
         verdict = first.check(model)
     told = verdict.reasons if unwritten == "deny" else verdict.warnings
     assert [one.code for one in told] == UNWRITTEN
+    assert ("let the gate's user write there" in told[0].message) == (what == "folder")
     assert verdict.admitted == (unwritten == "warn")
     assert verdict.undecided == (unwritten == "deny")
 
