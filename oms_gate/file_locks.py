@@ -12,12 +12,18 @@ from pathlib import Path
 
 @contextmanager
 def locked(
-    file: Path, waiting: Callable[[], None], deadline: float, late: Exception
+    file: Path,
+    waiting: Callable[[], None],
+    deadline: float,
+    late: Exception,
+    *,
+    shared: bool = False,
 ) -> Iterator[int]:
     """The descriptor of a file that no other process has so, until the block ends.
 
     It is made where there is none, and may be removed within the block.
 
+    shared: see `locked_now`.
     waiting: called again and again while another process has it; it takes a moment.
     deadline: on the clock of `time.monotonic`, in seconds.
     late: raised where another process has it until then.
@@ -25,7 +31,7 @@ def locked(
     Raises:
         OSError: the file system failed.
     """
-    while (descriptor := locked_now(file)) is None:
+    while (descriptor := locked_now(file, shared=shared)) is None:
         if time.monotonic() > deadline:
             raise late
         waiting()
@@ -47,15 +53,20 @@ def release(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def locked_now(file: Path) -> int | None:
+def locked_now(file: Path, *, shared: bool = False) -> int | None:
     """The same descriptor, for the caller to release; None while another process has it.
 
+    shared: whether others may have it so, too, and none alone: to be read, and never made.
+
     Raises:
+        FileNotFoundError: it is to be read, and is not there.
         OSError: the file system failed.
     """
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    access = os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT
+    # At a pipe nobody waits.
+    descriptor = os.open(file, access | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         # Who had it may have removed it.
         if os.path.samestat(os.fstat(descriptor), file.stat()):
             return descriptor

@@ -17,6 +17,7 @@ from oms_gate.evidence.signer import OwnSigner
 from oms_gate.evidence.verification import ExpectedSigner, verify_log
 from oms_gate.evidence_settings import AuditLogSettings, GateSigner
 from oms_gate.verdict import Coverage, FileFact, Model, Verdict
+from tests.forks import failures
 
 _LINES = 2000
 _WRITERS = 8
@@ -54,17 +55,8 @@ Writer = Callable[[Path, int], None]
 def _took(setting: Setting, writers: int, write: Writer) -> float:
     with TemporaryDirectory(dir=setting.disk) as place:
         started = time.perf_counter()
-        children = []
-        for _ in range(writers):
-            child = os.fork()
-            if child == 0:
-                try:
-                    write(Path(place, "audit.jsonl"), _LINES // writers)
-                finally:
-                    os._exit(0)
-            children.append(child)
-        for child in children:
-            os.waitpid(child, 0)
+        failed = failures(writers, lambda _: write(Path(place, "audit.jsonl"), _LINES // writers))
+        assert not failed, f"{failed} of {writers} writers failed"
         return time.perf_counter() - started
 
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-
 _DEPTH: Final = 32
 """Deepest nesting of what callers say of a model, in levels."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,11 +69,29 @@ class Head(BaseModel):
         update = {"seq": seq, "hash": digest, "size": self.size + len(line)}
         return line, self.model_copy(update=update)
 
-    def signed(self, now: float) -> Self:
+    def appended(
+        self,
+        members: Mapping[str, object],
+        lines: Sequence[bytes],
+        settings: AuditLogSettings,
+        *,
+        signs: bool,
+    ) -> tuple[Self, Appended]:
+        """What is to be kept of it once its last line is written, and what the writer is told.
+
+        members, signs: of that line, as of `LogFile.append`.
+        lines: all that were written for it.
+        """
+        now = time.time()
+        head = self._signed(now) if members["kind"] == "checkpoint" else self
+        to_sign = head._claimed(settings, now) if signs else None
+        return to_sign or head, Appended(tuple(lines), head.seq, to_sign)
+
+    def _signed(self, now: float) -> Self:
         """The same after its last line, a checkpoint."""
         return self.model_copy(update={"signed_seq": self.seq, "signed_at": now, "claimed_at": 0})
 
-    def claimed(self, settings: AuditLogSettings, now: float) -> Self | None:
+    def _claimed(self, settings: AuditLogSettings, now: float) -> Self | None:
         """The same for a writer that makes the next checkpoint; None where it need not."""
         is_due = (
             self.seq - self.signed_seq >= settings.checkpoint_lines

@@ -26,14 +26,12 @@ from oms_gate.evidence.entries import (
     read_entry,
     unwritten,
 )
-from oms_gate.evidence.files import head_file, rotated_file
+from oms_gate.evidence.files import locked_head, rotated_file
 from oms_gate.evidence.head import HEAD_BYTES, Appended, Head
 from oms_gate.evidence_settings import AuditLogSettings
-from oms_gate.file_locks import locked
 
 _LOG = logging.getLogger(__name__)
 _TAIL_BYTES: Final = 64 * 1024
-_POLL_SECONDS: Final = 0.002
 # A link would take the place of the log when the log is put aside; a pipe would hang.
 _PLAIN: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -58,12 +56,9 @@ class LogFile:
             lines: list[bytes] = []
             head = self._continued(lock, lines)
             head = self._add(head, members, lines)
-            now = time.time()
-            if members["kind"] == "checkpoint":
-                head = head.signed(now)
-            to_sign = head.claimed(self._settings, now) if signs else None
-            _write_head(lock, to_sign or head)
-            return Appended(tuple(lines), head.seq, to_sign)
+            head, appended = head.appended(members, lines, self._settings, signs=signs)
+            _write_head(lock, head)
+            return appended
 
     def head(self) -> Head:
         """What was written last; a log that is new has its first line then.
@@ -88,11 +83,10 @@ class LogFile:
             f"{self._settings.wait_seconds:g} seconds (evidence.audit_log.wait_seconds); see which "
             "of them hangs"
         )
-        deadline = time.monotonic() + self._settings.wait_seconds
         try:
             if not self.file.parent.exists():
                 self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with locked(head_file(self.file), _wait, deadline, late) as lock:
+            with locked_head(self.file, self._settings.wait_seconds, late) as lock:
                 yield lock
         except OSError as error:
             raise unwritten(
@@ -233,10 +227,6 @@ _FAULTS = {
     "missing": "lines that were written are not there any more",
     "changed": "its last line is another than the one that was written",
 }
-
-
-def _wait() -> None:
-    time.sleep(_POLL_SECONDS)
 
 
 def _entry(line: bytes) -> Entry | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 
 from oms_gate.evidence.head import Appended, Head
@@ -23,12 +22,8 @@ class MemoryChain:
         lines: list[bytes] = []
         line, head = self._begun(lines).next(members)
         lines.append(line)
-        now = time.time()
-        if members["kind"] == "checkpoint":
-            head = head.signed(now)
-        to_sign = head.claimed(self._settings, now) if signs else None
-        self._head = to_sign or head
-        return Appended(tuple(lines), head.seq, to_sign)
+        self._head, appended = head.appended(members, lines, self._settings, signs=signs)
+        return appended
 
     def _begun(self, lines: list[bytes]) -> Head:
         if self._head is not None and self._pid == os.getpid():

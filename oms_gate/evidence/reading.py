@@ -5,24 +5,21 @@ Whether it is whole is not looked at: see `oms_gate.evidence.verification`.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from oms_gate.errors import ConfigError
 from oms_gate.evidence.entries import LINE_BYTES, Entry, read_entry
-from oms_gate.evidence.files import head_file, rotated_files
+from oms_gate.evidence.files import locked_head, rotated_files
 from oms_gate.evidence.head import HEAD_BYTES, Head
 from oms_gate.oms.quoting import one_line
 from oms_gate.operator_files import open_regular
 
 _WAIT_SECONDS: Final = 10.0
-_POLL_SECONDS: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,28 +103,16 @@ def entries(log: Path) -> Iterator[tuple[Line, Entry]]:
 @contextmanager
 def _unchanged(log: Path) -> Iterator[Head | None]:
     """What is beside a log, whose writers wait until the block ends, if they can be made to."""
-    try:
-        descriptor = os.open(head_file(log), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        yield None
-        return
-    try:
-        give_up = time.monotonic() + _WAIT_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > give_up:
-                    raise ConfigError(
-                        f"somebody has kept the audit log {log} for more than {_WAIT_SECONDS:g} "
-                        "seconds; see which of its writers hangs"
-                    ) from error
-                time.sleep(_POLL_SECONDS)
-        yield Head.from_bytes(os.pread(descriptor, HEAD_BYTES, 0))
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+    late = ConfigError(
+        f"somebody has kept the audit log {log} for more than {_WAIT_SECONDS:g} seconds; see which "
+        "of its writers hangs"
+    )
+    with ExitStack() as stack:
+        head = None
+        with suppress(FileNotFoundError):
+            lock = stack.enter_context(locked_head(log, _WAIT_SECONDS, late, shared=True))
+            head = Head.from_bytes(os.pread(lock, HEAD_BYTES, 0))
+        yield head
 
 
 def _open(file: Path) -> IO[bytes] | None:

@@ -95,8 +95,7 @@ class Syslog:
     def write(self, line: bytes) -> None:
         """See `Sink`."""
         entry = json.loads(line)
-        denied = (entry.get("verdict") or {}).get("outcome") == "denied"
-        priority = self._facility * 8 + (_WARNING if denied else _NOTICE)
+        priority = self._facility * 8 + (_WARNING if _is_denied(entry) else _NOTICE)
         writer = entry["writer"]
         host = re.sub(r"[^!-~]", "", writer["host"])[:255] or "-"
         head = f"<{priority}>1 {entry['time']} {host} oms-gate {writer['pid']} {entry['kind']} - "
@@ -162,6 +161,10 @@ def _has_ended(held: socket.socket) -> bool:
         return True
 
 
+def _is_denied(entry: dict[str, Any]) -> bool:
+    return (entry.get("verdict") or {}).get("outcome") == "denied"
+
+
 def _shortened(line: bytes, entry: dict[str, Any]) -> bytes:
     """A line that syslog takes: by its digest it is still found in the log."""
     if len(line) <= SYSLOG_BYTES or "verdict" not in entry:
@@ -201,7 +204,7 @@ class OpenTelemetry:
 
         entry = json.loads(line)
         verdict = entry.get("verdict") or {}
-        denied = verdict.get("outcome") == "denied"
+        denied = _is_denied(entry)
         said = {
             "oms_gate.log": entry["log"],
             "oms_gate.seq": entry["seq"],

@@ -16,6 +16,9 @@ from oms_gate.report.trend import OutcomeWord, Trend
 from oms_gate.verdict import Coverage, Signer, Verdict
 
 _FURTHER: Final = "further codes"
+_CODES_OF_A_LINE: Final = 8
+_CONTEXT_MEMBERS: Final = 8
+_CONTEXT_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True)
@@ -236,11 +239,6 @@ def _line(record: Record) -> Line:
         ),
         place=record.place,
     )
-
-
-_CODES_OF_A_LINE: Final = 8
-_CONTEXT_MEMBERS: Final = 8
-_CONTEXT_CHARACTERS: Final = 200
 
 
 def _counts(verdict: Verdict) -> Counts:

@@ -5,15 +5,14 @@ They sign it with the key in the folder, if there is one.
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from pathlib import Path
 
 from oms_gate.evidence.audit_log import AuditLog
 from oms_gate.evidence.signer import OwnSigner
 from oms_gate.evidence_settings import AuditLogSettings, GateSigner
 from tests.evidence.logs import CONTEXT, verdict_on
+from tests.forks import failures
 
 
 def main(folder: Path, count: int, lines: int) -> int:
@@ -24,23 +23,12 @@ def main(folder: Path, count: int, lines: int) -> int:
         file=folder / "audit.jsonl", rotate_bytes=32_768, checkpoint_lines=40, wait_seconds=60
     )
     log = AuditLog.from_settings(settings, signer)
-    children = []
-    for _ in range(count):
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                for number in range(lines):
-                    log.write(verdict_on(f"m{number}"), CONTEXT)
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-                sys.stderr.flush()
-                raise
-            finally:
-                os._exit(status)
-        children.append(child)
-    return sum(os.waitpid(child, 0)[1] != 0 for child in children)
+
+    def write(_: int) -> None:
+        for number in range(lines):
+            log.write(verdict_on(f"m{number}"), CONTEXT)
+
+    return failures(count, write)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
 from oms_gate.history import History
 from oms_gate.limits import Limits
+from tests.forks import failures
 from tests.history.remembering import admit, key_signer, observed
 
 
@@ -38,22 +38,7 @@ def write(file: Path, number: int, rounds: int) -> None:
 def main(file: Path, count: int, rounds: int) -> int:
     """Fork that many writers; how many of them failed."""
     sys.stdin.readline()
-    children = []
-    for number in range(count):
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                write(file, number, rounds)
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-                sys.stderr.flush()
-                raise
-            finally:
-                os._exit(status)
-        children.append(child)
-    return sum(os.waitpid(child, 0)[1] != 0 for child in children)
+    return failures(count, lambda number: write(file, number, rounds))
 
 
 if __name__ == "__main__":

@@ -1984,8 +1984,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "decisions of all processes at once",
         "file_locks.py",
-        "fcntl.LOCK_EX | fcntl.LOCK_NB",
-        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        "(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)",
+        "fcntl.LOCK_SH",
         ("gateway/test_gateway_processes.py",),
     ),
     _model(
@@ -3733,8 +3733,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "two processes that write one file",
         "file_locks.py",
-        "fcntl.LOCK_EX | fcntl.LOCK_NB",
-        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        "(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)",
+        "fcntl.LOCK_SH",
         (f"{_RESUMING}::test_who_waits_for_the_rest_hears_that_the_beginning_was_wrong",),
     ),
     _sending(
@@ -3879,7 +3879,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "turns of the audit log's writers",
         "file_locks.py",
-        "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)",
         "pass",
         ("evidence/test_audit_log.py",),
     ),
@@ -4144,9 +4144,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "files of the audit log as of one moment",
-        "evidence/reading.py",
-        "fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)",
-        "pass",
+        "file_locks.py",
+        "fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)",
+        "shared or fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         ("evidence/test_audit_log_verification.py",),
     ),
     Mutant(
